@@ -1,0 +1,1 @@
+//! The consumer-group dispatcher: JetStream consumers as pure state machines.

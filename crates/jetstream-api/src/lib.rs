@@ -1,0 +1,1 @@
+//! JetStream's configurations, requests, replies, states and error table.

@@ -1,0 +1,1 @@
+//! The NATS wire protocol: operations, headers, subjects and their matching, without IO.

@@ -1,0 +1,2 @@
+//! The program `jetsled`.
+fn main() {}

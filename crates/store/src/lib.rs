@@ -1,0 +1,1 @@
+//! The persistent stream store: shards, log, segments, indexes, catalog, memory streams.
