@@ -1,1 +1,7 @@
 //! For tests only: virtual clock, faulty storage, scripted peer, the program under test.
+
+mod peer;
+mod program;
+
+pub use peer::{CONNECT, Peer};
+pub use program::{Launch, PROGRAM_VARIABLE, Server, StartError, program};

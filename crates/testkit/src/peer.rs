@@ -1,0 +1,170 @@
+//! A scripted peer: a plain socket that sends what a test says and checks what comes back, byte for byte.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// How long a peer waits for bytes that a test says must come.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// The `CONNECT` that [`Peer::ready`] sends.
+pub const CONNECT: &str = r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"protocol":1}"#;
+
+/// One client connection under a test's control. Every read has a limit of ten seconds.
+#[derive(Debug)]
+pub struct Peer {
+    stream: TcpStream,
+    pending: Vec<u8>,
+}
+
+impl Peer {
+    /// Connects and sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is refused.
+    pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(WITHIN))?;
+        stream.set_write_timeout(Some(WITHIN))?;
+        Ok(Self {
+            stream,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Connects, reads INFO, sends [`CONNECT`] and a PING, and waits for the PONG: an ordinary client. Returns the INFO line too.
+    ///
+    /// # Errors
+    ///
+    /// When the connection fails or ends in between.
+    pub fn ready(address: SocketAddr) -> io::Result<(Self, String)> {
+        let mut peer = Self::connect(address)?;
+        let info = peer.line()?;
+        peer.send(CONNECT)?;
+        peer.send("\r\n")?;
+        peer.sync()?;
+        Ok((peer, info))
+    }
+
+    /// Sends bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the socket does not take them.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())
+    }
+
+    /// Sends PING and returns everything that came before its PONG: what the server had to say until now.
+    /// The INFO that a server sends of its own accord after a client's first PING is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the connection ends before the PONG.
+    pub fn sync(&mut self) -> io::Result<Vec<u8>> {
+        self.send("PING\r\n")?;
+        let mut before = Vec::new();
+        loop {
+            let line = self.raw_line()?;
+            if line == b"PONG\r\n" {
+                return Ok(before);
+            }
+            if !line.starts_with(b"INFO ") {
+                before.extend_from_slice(&line);
+            }
+        }
+    }
+
+    /// The next line without its CR LF.
+    ///
+    /// # Errors
+    ///
+    /// When none comes within ten seconds or the connection ends.
+    pub fn line(&mut self) -> io::Result<String> {
+        let line = self.raw_line()?;
+        Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())
+    }
+
+    fn raw_line(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\r\n") {
+                return Ok(self.pending.drain(..end + 2).collect());
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Exactly the next `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::line`].
+    pub fn bytes(&mut self, len: usize) -> io::Result<Vec<u8>> {
+        while self.pending.len() < len {
+            self.fill()?;
+        }
+        Ok(self.pending.drain(..len).collect())
+    }
+
+    /// Checks that the next bytes are these.
+    ///
+    /// # Panics
+    ///
+    /// When they are not, or do not come.
+    #[track_caller]
+    pub fn expect(&mut self, bytes: impl AsRef<[u8]>) {
+        let wanted = bytes.as_ref();
+        while self.pending.len() < wanted.len() {
+            if let Err(error) = self.fill() {
+                panic!(
+                    "expected {:?}, got {:?} and then {error}",
+                    String::from_utf8_lossy(wanted),
+                    String::from_utf8_lossy(&self.pending)
+                );
+            }
+        }
+        let got: Vec<u8> = self.pending.drain(..wanted.len()).collect();
+        assert_eq!(
+            String::from_utf8_lossy(wanted),
+            String::from_utf8_lossy(&got)
+        );
+    }
+
+    /// Everything until the server closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// When it stays open for ten seconds.
+    pub fn rest(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            match self.fill() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(std::mem::take(&mut self.pending))
+    }
+
+    /// The socket, for options and half-closes.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk)? {
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the connection was closed",
+            )),
+            len => {
+                self.pending.extend_from_slice(&chunk[..len]);
+                Ok(())
+            }
+        }
+    }
+}
