@@ -1,1 +1,21 @@
-//! The server as a library.
+//! The server as a library: listeners, connections, accounts, routing, JetStream, monitoring.
+//!
+//! [`Server::start`] runs a server inside the calling tokio runtime; the program `jetsled` is a thin
+//! wrapper around it. Everything that uses sockets, TLS, tasks or the wall clock lives here; parsing,
+//! storing and consumer decisions are the crates below.
+//!
+//! | Module | Concept |
+//! |---|---|
+//! | [`server`] | start, shutdown, lame duck mode |
+//! | `client` | one client connection: reading, parsing, writing |
+//! | `account` | a subject space: its interest and its limits |
+//! | `routing` | admission, routes, delivery |
+//! | `jetstream` | streams and consumers on top of `store` and `dispatch` |
+
+mod account;
+mod client;
+mod jetstream;
+mod routing;
+pub mod server;
+
+pub use server::Server;

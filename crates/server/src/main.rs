@@ -1,2 +1,3 @@
 //! The program `jetsled`.
+
 fn main() {}

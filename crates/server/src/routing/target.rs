@@ -1,0 +1,27 @@
+//! The entries of an account's sublist.
+
+use std::sync::Arc;
+
+use crate::client::Subscription;
+use crate::jetstream;
+
+/// Who gets a matching message.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    /// A client's subscription.
+    Client(Arc<Subscription>),
+    /// Something of JetStream: a stream's subjects, an API endpoint, a consumer's ack or pull
+    /// subject, direct get.
+    JetStream(jetstream::Target),
+}
+
+/// Client subscriptions are the same if they are the same object.
+impl PartialEq for Target {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Target::Client(a), Target::Client(b)) => Arc::ptr_eq(a, b),
+            (Target::JetStream(a), Target::JetStream(b)) => a == b,
+            _ => false,
+        }
+    }
+}
