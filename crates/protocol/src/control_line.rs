@@ -1,0 +1,1 @@
+//! Splitting of control lines.
