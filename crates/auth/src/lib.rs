@@ -1,1 +1,42 @@
-//! Credentials and permissions.
+//! Credentials and permissions: who a connection is, and what it may publish and subscribe to.
+//!
+//! [`Authenticator`] answers the first question from what CONNECT presents, [`PermissionSet`] the second from the
+//! subject. Both are plain synchronous values: they open no file, read no clock and draw no random number. What a
+//! caller may cache (the verdict for a subject) it caches beside its routes.
+//!
+//! ```
+//! use jetsled_auth::{PermissionSet, Permissions, SubjectPermission, SubscribeVerdict};
+//!
+//! let permissions = Permissions {
+//!     publish: Some(SubjectPermission { allow: vec!["orders.>".into()], deny: vec!["orders.secret".into()] }),
+//!     ..Permissions::default()
+//! };
+//! let set = PermissionSet::compile(&permissions).unwrap();
+//! assert!(set.may_publish(b"orders.new"));
+//! assert!(!set.may_publish(b"orders.secret"));
+//! assert_eq!(set.may_subscribe(b"anything", None), SubscribeVerdict::Allowed);
+//! ```
+
+mod authenticator;
+mod nkey;
+mod pattern;
+mod permission_set;
+mod permissions;
+mod response_tracker;
+mod secret;
+mod user;
+
+pub use authenticator::{
+    AuthConfig, AuthConfigError, AuthError, Authenticator, ConnectCredentials, ConnectionFacts,
+    Identity, SingleCredential, UserLimits,
+};
+pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};
+pub use permissions::{Permissions, ResponsePermission, SubjectPermission};
+pub use response_tracker::ResponseTracker;
+pub use secret::Secret;
+pub use user::{ConnectionType, ConnectionTypes, User, UserCredential};
+
+/// The account of every user that is not defined inside another one.
+pub const GLOBAL_ACCOUNT: &str = "$G";
+/// The system account that exists when none is configured.
+pub const DEFAULT_SYSTEM_ACCOUNT: &str = "$SYS";

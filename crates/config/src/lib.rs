@@ -1,1 +1,26 @@
 //! The nats-server configuration language, its options, the command line, and what a reload may change.
+//!
+//! [`parse_command_line`] turns arguments (and the file that they name) into a [`Command`]; [`Options`] is what a
+//! server starts from. Nothing here starts anything: files and environment variables are read through
+//! [`Environment`], so that tests and fuzzers need neither.
+//!
+//! A setting is supported, or refused by name at start; none is parsed and ignored (`docs/compatibility.md`).
+
+mod command_line;
+mod digest;
+mod environment;
+mod error;
+mod language;
+mod options;
+mod reload;
+mod unsupported;
+
+pub use command_line::{Command, CommandLineError, Signal, SignalTarget, parse_command_line};
+pub use environment::Environment;
+pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
+pub use options::{
+    AccountJetStreamOptions, AccountLimits, AccountOptions, AuthorizationOptions, CurvePreference,
+    HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MonitorOptions,
+    Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
+};
+pub use reload::{OptionChange, ReloadDiff};

@@ -1,0 +1,20 @@
+//! The signature of a connection's nonce.
+
+use base64::{Engine, engine::general_purpose};
+use nkeys::{KeyPair, KeyPairType};
+
+/// Whether `signature` (base64, raw-URL or padded standard) is `public_key`'s over the nonce's ASCII bytes.
+pub(crate) fn signed_by(public_key: &str, signature: &str, nonce: &[u8]) -> bool {
+    let decoded = general_purpose::URL_SAFE_NO_PAD
+        .decode(signature)
+        .or_else(|_| general_purpose::STANDARD.decode(signature));
+    let (Ok(signature), Ok(key)) = (decoded, KeyPair::from_public_key(public_key)) else {
+        return false;
+    };
+    key.verify(nonce, &signature).is_ok()
+}
+
+/// Whether the text is the public key of a user (`U...`).
+pub(crate) fn is_user_key(text: &str) -> bool {
+    KeyPair::from_public_key(text).is_ok_and(|key| key.key_pair_type() == KeyPairType::User)
+}

@@ -1,0 +1,255 @@
+use std::collections::HashSet;
+
+use crate::{Permissions, ResponsePermission, SubjectPermission, pattern};
+
+/// [`Permissions`] in the form that is checked. Verdicts depend on the subject alone, so a connection may cache them
+/// for as long as it keeps the same set.
+#[derive(Debug)]
+pub struct PermissionSet {
+    publish: SubjectRules,
+    subscribe: SubjectRules,
+    responses: Option<ResponsePermission>,
+    source: Permissions,
+}
+
+/// What a subscription request gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscribeVerdict {
+    /// Nothing that can be delivered is denied.
+    Allowed,
+    /// A deny entry overlaps the subscription without covering it: each delivery asks
+    /// [`PermissionSet::may_deliver`].
+    AllowedFiltered,
+    /// Refused.
+    Denied,
+}
+
+impl PermissionSet {
+    /// Checks and indexes the patterns.
+    ///
+    /// A set with `responses` and no publish permission denies every publish but responses (nats-server's rule).
+    ///
+    /// # Errors
+    /// A pattern that is no valid subject, or a queue name where none may stand.
+    pub fn compile(permissions: &Permissions) -> Result<Self, PermissionError> {
+        let mut publish = SubjectRules::default();
+        if let Some(lists) = &permissions.publish {
+            publish = SubjectRules::compile(lists, Direction::Publish)?;
+        } else if permissions.responses.is_some() {
+            publish.allow = Some(SubjectList::default());
+        }
+        let subscribe = match &permissions.subscribe {
+            Some(lists) => SubjectRules::compile(lists, Direction::Subscribe)?,
+            None => SubjectRules::default(),
+        };
+        Ok(Self {
+            publish,
+            subscribe,
+            responses: permissions.responses,
+            source: permissions.clone(),
+        })
+    }
+
+    /// Whether `subject`, taken literally, may be published to. Responses are the business of
+    /// [`crate::ResponseTracker`], which is asked when this says no.
+    pub fn may_publish(&self, subject: &[u8]) -> bool {
+        self.publish
+            .allow
+            .as_ref()
+            .is_none_or(|allow| allow.matches(subject))
+            && !self.publish.deny.matches(subject)
+    }
+
+    /// Whether a subscription to `subject` (with its wildcards), in `queue` if any, is admitted.
+    pub fn may_subscribe(&self, subject: &[u8], queue: Option<&[u8]>) -> SubscribeVerdict {
+        let rules = &self.subscribe;
+        if rules
+            .allow
+            .as_ref()
+            .is_some_and(|allow| !allow.covers(subject, queue))
+            || rules.deny.covers(subject, queue)
+        {
+            SubscribeVerdict::Denied
+        } else if rules.deny.overlaps(subject, queue) {
+            SubscribeVerdict::AllowedFiltered
+        } else {
+            SubscribeVerdict::Allowed
+        }
+    }
+
+    /// Whether a message on `subject` may be delivered to an admitted subscription in `queue`: no deny entry matches.
+    pub fn may_deliver(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        !self.subscribe.deny.matches_in_queue(subject, queue)
+    }
+
+    /// Whether every subject may be published to, so that no check is needed at all.
+    pub fn publishes_anything(&self) -> bool {
+        self.publish.allow.is_none() && self.publish.deny.is_empty()
+    }
+
+    /// Whether every subscription is admitted without a filter.
+    pub fn subscribes_to_anything(&self) -> bool {
+        self.subscribe.allow.is_none() && self.subscribe.deny.is_empty()
+    }
+
+    /// The leave to answer requests, if given.
+    pub fn responses(&self) -> Option<ResponsePermission> {
+        self.responses
+    }
+
+    /// The permissions as configured.
+    pub fn source(&self) -> &Permissions {
+        &self.source
+    }
+}
+
+/// A permission that cannot be enforced as written.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum PermissionError {
+    /// Observed nats-server 2.15.1's words.
+    #[error("{list}: subject {subject:?} is not a valid subject")]
+    InvalidSubject {
+        /// `publish allow`, `subscribe deny`, ...
+        list: &'static str,
+        /// The configured entry.
+        subject: String,
+    },
+    /// More than `subject queue`.
+    #[error("{list}: {entry:?} is not a subject with at most one queue name")]
+    InvalidQueueEntry {
+        /// `subscribe allow` or `subscribe deny`.
+        list: &'static str,
+        /// The configured entry.
+        entry: String,
+    },
+}
+
+#[derive(Debug, Default)]
+struct SubjectRules {
+    /// `None` allows everything.
+    allow: Option<SubjectList>,
+    deny: SubjectList,
+}
+
+#[derive(Clone, Copy)]
+enum Direction {
+    Publish,
+    Subscribe,
+}
+
+impl SubjectRules {
+    fn compile(lists: &SubjectPermission, direction: Direction) -> Result<Self, PermissionError> {
+        let (allow_name, deny_name) = match direction {
+            Direction::Publish => ("publish allow", "publish deny"),
+            Direction::Subscribe => ("subscribe allow", "subscribe deny"),
+        };
+        let allow = SubjectList::compile(&lists.allow, allow_name, direction)?;
+        let deny = SubjectList::compile(&lists.deny, deny_name, direction)?;
+        Ok(Self {
+            allow: (!lists.allow.is_empty()).then_some(allow),
+            deny,
+        })
+    }
+}
+
+/// Literal subjects are found by hash; patterns and queue entries, few in practice, one by one.
+#[derive(Debug, Default)]
+struct SubjectList {
+    literals: HashSet<Box<[u8]>>,
+    patterns: Vec<Box<[u8]>>,
+    queue_entries: Vec<QueueEntry>,
+}
+
+#[derive(Debug)]
+struct QueueEntry {
+    subject: Box<[u8]>,
+    queue: Box<[u8]>,
+}
+
+impl SubjectList {
+    fn compile(
+        entries: &[String],
+        list: &'static str,
+        direction: Direction,
+    ) -> Result<Self, PermissionError> {
+        let mut compiled = Self::default();
+        for entry in entries {
+            let mut parts = entry.split_ascii_whitespace();
+            let (subject, queue) = match (direction, parts.next(), parts.next(), parts.next()) {
+                (Direction::Subscribe, Some(subject), queue, None) => (subject, queue),
+                (Direction::Subscribe, Some(_), _, _) => {
+                    return Err(PermissionError::InvalidQueueEntry {
+                        list,
+                        entry: entry.clone(),
+                    });
+                }
+                _ => (entry.as_str(), None),
+            };
+            if !pattern::is_valid(subject.as_bytes()) {
+                return Err(PermissionError::InvalidSubject {
+                    list,
+                    subject: subject.to_owned(),
+                });
+            }
+            let subject: Box<[u8]> = subject.as_bytes().into();
+            match queue {
+                Some(queue) => compiled.queue_entries.push(QueueEntry {
+                    subject,
+                    queue: queue.as_bytes().into(),
+                }),
+                None if pattern::has_wildcard(&subject) => compiled.patterns.push(subject),
+                None => {
+                    compiled.literals.insert(subject);
+                }
+            }
+        }
+        Ok(compiled)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.literals.is_empty() && self.patterns.is_empty() && self.queue_entries.is_empty()
+    }
+
+    fn matches(&self, subject: &[u8]) -> bool {
+        self.literals.contains(subject)
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern::matches(pattern, subject))
+    }
+
+    fn matches_in_queue(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        self.matches(subject)
+            || self.any_queue_entry(queue, |pattern| pattern::matches(pattern, subject))
+    }
+
+    fn covers(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        self.literals.contains(subject)
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern::covers(pattern, subject))
+            || self.any_queue_entry(queue, |pattern| pattern::covers(pattern, subject))
+    }
+
+    fn overlaps(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        (pattern::has_wildcard(subject)
+            && self
+                .literals
+                .iter()
+                .any(|literal| pattern::overlap(literal, subject)))
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern::overlap(pattern, subject))
+            || self.any_queue_entry(queue, |pattern| pattern::overlap(pattern, subject))
+    }
+
+    fn any_queue_entry(&self, queue: Option<&[u8]>, subject_fits: impl Fn(&[u8]) -> bool) -> bool {
+        queue.is_some_and(|queue| {
+            self.queue_entries
+                .iter()
+                .any(|entry| pattern::covers(&entry.queue, queue) && subject_fits(&entry.subject))
+        })
+    }
+}

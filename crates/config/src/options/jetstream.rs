@@ -1,0 +1,95 @@
+use std::{path::PathBuf, time::Duration};
+
+/// The `jetstream` block and its flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JetStreamOptions {
+    /// JetStream is on.
+    pub enabled: bool,
+    /// The directory as configured; the store lives in its subdirectory `jetstream`. `None` takes
+    /// [`JetStreamOptions::store_dir`]'s default. Kept without effect while JetStream is off.
+    pub configured_store_dir: Option<PathBuf>,
+    /// Bytes of all memory streams; `None` is 75 % of the machine's memory.
+    pub max_memory_store: Option<u64>,
+    /// Bytes of all file streams; `None` is 75 % of the free disk space.
+    pub max_file_store: Option<u64>,
+    /// The JetStream domain: INFO's `domain`, and the API prefix `$JS.<domain>.API`.
+    pub domain: Option<String>,
+    /// Unknown fields in API requests are errors.
+    pub strict: bool,
+    /// When written messages are synced to the disk.
+    pub sync: SyncPolicy,
+    /// Tag that replicas of a stream must differ in; shown in `/varz`.
+    pub unique_tag: Option<String>,
+    /// Bounds on what API requests may ask for.
+    pub limits: JetStreamLimits,
+    /// Messages of one stream between receipt and storage.
+    pub max_buffered_msgs: usize,
+    /// Bytes of one stream between receipt and storage.
+    pub max_buffered_size: usize,
+    /// API requests waiting at once.
+    pub request_queue_limit: usize,
+    /// Info requests waiting at once.
+    pub info_queue_limit: usize,
+}
+
+impl Default for JetStreamOptions {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            configured_store_dir: None,
+            max_memory_store: None,
+            max_file_store: None,
+            domain: None,
+            strict: true,
+            sync: SyncPolicy::default(),
+            unique_tag: None,
+            limits: JetStreamLimits::default(),
+            max_buffered_msgs: 10_000,
+            max_buffered_size: 128 << 20,
+            request_queue_limit: 10_000,
+            info_queue_limit: 10_000,
+        }
+    }
+}
+
+impl JetStreamOptions {
+    /// The directory that holds the store: `jetstream` below the configured one, or below the system's temporary
+    /// `nats` directory (observed nats-server 2.15.1).
+    pub fn store_dir(&self) -> PathBuf {
+        match &self.configured_store_dir {
+            Some(dir) => dir.join("jetstream"),
+            None => std::env::temp_dir().join("nats").join("jetstream"),
+        }
+    }
+}
+
+/// `sync_interval`: when an acknowledged message is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SyncPolicy {
+    /// Not configured, or `always`: before its acknowledgement.
+    #[default]
+    BeforeAck,
+    /// A duration: acknowledgements leave after the write, the disk is synced this often (nats-server's trade).
+    Every(Duration),
+}
+
+/// `jetstream.limits`. `None` is nats-server's default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JetStreamLimits {
+    /// Largest `max_ack_pending` of a consumer.
+    pub max_ack_pending: Option<u64>,
+    /// Replicated streams and consumers on this server.
+    pub max_ha_assets: Option<u64>,
+    /// Largest batch of one pull request.
+    pub max_request_batch: Option<u64>,
+    /// Longest duplicate window of a stream.
+    pub max_duplicate_window: Option<Duration>,
+    /// Atomic batches in flight on one stream.
+    pub max_batch_inflight_per_stream: Option<u64>,
+    /// Atomic batches in flight on the server.
+    pub max_batch_inflight_total: Option<u64>,
+    /// Messages in one atomic batch.
+    pub max_batch_size: Option<u64>,
+    /// Idle time after which an atomic batch is abandoned.
+    pub max_batch_timeout: Option<Duration>,
+}
