@@ -1,0 +1,7 @@
+//! Acks: the subject that names a delivery, and the payload that says what became of it.
+
+mod kind;
+mod subject;
+
+pub use kind::AckKind;
+pub use subject::{AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};

@@ -1,0 +1,195 @@
+use crate::name::short_hash;
+use crate::{ConsumerSeq, StreamSeq, Timestamp};
+
+/// The numbers of a delivery, as its ack subject carries them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckNumbers {
+    /// How often the message was delivered, this delivery included.
+    pub delivered: u64,
+    /// The message.
+    pub stream_seq: StreamSeq,
+    /// The delivery.
+    pub consumer_seq: ConsumerSeq,
+    /// When the message was stored.
+    pub timestamp: Timestamp,
+    /// How many more messages the consumer has to deliver.
+    pub pending: u64,
+}
+
+/// An ack subject taken apart. The names only route; the numbers identify the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckSubject<'a> {
+    /// The domain and the account's hash, in the second form of the subject only.
+    pub origin: Option<AckOrigin<'a>>,
+    /// The stream's name.
+    pub stream: &'a [u8],
+    /// The consumer's name.
+    pub consumer: &'a [u8],
+    /// The delivery.
+    pub numbers: AckNumbers,
+}
+
+/// Where an ack in the second form goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AckOrigin<'a> {
+    /// The domain; `_` is none.
+    pub domain: &'a [u8],
+    /// The short hash of the account's name.
+    pub account_hash: &'a [u8],
+}
+
+impl<'a> AckSubject<'a> {
+    /// Takes apart `$JS.ACK.<stream>.<consumer>.<5 numbers>` (9 tokens) or
+    /// `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>.<5 numbers>[.<more>]` (11 and more).
+    ///
+    /// `None` if it is neither. A number that is none reads as zero.
+    #[must_use]
+    pub fn parse(subject: &'a [u8]) -> Option<Self> {
+        let rest = subject.strip_prefix(PREFIX)?;
+        // At most nine tokens matter; further ones are allowed by the second form.
+        let mut tokens: [&[u8]; 9] = [b""; 9];
+        let mut count = 0;
+        for token in rest.split(|byte| *byte == b'.') {
+            if let Some(slot) = tokens.get_mut(count) {
+                *slot = token;
+            }
+            count += 1;
+        }
+        let [a, b, c, d, e, f, g, h, i] = tokens;
+        let (origin, stream, consumer, numbers) = match count {
+            7 => (None, a, b, [c, d, e, f, g]),
+            9.. => (
+                Some(AckOrigin {
+                    domain: a,
+                    account_hash: b,
+                }),
+                c,
+                d,
+                [e, f, g, h, i],
+            ),
+            _ => return None,
+        };
+        let [delivered, stream_seq, consumer_seq, timestamp, pending] = numbers;
+        let numbers = AckNumbers {
+            delivered: number(delivered),
+            stream_seq: StreamSeq(number(stream_seq)),
+            consumer_seq: ConsumerSeq(number(consumer_seq)),
+            timestamp: Timestamp(i64::try_from(number(timestamp)).unwrap_or(0)),
+            pending: number(pending),
+        };
+        Some(Self {
+            origin,
+            stream,
+            consumer,
+            numbers,
+        })
+    }
+}
+
+/// What all ack subjects of a consumer start with. Made once a consumer, so that a delivery only adds the numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AckSubjectPrefix {
+    prefix: Box<[u8]>,
+}
+
+impl AckSubjectPrefix {
+    /// The first form, the default through nats-server 2.15.
+    #[must_use]
+    pub fn new(stream: &str, consumer: &str) -> Self {
+        Self {
+            prefix: format!("$JS.ACK.{stream}.{consumer}.").into_bytes().into(),
+        }
+    }
+
+    /// The second form, which the feature flag `js_ack_fc_v2` turns on.
+    #[must_use]
+    pub fn with_origin(domain: Option<&str>, account: &str, stream: &str, consumer: &str) -> Self {
+        let domain = domain.unwrap_or(NO_DOMAIN);
+        let account = short_hash(account.as_bytes());
+        let prefix = format!("$JS.ACK.{domain}.{account}.{stream}.{consumer}.");
+        Self {
+            prefix: prefix.into_bytes().into(),
+        }
+    }
+
+    /// The prefix itself, with its trailing dot.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// Appends the ack subject of a delivery to `out`.
+    pub fn write(&self, numbers: &AckNumbers, out: &mut Vec<u8>) {
+        let mut buffer = itoa::Buffer::new();
+        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(buffer.format(numbers.delivered).as_bytes());
+        out.push(b'.');
+        out.extend_from_slice(buffer.format(numbers.stream_seq.get()).as_bytes());
+        out.push(b'.');
+        out.extend_from_slice(buffer.format(numbers.consumer_seq.get()).as_bytes());
+        out.push(b'.');
+        out.extend_from_slice(buffer.format(numbers.timestamp.as_nanos()).as_bytes());
+        out.push(b'.');
+        out.extend_from_slice(buffer.format(numbers.pending).as_bytes());
+    }
+
+    /// How many bytes [`AckSubjectPrefix::write`] appends.
+    #[must_use]
+    pub fn written_len(&self, numbers: &AckNumbers) -> usize {
+        let time = numbers.timestamp.as_nanos();
+        self.prefix.len()
+            + decimal_len(numbers.delivered)
+            + decimal_len(numbers.stream_seq.get())
+            + decimal_len(numbers.consumer_seq.get())
+            + decimal_len(time.unsigned_abs())
+            + usize::from(time < 0)
+            + decimal_len(numbers.pending)
+            + 4
+    }
+}
+
+/// The subject on which a push consumer's flow control is answered. `random` are four characters of the caller's choice.
+///
+/// With `origin`, a domain and an account's name, it has the second form (`js_ack_fc_v2`).
+#[must_use]
+pub fn flow_control_subject(
+    origin: Option<(Option<&str>, &str)>,
+    stream: &str,
+    consumer: &str,
+    random: &str,
+) -> String {
+    match origin {
+        None => format!("$JS.FC.{stream}.{consumer}.{random}"),
+        Some((domain, account)) => {
+            let domain = domain.unwrap_or(NO_DOMAIN);
+            let account = short_hash(account.as_bytes());
+            format!("$JS.FC.{domain}.{account}.{stream}.{consumer}.{random}")
+        }
+    }
+}
+
+const PREFIX: &[u8] = b"$JS.ACK.";
+const NO_DOMAIN: &str = "_";
+
+/// A decimal number; anything else, overflow included, is zero.
+fn number(token: &[u8]) -> u64 {
+    let mut value: u64 = 0;
+    for byte in token {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return 0;
+        }
+        let Some(next) = value
+            .checked_mul(10)
+            .and_then(|value| value.checked_add(u64::from(digit)))
+        else {
+            return 0;
+        };
+        value = next;
+    }
+    value
+}
+
+fn decimal_len(value: u64) -> usize {
+    value.checked_ilog10().map_or(1, |log| log as usize + 1)
+}

@@ -1,0 +1,64 @@
+use serde::Serialize;
+
+use crate::advisory::{Action, AdvisoryBody, advisories};
+
+/// A stream was created, updated or deleted.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StreamActionAdvisory<'a> {
+    /// The stream.
+    pub stream: &'a str,
+    /// What happened.
+    pub action: Action,
+    /// The JetStream domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<&'a str>,
+}
+
+impl AdvisoryBody for StreamActionAdvisory<'_> {
+    const TYPE: &'static str = "io.nats.jetstream.advisory.v1.stream_action";
+
+    fn subject(&self) -> String {
+        let word = match self.action {
+            Action::Create => "CREATED",
+            Action::Modify => "UPDATED",
+            Action::Delete => "DELETED",
+        };
+        format!("$JS.EVENT.ADVISORY.STREAM.{word}.{}", self.stream)
+    }
+}
+
+/// A request was answered.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ApiAudit<'a> {
+    /// The server's name.
+    pub server: &'a str,
+    /// Who asked: nats-server's client info.
+    pub client: &'a serde_json::Value,
+    /// The subject of the request.
+    pub subject: &'a str,
+    /// Its payload.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub request: &'a str,
+    /// The payload of the reply.
+    pub response: &'a str,
+    /// The JetStream domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<&'a str>,
+}
+
+/// Requests were dropped because too many waited.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ApiLimitReached<'a> {
+    /// The server's name.
+    pub server: &'a str,
+    /// The JetStream domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<&'a str>,
+    /// How many.
+    pub dropped: u64,
+}
+
+advisories! {
+    ApiAudit = "advisory.v1.api_audit" at "ADVISORY.API";
+    ApiLimitReached = "advisory.v1.api_limit_reached" at "ADVISORY.API.LIMIT_REACHED";
+}

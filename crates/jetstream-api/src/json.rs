@@ -1,0 +1,14 @@
+//! JSON as Go's `encoding/json` reads and writes it.
+//!
+//! Reading: keys match without regard to case, `null` leaves a default, several documents in one payload are decoded one
+//! after another onto the same value, and unknown keys are an error or a warning. Writing: `<`, `>` and `&` in strings
+//! are escaped.
+
+mod decode;
+mod encode;
+mod syntax;
+
+pub use decode::{Decoded, Strictness, decode, is_empty_request};
+pub(crate) use decode::{decode_object, read_documents};
+pub use encode::to_vec;
+pub(crate) use syntax::decoder_text;

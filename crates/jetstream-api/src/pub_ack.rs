@@ -1,0 +1,137 @@
+//! The ack of a publish, written by hand because there is one a message.
+
+use crate::{ApiError, StreamSeq};
+
+/// What all publish acks of a stream start with. Made once a stream, so that an ack only adds what differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PubAckPrefix {
+    success: Box<[u8]>,
+    failure: Box<[u8]>,
+}
+
+/// What became of a publish that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PubAck<'a> {
+    /// Stored under this sequence.
+    Stored(StreamSeq),
+    /// Its `Nats-Msg-Id` was stored before, under this sequence.
+    Duplicate(StreamSeq),
+    /// Stored in a counter stream, whose counter now has this value.
+    Counted {
+        /// The message's sequence.
+        seq: StreamSeq,
+        /// The counter's decimal digits.
+        value: &'a str,
+    },
+    /// A batch was committed.
+    Batch {
+        /// The sequence of its last message.
+        seq: StreamSeq,
+        /// The batch's id.
+        id: &'a str,
+        /// How many messages it has.
+        count: u64,
+    },
+}
+
+impl PubAckPrefix {
+    /// Prepares the acks of a stream.
+    #[must_use]
+    pub fn new(stream: &str, domain: Option<&str>) -> Self {
+        let stream = quoted(stream);
+        let domain = domain.map(|domain| format!(",\"domain\":{}", quoted(domain)));
+        let domain = domain.as_deref().unwrap_or_default();
+        let success = format!("{{\"stream\":{stream}{domain},\"seq\":");
+        let failure = format!(",\"stream\":{stream}{domain},\"seq\":0}}");
+        Self {
+            success: success.into_bytes().into(),
+            failure: failure.into_bytes().into(),
+        }
+    }
+
+    /// Appends the ack of an accepted publish to `out`.
+    pub fn write(&self, ack: PubAck<'_>, out: &mut Vec<u8>) {
+        let (PubAck::Stored(seq)
+        | PubAck::Duplicate(seq)
+        | PubAck::Counted { seq, .. }
+        | PubAck::Batch { seq, .. }) = ack;
+        out.extend_from_slice(&self.success);
+        out.extend_from_slice(itoa::Buffer::new().format(seq.get()).as_bytes());
+        match ack {
+            PubAck::Stored(_) => out.push(b'}'),
+            PubAck::Duplicate(_) => out.extend_from_slice(b",\"duplicate\": true}"),
+            PubAck::Counted { value, .. } => {
+                out.extend_from_slice(b",\"val\":\"");
+                out.extend_from_slice(value.as_bytes());
+                out.extend_from_slice(b"\"}");
+            }
+            PubAck::Batch { id, count, .. } => {
+                out.extend_from_slice(b",\"batch\":");
+                out.extend_from_slice(quoted(id).as_bytes());
+                out.extend_from_slice(b",\"count\":");
+                out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+                out.push(b'}');
+            }
+        }
+    }
+
+    /// Appends the answer to a refused publish to `out`.
+    pub fn write_error(&self, error: &ApiError, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"error\":");
+        out.extend_from_slice(&crate::json::to_vec(error));
+        out.extend_from_slice(&self.failure);
+    }
+}
+
+/// A JSON string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(domain: Option<&str>, ack: Result<PubAck<'_>, ApiError>, want: &str) {
+        let prefix = PubAckPrefix::new("A", domain);
+        let mut out = Vec::new();
+        match ack {
+            Ok(ack) => prefix.write(ack, &mut out),
+            Err(error) => prefix.write_error(&error, &mut out),
+        }
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn acks_have_the_exact_text_of_nats_server() {
+        let seq = StreamSeq(12);
+        check(None, Ok(PubAck::Stored(seq)), r#"{"stream":"A","seq":12}"#);
+        check(
+            Some("D"),
+            Ok(PubAck::Stored(seq)),
+            r#"{"stream":"A","domain":"D","seq":12}"#,
+        );
+        check(
+            None,
+            Ok(PubAck::Duplicate(seq)),
+            r#"{"stream":"A","seq":12,"duplicate": true}"#,
+        );
+        let counted = PubAck::Counted { seq, value: "101" };
+        check(None, Ok(counted), r#"{"stream":"A","seq":12,"val":"101"}"#);
+        let batch = PubAck::Batch {
+            seq,
+            id: "b\"1",
+            count: 3,
+        };
+        check(
+            None,
+            Ok(batch),
+            r#"{"stream":"A","seq":12,"batch":"b\"1","count":3}"#,
+        );
+        check(
+            None,
+            Err(ApiError::stream_wrong_last_sequence(2)),
+            r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 2"},"stream":"A","seq":0}"#,
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! The payload of a pull request.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+use crate::Nanos;
+
+/// What a pull consumer's client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullRequest {
+    /// How many messages; at least 1.
+    pub batch: u64,
+    /// How long the request waits; zero is until its reply subject loses interest.
+    pub expires: Nanos,
+    /// How many bytes at most; zero is no limit.
+    pub max_bytes: u64,
+    /// Whether the request does not wait for messages to come.
+    pub no_wait: bool,
+    /// How often to say that the request is still waiting; zero is never.
+    pub heartbeat: Nanos,
+    /// The members that only matter for priority groups; `None` if the payload was not JSON.
+    pub priority: Option<PullPriority>,
+}
+
+/// The members of a pull request that matter for priority groups.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullPriority {
+    /// The group; empty if not given.
+    pub group: String,
+    /// Overflow: serve only when this many messages are pending.
+    pub min_pending: i64,
+    /// Overflow: serve only when this many messages wait for their ack.
+    pub min_ack_pending: i64,
+    /// The pin that the client holds; empty if none.
+    pub id: String,
+    /// Prioritized: 0 to 9, the smallest first; not checked here.
+    pub priority: i64,
+}
+
+impl PullRequest {
+    /// Reads a payload: nothing is one message, an integer that many, JSON what it says, other text one message.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the JSON, for the status `400 Bad Request - <text>`.
+    pub fn parse(payload: &[u8]) -> Result<Self, String> {
+        let text = payload.trim_ascii();
+        if text.starts_with(b"{") {
+            return serde_json::from_slice::<Json>(text)
+                .map(|json| json.0)
+                .map_err(|error| crate::json::decoder_text(text, &error));
+        }
+        let batch = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        Ok(Self {
+            batch: batch.unwrap_or(1).max(1),
+            ..Self::default()
+        })
+    }
+}
+
+/// Reads the JSON form in one pass, since there may be a request a message.
+struct Json(PullRequest);
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a pull request")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut request = PullRequest::default();
+        let mut priority = PullPriority::default();
+        let count = |value: i64| u64::try_from(value).unwrap_or(0);
+        while let Some(Key(member)) = map.next_key()? {
+            match member {
+                Member::Batch => read(&mut map, |value| request.batch = count(value))?,
+                Member::Expires => read(&mut map, |value| request.expires = value)?,
+                Member::MaxBytes => read(&mut map, |value| request.max_bytes = count(value))?,
+                Member::NoWait => read(&mut map, |value| request.no_wait = value)?,
+                Member::Heartbeat => read(&mut map, |value| request.heartbeat = value)?,
+                Member::Group => read(&mut map, |value| priority.group = value)?,
+                Member::MinPending => read(&mut map, |value| priority.min_pending = value)?,
+                Member::MinAckPending => read(&mut map, |value| priority.min_ack_pending = value)?,
+                Member::Id => read(&mut map, |value| priority.id = value)?,
+                Member::Priority => read(&mut map, |value| priority.priority = value)?,
+                Member::Unknown => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        request.batch = request.batch.max(1);
+        request.priority = Some(priority);
+        Ok(Json(request))
+    }
+}
+
+/// Reads a member; `null` leaves the default.
+fn read<'de, A: MapAccess<'de>, T: Deserialize<'de>>(
+    map: &mut A,
+    mut set: impl FnMut(T),
+) -> Result<(), A::Error> {
+    if let Some(value) = map.next_value::<Option<T>>()? {
+        set(value);
+    }
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Member {
+    Batch,
+    Expires,
+    MaxBytes,
+    NoWait,
+    Heartbeat,
+    Group,
+    MinPending,
+    MinAckPending,
+    Id,
+    Priority,
+    Unknown,
+}
+
+struct Key(Member);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a member's name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
+                let known = MEMBERS
+                    .iter()
+                    .find(|(known, _)| known.eq_ignore_ascii_case(name));
+                Ok(Key(known.map_or(Member::Unknown, |(_, member)| *member)))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+const MEMBERS: [(&str, Member); 10] = [
+    ("batch", Member::Batch),
+    ("expires", Member::Expires),
+    ("max_bytes", Member::MaxBytes),
+    ("no_wait", Member::NoWait),
+    ("idle_heartbeat", Member::Heartbeat),
+    ("group", Member::Group),
+    ("min_pending", Member::MinPending),
+    ("min_ack_pending", Member::MinAckPending),
+    ("id", Member::Id),
+    ("priority", Member::Priority),
+];
