@@ -1,0 +1,156 @@
+//! The cases: what is measured, by name.
+
+mod consume;
+mod core;
+mod footprint;
+mod key_value;
+mod publish;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::measure::percentile;
+
+/// A running server.
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) pid: u32,
+    /// From the start of its process to its ready line.
+    pub(crate) ready_after: Duration,
+    pub(crate) scale: Scale,
+}
+
+/// How much data a case prepares.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    Smoke,
+    Full,
+}
+
+impl Scale {
+    fn pick(self, smoke: usize, full: usize) -> usize {
+        match self {
+            Self::Smoke => smoke,
+            Self::Full => full,
+        }
+    }
+}
+
+/// What a case's values are.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Unit {
+    MessagesPerSecond,
+    Microseconds,
+    Milliseconds,
+    Kibibytes,
+}
+
+impl Unit {
+    pub(crate) fn more_is_better(self) -> bool {
+        matches!(self, Self::MessagesPerSecond)
+    }
+
+    pub(crate) fn bare(self, value: f64) -> String {
+        match self {
+            Self::MessagesPerSecond if value >= 1e6 => format!("{:.2}M", value / 1e6),
+            Self::MessagesPerSecond => format!("{:.0}k", value / 1e3),
+            Self::Microseconds => format!("{value:.0}"),
+            Self::Milliseconds | Self::Kibibytes => format!("{value:.1}"),
+        }
+    }
+
+    pub(crate) fn show(self, value: f64) -> String {
+        let unit = match self {
+            Self::MessagesPerSecond => "/s",
+            Self::Microseconds => " us",
+            Self::Milliseconds => " ms",
+            Self::Kibibytes => " KiB",
+        };
+        self.bare(value) + unit
+    }
+}
+
+/// The result of one measurement.
+pub(crate) struct Sample {
+    pub(crate) value: f64,
+    pub(crate) p99: Option<f64>,
+    /// How many messages (or operations) the server handled, for processor time a message.
+    pub(crate) messages: u64,
+}
+
+impl Sample {
+    fn rate(messages: u64, elapsed: Duration) -> Self {
+        Self {
+            value: messages as f64 / elapsed.as_secs_f64(),
+            p99: None,
+            messages,
+        }
+    }
+
+    fn latency(mut times: Vec<Duration>) -> Self {
+        let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+        Self {
+            value: micros(percentile(&mut times, 50)),
+            p99: Some(micros(percentile(&mut times, 99))),
+            messages: times.len() as u64,
+        }
+    }
+}
+
+type Prepare = Box<dyn Fn(&Target) -> Result<(), Error>>;
+type Run = Box<dyn Fn(&Target, Duration) -> Result<Sample, Error>>;
+
+/// One thing to measure.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) unit: Unit,
+    /// Each measurement has a server of its own, which has done nothing before.
+    pub(crate) fresh_servers: bool,
+    /// Once for each server, before the clock starts.
+    pub(crate) prepare: Prepare,
+    pub(crate) run: Run,
+}
+
+impl Case {
+    fn new(
+        name: &'static str,
+        unit: Unit,
+        run: impl Fn(&Target, Duration) -> Result<Sample, Error> + 'static,
+    ) -> Self {
+        Self {
+            name,
+            unit,
+            fresh_servers: false,
+            prepare: Box::new(|_| Ok(())),
+            run: Box::new(run),
+        }
+    }
+
+    fn on_fresh_servers(mut self) -> Self {
+        self.fresh_servers = true;
+        self
+    }
+
+    fn prepared(mut self, prepare: impl Fn(&Target) -> Result<(), Error> + 'static) -> Self {
+        self.prepare = Box::new(prepare);
+        self
+    }
+}
+
+/// Every case, cheap ones first.
+pub(crate) fn all() -> Vec<Case> {
+    [
+        core::cases(),
+        publish::cases(),
+        consume::cases(),
+        key_value::cases(),
+        footprint::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,315 @@
+//! JetStream publishing.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{Case, Sample, Target, Unit};
+use crate::Error;
+use crate::client::Client;
+
+const INBOX: &str = "_INBOX.acks";
+
+pub(super) fn cases() -> Vec<Case> {
+    let file = Publish {
+        storage: "file",
+        payload: 128,
+        in_flight: 1000,
+        subjects: Subjects::One,
+        message_ids: false,
+    };
+    let rate = |name, publish: Publish| {
+        Case::new(name, Unit::MessagesPerSecond, move |target, duration| {
+            publish.run(target, duration)
+        })
+    };
+    vec![
+        rate("JetStream file publish, 1000 in flight, 128 B", file),
+        rate(
+            "JetStream file publish, 1000 in flight, 1 KiB",
+            Publish {
+                payload: 1024,
+                ..file
+            },
+        ),
+        rate(
+            "JetStream file publish, 1000 in flight, 128 B, message ids",
+            Publish {
+                message_ids: true,
+                ..file
+            },
+        ),
+        rate(
+            "JetStream file publish, 1000 in flight, 128 B, over 100 k subjects",
+            Publish {
+                subjects: Subjects::HundredThousand,
+                ..file
+            },
+        ),
+        rate(
+            "JetStream file publish, 1000 in flight, 128 B, 100 streams in turn",
+            Publish {
+                subjects: Subjects::HundredStreams,
+                ..file
+            },
+        ),
+        rate(
+            "JetStream memory publish, 1000 in flight, 128 B",
+            Publish {
+                storage: "memory",
+                ..file
+            },
+        ),
+        Case::new(
+            "JetStream file publish, one at a time, 128 B, p50",
+            Unit::Microseconds,
+            {
+                let one = Publish {
+                    in_flight: 1,
+                    ..file
+                };
+                move |target, duration| one.run_one_at_a_time(target, duration)
+            },
+        ),
+    ]
+}
+
+#[derive(Clone, Copy)]
+enum Subjects {
+    One,
+    HundredThousand,
+    /// One subject each.
+    HundredStreams,
+}
+
+impl Subjects {
+    /// How many frames are prepared: a multiple of the subjects, and enough for one window.
+    fn frames(self) -> usize {
+        match self {
+            Self::One | Self::HundredStreams => 1000,
+            Self::HundredThousand => 100_000,
+        }
+    }
+
+    fn subject(self, index: usize) -> String {
+        match self {
+            Self::One => "bench.orders".to_owned(),
+            Self::HundredThousand => format!("bench.orders.{index:06}"),
+            Self::HundredStreams => format!("bench.{:02}", index % 100),
+        }
+    }
+
+    fn streams(self) -> Vec<(String, String)> {
+        match self {
+            Self::One | Self::HundredThousand => vec![("BENCH".to_owned(), "bench.>".to_owned())],
+            Self::HundredStreams => (0..100)
+                .map(|index| (format!("BENCH{index:02}"), format!("bench.{index:02}")))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Publish {
+    storage: &'static str,
+    payload: usize,
+    in_flight: usize,
+    subjects: Subjects,
+    message_ids: bool,
+}
+
+impl Publish {
+    fn create_streams(&self, client: &mut Client) -> Result<(), Error> {
+        for (name, subject) in self.subjects.streams() {
+            fresh_stream(client, &name, &subject, self.storage)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, target: &Target, duration: Duration) -> Result<Sample, Error> {
+        let mut client = Client::connect(target.address)?;
+        self.create_streams(&mut client)?;
+        client.subscribe(INBOX, None)?;
+        let mut frames = Frames::new(self);
+        let mut sent = 0_u64;
+        let mut line_ends = 0_u64;
+        let start = Instant::now();
+        loop {
+            // An ack has two line ends. A PING on the way counts as half an ack too many.
+            let outstanding = sent.saturating_sub(line_ends / 2);
+            if start.elapsed() >= duration {
+                if outstanding == 0 {
+                    break;
+                }
+            } else {
+                let free = (self.in_flight as u64).saturating_sub(outstanding);
+                sent += frames.send(&mut client, free as usize)? as u64;
+            }
+            line_ends += client.count_line_ends()?;
+        }
+        let elapsed = start.elapsed();
+        client.sync()?;
+        self.verify(&mut client, sent)?;
+        Ok(Sample::rate(sent, elapsed))
+    }
+
+    fn run_one_at_a_time(&self, target: &Target, duration: Duration) -> Result<Sample, Error> {
+        let mut client = Client::connect(target.address)?;
+        self.create_streams(&mut client)?;
+        client.subscribe(INBOX, None)?;
+        let mut frames = Frames::new(self);
+        let mut times = Vec::new();
+        let start = Instant::now();
+        while start.elapsed() < duration {
+            let asked = Instant::now();
+            frames.send(&mut client, 1)?;
+            client.message()?;
+            times.push(asked.elapsed());
+        }
+        self.verify(&mut client, times.len() as u64)?;
+        Ok(Sample::latency(times))
+    }
+
+    /// Acks that are errors look like others from afar: every message must be in its stream.
+    fn verify(&self, client: &mut Client, sent: u64) -> Result<(), Error> {
+        let mut stored = 0;
+        for (name, _subject) in self.subjects.streams() {
+            stored += stream_messages(client, &name)?;
+        }
+        if stored == sent {
+            Ok(())
+        } else {
+            Err(Error::Missing {
+                got: stored,
+                wanted: sent,
+                seconds: 0,
+            })
+        }
+    }
+}
+
+/// Ready-made PUB or HPUB frames, sent in a circle.
+struct Frames {
+    bytes: Vec<u8>,
+    /// Where each frame starts, and the end.
+    starts: Vec<usize>,
+    /// Where each frame's message id is, from the frame's start.
+    id_at: Option<usize>,
+    next: usize,
+    id: u64,
+}
+
+/// Digits of a message id.
+const ID_LEN: usize = 12;
+
+impl Frames {
+    fn new(publish: &Publish) -> Self {
+        let mut bytes = Vec::new();
+        let mut starts = vec![0];
+        let mut id_at = None;
+        for index in 0..publish.subjects.frames() {
+            let subject = publish.subjects.subject(index);
+            let payload = publish.payload;
+            if publish.message_ids {
+                let headers = format!("NATS/1.0\r\nNats-Msg-Id: {:0ID_LEN$}\r\n\r\n", 0);
+                let verb = format!(
+                    "HPUB {subject} {INBOX} {} {}\r\n",
+                    headers.len(),
+                    headers.len() + payload
+                );
+                id_at = Some(verb.len() + headers.len() - 4 - ID_LEN);
+                bytes.extend_from_slice(verb.as_bytes());
+                bytes.extend_from_slice(headers.as_bytes());
+            } else {
+                bytes.extend_from_slice(format!("PUB {subject} {INBOX} {payload}\r\n").as_bytes());
+            }
+            bytes.resize(bytes.len() + payload, b'x');
+            bytes.extend_from_slice(b"\r\n");
+            starts.push(bytes.len());
+        }
+        Self {
+            bytes,
+            starts,
+            id_at,
+            next: 0,
+            id: 0,
+        }
+    }
+
+    /// Sends up to `count` frames in one write; returns how many.
+    fn send(&mut self, client: &mut Client, count: usize) -> Result<usize, Error> {
+        let last = (self.next + count).min(self.starts.len() - 1);
+        let sent = last - self.next;
+        if let Some(id_at) = self.id_at {
+            for start in &self.starts[self.next..last] {
+                let id = &mut self.bytes[start + id_at..start + id_at + ID_LEN];
+                write!(&mut *id, "{:0ID_LEN$}", self.id)?;
+                self.id += 1;
+            }
+        }
+        client.send(&self.bytes[self.starts[self.next]..self.starts[last]])?;
+        self.next = if last == self.starts.len() - 1 {
+            0
+        } else {
+            last
+        };
+        Ok(sent)
+    }
+}
+
+/// Deletes the stream if there is one and makes it anew.
+pub(super) fn fresh_stream(
+    client: &mut Client,
+    name: &str,
+    subject: &str,
+    storage: &str,
+) -> Result<(), Error> {
+    match client.request(&format!("$JS.API.STREAM.DELETE.{name}"), &Value::Null) {
+        Ok(_) | Err(Error::Refused { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    let config = json!({
+        "name": name,
+        "subjects": [subject],
+        "storage": storage,
+        "retention": "limits",
+        "discard": "old",
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "num_replicas": 1,
+    });
+    client.request(&format!("$JS.API.STREAM.CREATE.{name}"), &config)?;
+    Ok(())
+}
+
+/// How many messages the stream has.
+pub(super) fn stream_messages(client: &mut Client, name: &str) -> Result<u64, Error> {
+    let info = client.request(&format!("$JS.API.STREAM.INFO.{name}"), &Value::Null)?;
+    Ok(info["state"]["messages"].as_u64().unwrap_or_default())
+}
+
+/// Publishes `count` messages of 128 B to a fresh stream `BENCH`.
+pub(super) fn fill(client: &mut Client, count: u64) -> Result<(), Error> {
+    let publish = Publish {
+        storage: "file",
+        payload: 128,
+        in_flight: 1000,
+        subjects: Subjects::One,
+        message_ids: false,
+    };
+    publish.create_streams(client)?;
+    client.subscribe(INBOX, None)?;
+    let mut frames = Frames::new(&publish);
+    let (mut sent, mut line_ends) = (0, 0);
+    while sent < count || line_ends / 2 < sent {
+        let outstanding = sent.saturating_sub(line_ends / 2);
+        let free = (publish.in_flight as u64)
+            .saturating_sub(outstanding)
+            .min(count - sent);
+        sent += frames.send(client, free as usize)? as u64;
+        line_ends += client.count_line_ends()?;
+    }
+    client.sync()?;
+    publish.verify(client, sent)
+}
