@@ -1,0 +1,44 @@
+//! What a store is opened with.
+
+use std::num::NonZeroU8;
+use std::path::PathBuf;
+
+use crate::log::SyncPolicy;
+
+/// How to open a store.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// The store directory; made if missing.
+    pub dir: PathBuf,
+    /// How many shards a new store gets, at most [`MAX_SHARDS`]; `None`: one a core. An existing store keeps its number.
+    pub shards: Option<NonZeroU8>,
+    /// Size of a log segment in bytes; 64 MiB by default.
+    pub segment_bytes: u32,
+    /// When commits are synced.
+    pub sync: SyncPolicy,
+    /// Memory a shard may use for its tail cache and loaded segment indexes, in bytes; 32 MiB by default.
+    pub cache_bytes: usize,
+    /// A random number; used once, when the store is made, for the secret in its checksums.
+    pub random: u64,
+    /// How much log may be written before [`crate::Shard::checkpoint_due`] asks for a checkpoint, in bytes; bounds the replay at a start.
+    pub checkpoint_log_bytes: u64,
+}
+
+/// The most shards that a store may have.
+pub const MAX_SHARDS: u8 = 8;
+
+impl StoreOptions {
+    /// The defaults, in `dir`.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>, random: u64) -> Self {
+        Self {
+            dir: dir.into(),
+            shards: None,
+            segment_bytes: 64 << 20,
+            sync: SyncPolicy::EveryCommit,
+            cache_bytes: 32 << 20,
+            random,
+            checkpoint_log_bytes: 256 << 20,
+        }
+    }
+}
