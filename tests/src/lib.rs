@@ -1,1 +1,5 @@
-//! Conformance and scenario tests live in `tests/`; this crate has no code of its own.
+//! What the scenario tests in `tests/` and the programs in `src/bin/` share.
+
+pub mod certificates;
+pub mod crash;
+pub mod jetstream;

@@ -36,5 +36,8 @@ fn a_start_that_fails_tells_the_log() {
         panic!("{error}")
     };
     assert_eq!(status.code(), Some(1));
-    assert!(log.contains("rror on line 1") || log.contains("server.conf:1:"), "{log}");
+    assert!(
+        log.contains("rror on line 1") || log.contains("server.conf:1:"),
+        "{log}"
+    );
 }

@@ -3,5 +3,5 @@
 mod peer;
 mod program;
 
-pub use peer::{CONNECT, Peer};
+pub use peer::{CONNECT, Delivered, Peer};
 pub use program::{Launch, PROGRAM_VARIABLE, Server, StartError, program};

@@ -10,11 +10,42 @@ const WITHIN: Duration = Duration::from_secs(10);
 /// The `CONNECT` that [`Peer::ready`] sends.
 pub const CONNECT: &str = r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"protocol":1}"#;
 
+/// A message as it was delivered: `MSG` or `HMSG`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// The subject that it was published to.
+    pub subject: String,
+    /// The sid of the subscription.
+    pub sid: String,
+    /// The reply subject.
+    pub reply: Option<String>,
+    /// The header block with its version line and its closing empty line; empty for `MSG`.
+    pub headers: String,
+    /// The payload.
+    pub payload: Vec<u8>,
+}
+
+impl Delivered {
+    /// The first value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            (key == name).then(|| value.trim())
+        })
+    }
+
+    /// The status in the header block's first line, such as `404 Message Not Found`.
+    pub fn status(&self) -> Option<&str> {
+        self.headers.lines().next()?.strip_prefix("NATS/1.0 ")
+    }
+}
+
 /// One client connection under a test's control. Every read has a limit of ten seconds.
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
     pending: Vec<u8>,
+    requests: u64,
 }
 
 impl Peer {
@@ -31,6 +62,7 @@ impl Peer {
         Ok(Self {
             stream,
             pending: Vec::new(),
+            requests: 0,
         })
     }
 
@@ -85,6 +117,75 @@ impl Peer {
     pub fn line(&mut self) -> io::Result<String> {
         let line = self.raw_line()?;
         Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned())
+    }
+
+    /// The next message. Other lines on the way are skipped, a PING is answered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::line`]; `InvalidData` for an `-ERR`, with its text, and for a message line that cannot be read.
+    pub fn message(&mut self) -> io::Result<Delivered> {
+        loop {
+            let line = self.line()?;
+            let mut words = line.split_ascii_whitespace();
+            let invalid = || io::Error::new(io::ErrorKind::InvalidData, line.clone());
+            let has_headers = match words.next() {
+                Some("MSG") => false,
+                Some("HMSG") => true,
+                Some("PING") => {
+                    self.send("PONG\r\n")?;
+                    continue;
+                }
+                Some("-ERR") => return Err(invalid()),
+                _ => continue,
+            };
+            let (subject, sid) = words.next().zip(words.next()).ok_or_else(invalid)?;
+            let mut rest: Vec<&str> = words.collect();
+            let mut size = || rest.pop()?.parse::<usize>().ok();
+            let total = size().ok_or_else(invalid)?;
+            let header_bytes = if has_headers {
+                size().ok_or_else(invalid)?
+            } else {
+                0
+            };
+            let mut headers = self.bytes(total)?;
+            let payload = headers.split_off(header_bytes.min(total));
+            self.bytes(2)?;
+            return Ok(Delivered {
+                subject: subject.to_owned(),
+                sid: sid.to_owned(),
+                reply: rest.pop().map(str::to_owned),
+                headers: String::from_utf8_lossy(&headers).into_owned(),
+                payload,
+            });
+        }
+    }
+
+    /// A request with an inbox of its own, and the first answer to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::message`].
+    pub fn request(&mut self, subject: &str, payload: &[u8]) -> io::Result<Delivered> {
+        const SID: &str = "testkit-request";
+        self.requests += 1;
+        let inbox = format!(
+            "_INBOX.testkit.{:x}.{}",
+            self.stream.local_addr()?.port(),
+            self.requests
+        );
+        self.send(format!(
+            "SUB {inbox} {SID}\r\nUNSUB {SID} 1\r\nPUB {subject} {inbox} {}\r\n",
+            payload.len()
+        ))?;
+        self.send(payload)?;
+        self.send("\r\n")?;
+        loop {
+            let message = self.message()?;
+            if message.sid == SID {
+                return Ok(message);
+            }
+        }
     }
 
     fn raw_line(&mut self) -> io::Result<Vec<u8>> {
