@@ -6,7 +6,7 @@
 //!
 //! | Module | Concept |
 //! |---|---|
-//! | [`server`] | start, shutdown, lame duck mode |
+//! | `server` | start, shutdown, lame duck mode |
 //! | `client` | one client connection: reading, parsing, writing |
 //! | `account` | a subject space: its interest and its limits |
 //! | `routing` | admission, routes, delivery |
@@ -14,8 +14,14 @@
 
 mod account;
 mod client;
+mod info;
 mod jetstream;
+mod listener;
 mod routing;
-pub mod server;
+mod server;
+mod tls;
 
-pub use server::Server;
+pub use info::VERSION;
+pub use listener::ListenError;
+pub use server::{Server, StartError};
+pub use tls::TlsError;

@@ -1,23 +1,175 @@
 //! Starting and stopping a server.
 
-use std::sync::{Arc, OnceLock};
+mod ports_file;
+mod state;
+mod stats;
 
-use crate::account::Account;
-use crate::jetstream::JetStream;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// A running server.
+use jetsled_config::{Options, Program};
+use tokio::task::JoinHandle;
+
+use crate::jetstream::{self, JetStream};
+use crate::listener::{Listener, ListenError};
+use crate::tls::TlsError;
+
+pub(crate) use state::ServerState;
+pub(crate) use stats::ServerCounters;
+
+/// How long an orderly stop waits for connections to end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// A running server. Dropping it leaves its connections running; call [`Server::shutdown`].
 #[derive(Debug)]
 pub struct Server {
-    _state: Arc<ServerState>,
+    state: Arc<ServerState>,
+    client_address: SocketAddr,
+    accepting: JoinHandle<()>,
+    ports_file: Option<PathBuf>,
 }
 
-/// What every part of a running server shares.
-#[derive(Debug)]
-pub(crate) struct ServerState {
-    /// The account of connections that need no credentials, `$G`.
-    pub(crate) global: Arc<Account>,
-    /// The system account, `$SYS` unless configured otherwise.
-    pub(crate) system: Arc<Account>,
-    /// Set when JetStream is enabled.
-    pub(crate) jetstream: OnceLock<JetStream>,
+/// Why a server did not start. `Display` is the text of nats-server's fatal log line.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The users or their permissions cannot be used.
+    #[error(transparent)]
+    Auth(#[from] jetsled_auth::AuthConfigError),
+    /// Certificates or TLS settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listening socket could not be made.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The store could not be opened.
+    #[error("Can't start JetStream: {0}")]
+    JetStream(jetstream::StartError),
+    /// The pid file could not be written.
+    #[error("Unable to write pid file {path}: {source}")]
+    PidFile {
+        /// Its name.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The ports file could not be written.
+    #[error("Error writing ports file {path}: {source}")]
+    PortsFile {
+        /// Its name.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Server {
+    /// Starts a server in the current tokio runtime; returns when clients can connect.
+    ///
+    /// # Errors
+    ///
+    /// When a socket, the store, a certificate or a file cannot be had.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let state = Arc::new(ServerState::new(options)?);
+        let options = state.options();
+        log_banner(&state);
+        if let Some(path) = &options.pid_file {
+            // Without a line end (observed nats-server 2.15.1).
+            std::fs::write(path, std::process::id().to_string())
+                .map_err(|source| StartError::PidFile { path: path.clone(), source })?;
+        }
+        if options.jetstream.enabled {
+            let started = JetStream::start(&state).map_err(StartError::JetStream)?;
+            state.set_jetstream(started);
+        }
+        let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                state.stop_jetstream();
+                return Err(error.into());
+            }
+        };
+        let client_address = listener.address();
+        state.set_client_address(client_address);
+        tracing::info!("Listening for client connections on {}", listener.name());
+        if options.tls.is_some() {
+            let how = if options.allow_non_tls { "available" } else { "required" };
+            tracing::info!("TLS {how} for client connections");
+        }
+        tracing::info!("Server is ready");
+        let accepting = tokio::spawn(listener.run(Arc::clone(&state)));
+        let ports_file = match &options.ports_file_dir {
+            Some(dir) => Some(ports_file::write(dir, client_address, options.tls.is_some())?),
+            None => None,
+        };
+        Ok(Self { state, client_address, accepting, ports_file })
+    }
+
+    /// Where clients connect to.
+    pub fn client_address(&self) -> SocketAddr {
+        self.client_address
+    }
+
+    /// The server's id, a public nkey.
+    pub fn id(&self) -> &str {
+        self.state.id()
+    }
+
+    /// Lame duck mode: no new connections, clients are told at once, and are closed one by one after the grace period,
+    /// spread over the configured duration. Returns when the last is gone; [`shutdown`](Server::shutdown) should follow.
+    pub async fn lame_duck(&self) {
+        tracing::info!("Entering lame duck mode, stop accepting new clients");
+        self.accepting.abort();
+        self.state.enter_lame_duck();
+        let options = self.state.options();
+        let clients = self.state.clients();
+        if clients.is_empty() {
+            return;
+        }
+        tokio::time::sleep(options.lame_duck.grace_period).await;
+        tracing::info!("Closing existing clients");
+        let clients = self.state.clients();
+        let duration = options.lame_duck.duration.saturating_sub(options.lame_duck.grace_period);
+        let count = u32::try_from(clients.len().max(1)).unwrap_or(u32::MAX);
+        let step = (duration / count).min(Duration::from_secs(1));
+        for client in clients {
+            client.close(crate::client::CloseReason::ServerShutdown);
+            tokio::time::sleep(step.mul_f64(rand::random_range(0.5..1.0))).await;
+        }
+    }
+
+    /// Stops: closes the listener and all connections, then JetStream. What was acknowledged is durable before and after.
+    pub async fn shutdown(self) {
+        tracing::info!("Initiating Shutdown...");
+        self.accepting.abort();
+        self.state.close_clients(CLOSE_WITHIN).await;
+        self.state.stop_jetstream();
+        if let Some(path) = self.ports_file
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::warn!("can't remove ports file {}: {error}", path.display());
+        }
+        tracing::info!("Server Exiting..");
+    }
+}
+
+fn log_banner(state: &ServerState) {
+    let options = state.options();
+    tracing::info!("Starting {}", program_name(options.program));
+    tracing::info!("  Version:  {}", crate::VERSION);
+    tracing::info!("  Jetsled:  {}", env!("CARGO_PKG_VERSION"));
+    tracing::info!("  Name:     {}", state.name());
+    tracing::info!("  ID:       {}", state.id());
+    if let (Some(file), Some(digest)) = (&options.config_file, &options.config_digest) {
+        tracing::info!("Using configuration file: {} ({digest})", file.display());
+    }
+}
+
+fn program_name(program: Program) -> &'static str {
+    match program {
+        Program::Jetsled => "jetsled",
+        Program::NatsServer => "nats-server",
+    }
 }

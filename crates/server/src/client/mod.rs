@@ -1,9 +1,114 @@
 //! A client connection.
+//!
+//! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
+//! connection's own task owns a `Session`, which reads, parses and acts.
+
+mod close_reason;
+mod connect;
+mod establish;
+mod log_name;
+mod outbound;
+mod output;
+mod publish;
+mod read_buffer;
+mod reader;
+mod route_cache;
+mod session;
+mod subscribe;
+mod subscription;
+mod timers;
+mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Waker;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
+use jetsled_auth::{PermissionSet, ResponseTracker};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+
+use crate::account::Account;
+use crate::server::ServerState;
+
+pub(crate) use close_reason::CloseReason;
+pub(crate) use connect::ConnectOptions;
+pub(crate) use establish::accept;
+pub(crate) use outbound::{Counted, Outbound, Sent};
+pub(crate) use output::{Output, SHARE_FROM_BYTES};
+pub(crate) use subscription::{Limited, Subscription};
 
 /// What others may know of and do with a client connection, from any thread.
-#[derive(Debug)]
 pub(crate) struct Client {
     cid: u64,
+    remote: SocketAddr,
+    started: Timestamp,
+    tls: Option<TlsFacts>,
+    pub(crate) server: Arc<ServerState>,
+    pub(crate) outbound: Outbound,
+    waker: Waker,
+    signals: AtomicU8,
+    /// A `CloseReason`, 0 while open.
+    close_reason: AtomicU8,
+    /// Whether it takes HMSG.
+    headers: AtomicBool,
+    /// Whether it gets its own messages.
+    echo: AtomicBool,
+    /// Who it is; replaced by each CONNECT.
+    login: Mutex<Arc<Login>>,
+    subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
+    /// Reply subjects that it may answer; only with `allow_responses`.
+    responses: Mutex<Option<Box<ResponseTracker>>>,
+    tracks_responses: AtomicBool,
+    /// Whether it is counted in its account.
+    bound: AtomicBool,
+    pub(crate) counters: ClientCounters,
+}
+
+/// What a CONNECT has settled.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) account: Arc<Account>,
+    pub(crate) permissions: Option<Arc<PermissionSet>>,
+    /// The user's name or key as monitoring shows it.
+    pub(crate) user: Option<Arc<str>>,
+    pub(crate) options: ConnectOptions,
+    pub(crate) max_payload: usize,
+    pub(crate) max_subscriptions: Option<usize>,
+}
+
+/// What monitoring shows of a TLS connection.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsFacts {
+    pub(crate) version: &'static str,
+    pub(crate) cipher_suite: String,
+    pub(crate) verified_certificate: bool,
+    pub(crate) handshake_first: bool,
+}
+
+/// What a connection has done so far; written at the end of each read batch.
+#[derive(Debug, Default)]
+pub(crate) struct ClientCounters {
+    pub(crate) in_messages: AtomicU64,
+    pub(crate) in_bytes: AtomicU64,
+    pub(crate) stalls: AtomicU64,
+    /// Milliseconds since the epoch.
+    pub(crate) last_activity_millis: AtomicU64,
+    /// Nanoseconds; 0: unknown.
+    pub(crate) rtt_nanos: AtomicU64,
+}
+
+/// Asks the connection's task to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The connection is to be closed, for the reason set.
+    Close = 1,
+    /// The socket was full while somebody wrote: wait until it takes more.
+    WriteBlocked = 2,
+    /// INFO has changed.
+    Info = 4,
 }
 
 impl Client {
@@ -11,11 +116,173 @@ impl Client {
     pub(crate) fn cid(&self) -> u64 {
         self.cid
     }
+
+    pub(crate) fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    pub(crate) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    pub(crate) fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_ref()
+    }
+
+    /// Who the connection is now.
+    pub(crate) fn login(&self) -> Arc<Login> {
+        Arc::clone(&self.login.lock())
+    }
+
+    pub(crate) fn takes_headers(&self) -> bool {
+        self.headers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn echoes(&self) -> bool {
+        self.echo.load(Ordering::Relaxed)
+    }
+
+    /// Closes the connection; the first reason given holds.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        self.close_reason
+            .compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire)
+            .ok();
+        self.signal(Signal::Close);
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        self.bound.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_bound(&self) {
+        self.bound.store(true, Ordering::Release);
+    }
+
+    /// Why it is being closed, once it is.
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        CloseReason::from_code(self.close_reason.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.close_reason.load(Ordering::Acquire) != 0
+    }
+
+    /// Wakes the connection's task, if it has not been for this signal already.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let before = self.signals.fetch_or(signal as u8, Ordering::AcqRel);
+        if before & signal as u8 == 0 {
+            self.waker.wake_by_ref();
+        }
+    }
+
+    /// Whether deliveries with a reply subject must be noted with [`Client::note_reply`].
+    pub(crate) fn tracks_responses(&self) -> bool {
+        self.tracks_responses.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a message that may be answered goes to this connection.
+    pub(crate) fn note_reply(&self, reply: &[u8]) {
+        if let Some(tracker) = self.responses.lock().as_mut() {
+            tracker.delivered(reply, std::time::Instant::now());
+        }
+    }
+
+    /// Whether a response on `subject` is allowed; if so, it is counted.
+    pub(crate) fn take_response(&self, subject: &[u8]) -> bool {
+        self.tracks_responses()
+            && self
+                .responses
+                .lock()
+                .as_mut()
+                .is_some_and(|tracker| tracker.take(subject, std::time::Instant::now()))
+    }
+
+    /// Takes over what a CONNECT has settled.
+    fn become_login(&self, login: &Arc<Login>, headers: bool) {
+        let responses =
+            login.permissions.as_ref().and_then(|permissions| permissions.responses());
+        *self.responses.lock() =
+            responses.map(|permission| Box::new(ResponseTracker::new(permission)));
+        self.tracks_responses.store(responses.is_some(), Ordering::Relaxed);
+        self.headers.store(headers, Ordering::Relaxed);
+        self.echo.store(login.options.echo, Ordering::Relaxed);
+        *self.login.lock() = Arc::clone(login);
+    }
+
+    /// The subscription that the client calls `sid`.
+    fn subscription(&self, sid: &[u8]) -> Option<Arc<Subscription>> {
+        self.subscriptions.lock().get(sid).cloned()
+    }
+
+    /// Notes a new subscription; `false` if its sid is in use.
+    fn remember(&self, subscription: &Arc<Subscription>) -> bool {
+        let mut subscriptions = self.subscriptions.lock();
+        match subscriptions.entry_ref(&*subscription.sid) {
+            EntryRef::Occupied(_) => false,
+            EntryRef::Vacant(vacant) => {
+                vacant.insert_entry(Arc::clone(subscription));
+                true
+            }
+        }
+    }
+
+    /// Its subscriptions at this moment.
+    pub(crate) fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        self.subscriptions.lock().values().cloned().collect()
+    }
+
+    /// How many subscriptions it has.
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.subscriptions.lock().len()
+    }
+
+    /// Removes a subscription; tells whether it was still there.
+    pub(crate) fn unsubscribe(&self, subscription: &Arc<Subscription>) -> bool {
+        let removed = {
+            let mut subscriptions = self.subscriptions.lock();
+            match subscriptions.get(&subscription.sid) {
+                Some(current) if Arc::ptr_eq(current, subscription) => {
+                    subscriptions.remove(&subscription.sid).is_some()
+                }
+                _ => false,
+            }
+        };
+        if removed {
+            self.login().account.remove_subscription(subscription);
+        }
+        removed
+    }
+
+    /// Removes all subscriptions.
+    pub(crate) fn unsubscribe_all(&self) {
+        let all = std::mem::take(&mut *self.subscriptions.lock());
+        let account = Arc::clone(&self.login().account);
+        for subscription in all.into_values() {
+            account.remove_subscription(&subscription);
+        }
+    }
+
+    /// Handles what became of bytes given to the outbound queue.
+    pub(crate) fn after_send(&self, sent: Sent) {
+        match sent {
+            Sent::Done | Sent::Stalled | Sent::Closed => {}
+            Sent::HandedOver => self.signal(Signal::WriteBlocked),
+            Sent::TooMuch => {
+                self.server.count_slow_consumer(self);
+                tracing::info!(
+                    "{} - Slow Consumer Detected: MaxPending of {} Exceeded",
+                    self.log_name(),
+                    self.server.options().max_pending
+                );
+                self.close(CloseReason::SlowConsumerPendingBytes);
+            }
+            Sent::Failed => self.close(CloseReason::WriteError),
+        }
+    }
 }
 
-/// One subscription of a client.
-#[derive(Debug)]
-pub(crate) struct Subscription {
-    /// The client's own name for it.
-    sid: Box<[u8]>,
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("cid", &self.cid).finish_non_exhaustive()
+    }
 }

@@ -16,6 +16,9 @@ const POOLED_CHUNKS: usize = 256;
 /// the reference count and the extra element of the vectored write.
 pub(crate) const SHARE_FROM_BYTES: usize = 4 * 1024;
 
+/// A shared piece of this size may stay one while it waits long: it pins at most a few times its size.
+const KEEP_SHARED_FROM_BYTES: usize = 16 * 1024;
+
 thread_local! {
     static CHUNKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
@@ -143,7 +146,7 @@ impl Output {
     }
 
     /// Prepares for a long wait on a slow socket: a mostly empty chunk goes back to the pool, and
-    /// shared pieces, which may pin a larger read buffer, become copies.
+    /// smaller shared pieces, which may pin a much larger read buffer, become copies.
     pub(crate) fn settle(&mut self) {
         for piece in &mut self.pieces {
             match piece {
@@ -152,7 +155,10 @@ impl Output {
                     recycle_chunk(full);
                 }
                 Piece::Copied(_) => {}
-                Piece::Shared(bytes) => *piece = Piece::Copied(bytes.to_vec()),
+                Piece::Shared(bytes) if bytes.len() < KEEP_SHARED_FROM_BYTES => {
+                    *piece = Piece::Copied(bytes.to_vec());
+                }
+                Piece::Shared(_) => {}
             }
         }
     }

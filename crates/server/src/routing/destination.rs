@@ -1,6 +1,10 @@
 //! A resolved subject, for many deliveries to the same place.
 
-use super::{FlushSet, OutboundMessage};
+use std::sync::Arc;
+
+use super::route::{Route, RouteFor};
+use super::{FlushSet, Message, Origin, OutboundMessage};
+use crate::account::Account;
 
 /// Everyone who listened on one subject when it was resolved.
 ///
@@ -8,30 +12,41 @@ use super::{FlushSet, OutboundMessage};
 /// `Destination` does neither, takes no lock and allocates nothing.
 #[derive(Debug)]
 pub(crate) struct Destination {
-    generation: u64,
+    account: Arc<Account>,
+    route: Route,
 }
 
-#[expect(clippy::todo, reason = "surface first, bodies follow")]
 impl Destination {
+    pub(crate) fn resolve(account: &Arc<Account>, subject: &[u8]) -> Self {
+        let resolve_for = RouteFor { account, without: None, is_cached: false };
+        let (route, _) = Route::resolve(subject, resolve_for);
+        Self { account: Arc::clone(account), route }
+    }
+
     /// Whether the account's interest is still what it was at the resolution. If not, resolve again.
     pub(crate) fn is_current(&self) -> bool {
-        todo!("{}", self.generation)
+        self.route.generation() == self.account.generation()
     }
 
     /// Whether anybody listened.
     pub(crate) fn has_interest(&self) -> bool {
-        todo!()
+        self.route.len() > 0
     }
 
     /// Whether every client destination has room for more: its pending bytes, with what `flush` has
     /// staged for it, are below half of `max_pending`. A sender that can wait should.
+    ///
+    /// Takes each destination's lock for a moment: ask once a batch, not once a message.
     pub(crate) fn has_room(&self, flush: &FlushSet) -> bool {
-        todo!("{flush:?}")
+        self.route.clients().all(|client| client.outbound.has_room(flush.staged(client)))
     }
 
-    /// As [`Account::deliver`](crate::account::Account::deliver); `message.subject` is the resolved
-    /// subject and is not looked up again. Returns to how many destinations it went.
+    /// As [`Account::deliver`]; `message.subject` is the resolved subject and is not looked up again.
+    /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
-        todo!("{message:?} {flush:?}")
+        let message = Message::from_server(message);
+        let delivered = self.route.deliver(&message, &self.account, Origin::Server, flush);
+        self.route.count_deliveries();
+        delivered
     }
 }

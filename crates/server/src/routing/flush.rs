@@ -1,22 +1,76 @@
 //! Output gathered per connection, and its flush.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use hashbrown::HashMap;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::client::{Client, Counted, Output, Sent, Subscription};
 use crate::jetstream::IngestBatch;
+
+/// Touched connections up to which a slot is found by looking at all of them.
+const SCAN_SLOTS: usize = 8;
 
 /// What a batch of deliveries has for each touched connection and for JetStream.
 ///
 /// Fill it by delivering, then call [`flush`](FlushSet::flush) once. Reuse it: its buffers are
 /// recycled. Dropping it unflushed loses what was staged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FlushSet {
     /// Messages for JetStream targets.
     pub(crate) ingest: IngestBatch,
+    slots: Vec<Slot>,
+    /// Slots by connection, kept once there are many.
+    index: HashMap<u64, usize>,
+    /// Subscriptions that reached their maximum.
+    exhausted: Vec<Arc<Subscription>>,
+    stalled: Option<Arc<Client>>,
+    /// The producing connection: its own full queue does not stall it.
+    producer: Option<Arc<Client>>,
+    /// Drop what a long queue would get, instead of pausing the producer (`no_fast_producer_stall`).
+    drop_instead_of_stall: bool,
+    /// Picks members of queue groups.
+    pub(super) random: SmallRng,
 }
 
-#[expect(clippy::todo, reason = "surface first, bodies follow")]
+/// One touched connection.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) client: Arc<Client>,
+    pub(crate) output: Output,
+    pub(crate) counted: Counted,
+}
+
+impl Default for FlushSet {
+    fn default() -> Self {
+        Self {
+            ingest: IngestBatch::default(),
+            slots: Vec::new(),
+            index: HashMap::new(),
+            exhausted: Vec::new(),
+            stalled: None,
+            producer: None,
+            drop_instead_of_stall: false,
+            random: SmallRng::from_rng(&mut rand::rng()),
+        }
+    }
+}
+
 impl FlushSet {
     /// An empty set.
     pub(crate) fn new() -> Self {
         Self::default()
+    }
+
+    /// A set for what a connection publishes.
+    pub(crate) fn for_producer(producer: &Arc<Client>, drop_instead_of_stall: bool) -> Self {
+        Self {
+            producer: Some(Arc::clone(producer)),
+            drop_instead_of_stall,
+            ..Self::default()
+        }
     }
 
     /// Submits the ingest batch, then appends to each touched connection's outbound queue under one
@@ -25,11 +79,99 @@ impl FlushSet {
     ///
     /// Call it without holding a shard's lock: submitting may take one.
     pub(crate) fn flush(&mut self) {
-        todo!()
+        if !self.ingest.is_empty() {
+            let mut ingest = std::mem::take(&mut self.ingest);
+            ingest.submit(self);
+            self.ingest = ingest;
+        }
+        for mut slot in self.slots.drain(..) {
+            let is_own =
+                self.producer.as_ref().is_some_and(|own| Arc::ptr_eq(own, &slot.client));
+            if self.drop_instead_of_stall && !is_own && slot.client.outbound.is_long() {
+                continue;
+            }
+            let sent = slot.client.outbound.send(&mut slot.output, slot.counted);
+            if sent == Sent::Stalled && !is_own && self.producer.is_some() {
+                self.stalled = Some(Arc::clone(&slot.client));
+            }
+            slot.client.after_send(sent);
+        }
+        self.index.clear();
+        for subscription in self.exhausted.drain(..) {
+            subscription.client.unsubscribe(&subscription);
+        }
+    }
+
+    /// As [`flush`](FlushSet::flush) for a set in which `own` is staged too: it goes out last, so that a peer that sees
+    /// its PONG knows that what it published before has left.
+    pub(crate) fn flush_last(&mut self, own: &Arc<Client>) {
+        if let Some(at) = self.slots.iter().position(|slot| Arc::ptr_eq(&slot.client, own)) {
+            let last = self.slots.len() - 1;
+            self.slots.swap(at, last);
+            self.index.clear();
+            if last >= SCAN_SLOTS {
+                self.index.extend(
+                    self.slots.iter().enumerate().map(|(at, slot)| (slot.client.cid(), at)),
+                );
+            }
+        }
+        self.flush();
     }
 
     /// Whether nothing waits to be flushed.
     pub(crate) fn is_empty(&self) -> bool {
-        todo!()
+        self.slots.is_empty() && self.ingest.is_empty()
+    }
+
+    /// The connection whose queue was found too long at the last flush, if any. A producer should pause.
+    pub(crate) fn take_stalled(&mut self) -> Option<Arc<Client>> {
+        self.stalled.take()
+    }
+
+    /// Bytes staged for a connection.
+    pub(crate) fn staged(&self, client: &Arc<Client>) -> usize {
+        self.find(client)
+            .and_then(|at| self.slots.get(at))
+            .map_or(0, |slot| slot.output.len())
+    }
+
+    /// Lets the subscription end at the next flush.
+    pub(super) fn exhaust(&mut self, subscription: &Arc<Subscription>) {
+        self.exhausted.push(Arc::clone(subscription));
+    }
+
+    /// The slot of a connection. `hint` remembers where it was found the last time.
+    #[inline]
+    pub(crate) fn slot(&mut self, client: &Arc<Client>, hint: &mut usize) -> &mut Slot {
+        let found = self.slots.get(*hint).is_some_and(|slot| Arc::ptr_eq(&slot.client, client));
+        if !found {
+            *hint = self.find(client).unwrap_or_else(|| self.open(client));
+        }
+        // `find` and `open` answer positions of existing slots.
+        #[expect(clippy::indexing_slicing, reason = "the position was just found")]
+        &mut self.slots[*hint]
+    }
+
+    fn find(&self, client: &Arc<Client>) -> Option<usize> {
+        if self.slots.len() > SCAN_SLOTS {
+            return self.index.get(&client.cid()).copied();
+        }
+        self.slots.iter().position(|slot| Arc::ptr_eq(&slot.client, client))
+    }
+
+    fn open(&mut self, client: &Arc<Client>) -> usize {
+        let at = self.slots.len();
+        self.slots.push(Slot {
+            client: Arc::clone(client),
+            output: Output::default(),
+            counted: Counted::default(),
+        });
+        if at == SCAN_SLOTS {
+            let all = self.slots.iter().enumerate();
+            self.index.extend(all.map(|(at, slot)| (slot.client.cid(), at)));
+        } else if at > SCAN_SLOTS {
+            self.index.insert(client.cid(), at);
+        }
+        at
     }
 }

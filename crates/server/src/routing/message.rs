@@ -8,6 +8,8 @@ use bytes::Bytes;
 use crate::account::Account;
 use crate::client::Client;
 
+use super::admission::Admitted;
+
 /// A payload that destinations copy, or that they may share because it is already reference counted.
 ///
 /// Sharing pays from about 4 KiB up; smaller shared payloads are copied all the same.
@@ -71,4 +73,58 @@ pub(crate) struct OutboundMessage<'a> {
     pub(crate) headers: &'a [u8],
     /// What follows the headers.
     pub(crate) payload: Payload<'a>,
+}
+
+/// An admitted message on its way to its destinations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'a> {
+    /// Nothing is delivered without.
+    pub(crate) admitted: Admitted,
+    /// The subject shown in the MSG line.
+    pub(crate) subject: &'a [u8],
+    /// Empty: none.
+    pub(crate) reply: &'a [u8],
+    /// Empty: none.
+    pub(crate) headers: &'a [u8],
+    pub(crate) payload: Payload<'a>,
+    /// The size of headers and payload as the publisher wrote it. Leading zeros are passed on (observed nats-server
+    /// 2.15.1). Empty: it is to be formatted.
+    pub(crate) size_text: &'a [u8],
+    /// The size of the headers as the publisher wrote it. Empty: it is to be formatted.
+    pub(crate) header_size_text: &'a [u8],
+    /// `<size>\r\n<payload>\r\n` as it lies in the input, if it does and there are no headers.
+    pub(crate) tail: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// A message that the server itself makes.
+    pub(crate) fn from_server(message: &OutboundMessage<'a>) -> Self {
+        Self {
+            admitted: Admitted::server(),
+            subject: message.deliver_as,
+            reply: message.reply,
+            headers: message.headers,
+            payload: message.payload,
+            size_text: &[],
+            header_size_text: &[],
+            tail: &[],
+        }
+    }
+
+    /// As a target inside the server sees it.
+    pub(super) fn routed(&self, account: &'a Arc<Account>, origin: Origin<'a>) -> RoutedMessage<'a> {
+        RoutedMessage {
+            account,
+            origin,
+            subject: self.subject,
+            reply: self.reply,
+            headers: self.headers,
+            payload: self.payload,
+        }
+    }
+
+    /// Bytes of headers and payload.
+    pub(crate) fn len(&self) -> usize {
+        self.headers.len() + self.payload.len()
+    }
 }

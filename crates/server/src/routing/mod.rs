@@ -1,15 +1,18 @@
 //! From a published subject to those who get the message.
 //!
-//! [`Target`] is an entry of an account's sublist. A message travels as [`RoutedMessage`] to targets
-//! inside the server, and is staged for client connections in a [`FlushSet`], whose `flush` takes one
-//! lock a connection and writes to its socket at once where the socket takes it.
+//! [`Target`] is an entry of an account's sublist. [`admission`] says whether a publish may go on; its token makes a
+//! [`Message`], and only a `Message` is delivered, by [`Route::deliver`]. Client destinations are staged in a
+//! [`FlushSet`], whose `flush` takes one lock a connection and writes to its socket at once where the socket takes it.
 
+pub(crate) mod admission;
 mod destination;
 mod flush;
 mod message;
+mod route;
 mod target;
 
 pub(crate) use destination::Destination;
 pub(crate) use flush::FlushSet;
-pub(crate) use message::{Origin, OutboundMessage, Payload, RoutedMessage};
+pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessage};
+pub(crate) use route::{Route, RouteFor};
 pub(crate) use target::Target;

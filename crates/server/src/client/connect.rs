@@ -1,0 +1,196 @@
+//! The JSON of CONNECT.
+
+use jetsled_auth::ConnectCredentials;
+use serde_json::{Map, Value};
+
+/// What a client says of itself and wants. The defaults are those of a connection without CONNECT.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct ConnectOptions {
+    pub(crate) verbose: bool,
+    pub(crate) pedantic: bool,
+    pub(crate) echo: bool,
+    pub(crate) tls_required: bool,
+    pub(crate) headers: bool,
+    pub(crate) no_responders: bool,
+    pub(crate) protocol: i64,
+    pub(crate) name: String,
+    pub(crate) lang: String,
+    pub(crate) version: String,
+    pub(crate) user: String,
+    pub(crate) pass: String,
+    pub(crate) auth_token: String,
+    pub(crate) nkey: String,
+    pub(crate) sig: String,
+    pub(crate) jwt: String,
+    pub(crate) account: String,
+    pub(crate) new_account: bool,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            verbose: true,
+            pedantic: true,
+            echo: true,
+            tls_required: false,
+            headers: false,
+            no_responders: false,
+            protocol: 0,
+            name: String::new(),
+            lang: String::new(),
+            version: String::new(),
+            user: String::new(),
+            pass: String::new(),
+            auth_token: String::new(),
+            nkey: String::new(),
+            sig: String::new(),
+            jwt: String::new(),
+            account: String::new(),
+            new_account: false,
+        }
+    }
+}
+
+/// A CONNECT that cannot be used; the connection closes silently.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("malformed JSON in CONNECT: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("CONNECT is not a JSON object")]
+    NotAnObject,
+    #[error("CONNECT field {field:?} is not a {expected}")]
+    WrongType { field: String, expected: &'static str },
+}
+
+impl ConnectOptions {
+    /// Reads `json` over the current values: keys that it lacks keep theirs, unknown ones are ignored, `null` changes
+    /// nothing, and keys match in any case, as with Go's decoder.
+    pub(crate) fn update(&mut self, json: &[u8]) -> Result<(), ConnectError> {
+        // Go replaces what is not UTF-8.
+        let text = String::from_utf8_lossy(json);
+        let fields = match serde_json::from_str(&text)? {
+            Value::Object(fields) => fields,
+            Value::Null => Map::new(),
+            _ => return Err(ConnectError::NotAnObject),
+        };
+        for (field, value) in fields {
+            self.set(&field, value)?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, field: &str, value: Value) -> Result<(), ConnectError> {
+        if value.is_null() {
+            return Ok(());
+        }
+        let slot = match field.to_ascii_lowercase().as_str() {
+            "verbose" => Slot::Bool(&mut self.verbose),
+            "pedantic" => Slot::Bool(&mut self.pedantic),
+            "echo" => Slot::Bool(&mut self.echo),
+            "tls_required" => Slot::Bool(&mut self.tls_required),
+            "headers" => Slot::Bool(&mut self.headers),
+            "no_responders" => Slot::Bool(&mut self.no_responders),
+            "new_account" => Slot::Bool(&mut self.new_account),
+            "protocol" => Slot::Int(&mut self.protocol),
+            "name" => Slot::Text(&mut self.name),
+            "lang" => Slot::Text(&mut self.lang),
+            "version" => Slot::Text(&mut self.version),
+            "user" => Slot::Text(&mut self.user),
+            "pass" => Slot::Text(&mut self.pass),
+            "auth_token" => Slot::Text(&mut self.auth_token),
+            "nkey" => Slot::Text(&mut self.nkey),
+            "sig" => Slot::Text(&mut self.sig),
+            "jwt" => Slot::Text(&mut self.jwt),
+            "account" => Slot::Text(&mut self.account),
+            _ => return Ok(()),
+        };
+        let wrong = |expected| ConnectError::WrongType { field: field.to_owned(), expected };
+        match (slot, value) {
+            (Slot::Bool(slot), Value::Bool(value)) => *slot = value,
+            (Slot::Text(slot), Value::String(value)) => *slot = value,
+            (Slot::Int(slot), Value::Number(value)) => {
+                *slot = value.as_i64().ok_or_else(|| wrong("whole number"))?;
+            }
+            (Slot::Bool(_), _) => return Err(wrong("boolean")),
+            (Slot::Text(_), _) => return Err(wrong("string")),
+            (Slot::Int(_), _) => return Err(wrong("number")),
+        }
+        Ok(())
+    }
+
+    /// The part that decides the login.
+    pub(crate) fn credentials(&self) -> ConnectCredentials<'_> {
+        let given = |text: &'_ String| !text.is_empty();
+        ConnectCredentials {
+            user: Some(self.user.as_str()).filter(|_| given(&self.user)),
+            password: Some(self.pass.as_str()).filter(|_| given(&self.pass)),
+            token: Some(self.auth_token.as_str()).filter(|_| given(&self.auth_token)),
+            nkey: Some(self.nkey.as_str()).filter(|_| given(&self.nkey)),
+            signature: Some(self.sig.as_str()).filter(|_| given(&self.sig)),
+            jwt: Some(self.jwt.as_str()).filter(|_| given(&self.jwt)),
+        }
+    }
+}
+
+enum Slot<'a> {
+    Bool(&'a mut bool),
+    Int(&'a mut i64),
+    Text(&'a mut String),
+}
+
+/// Names only, never secrets.
+impl std::fmt::Debug for ConnectOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectOptions")
+            .field("name", &self.name)
+            .field("lang", &self.lang)
+            .field("version", &self.version)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(json: &str, expected: Option<ConnectOptions>) {
+        let mut options = ConnectOptions::default();
+        let result = options.update(json.as_bytes());
+        assert_eq!(result.ok().map(|()| options), expected, "{json}");
+    }
+
+    #[test]
+    fn connect_is_read_like_go_reads_it() {
+        let default = ConnectOptions::default();
+        check("{}", Some(default.clone()));
+        check("null", Some(default.clone()));
+        check(
+            r#"{"VERBOSE":false,"Echo":null,"unknown":[1],"name":"n"}"#,
+            Some(ConnectOptions { verbose: false, name: "n".into(), ..default.clone() }),
+        );
+        check(r#"{"protocol":1}"#, Some(ConnectOptions { protocol: 1, ..default.clone() }));
+        check(r#"{"protocol":1.5}"#, None);
+        check(r#"{"protocol":"1"}"#, None);
+        check(r#"{"verbose":"no"}"#, None);
+        check(r#"{"name":1}"#, None);
+        check("[]", None);
+        check("{", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_second_connect_keeps_what_it_does_not_name() {
+        let mut options = ConnectOptions::default();
+        options.update(br#"{"verbose":false,"user":"a"}"#).unwrap();
+        options.update(br#"{"pedantic":false}"#).unwrap();
+        let expected = ConnectOptions {
+            verbose: false,
+            pedantic: false,
+            user: "a".into(),
+            ..ConnectOptions::default()
+        };
+        assert_eq!(options, expected);
+    }
+}

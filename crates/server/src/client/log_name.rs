@@ -1,0 +1,40 @@
+//! How log lines name a connection.
+
+use std::fmt;
+
+use super::Client;
+
+/// `127.0.0.1:4711 - cid:5 - "v1.2.3:lang:name" - "account/user:u"`, as much of it as is known (observed nats-server 2.15.1).
+pub(crate) struct LogName<'a>(&'a Client);
+
+impl Client {
+    pub(crate) fn log_name(&self) -> LogName<'_> {
+        LogName(self)
+    }
+}
+
+impl fmt::Display for LogName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let client = self.0;
+        write!(f, "{} - cid:{}", client.remote(), client.cid())?;
+        let login = client.login();
+        let options = &login.options;
+        let known = [&options.version, &options.lang, &options.name];
+        if known.iter().any(|text| !text.is_empty()) {
+            f.write_str(" - \"")?;
+            if !options.version.is_empty() {
+                write!(f, "v{}", options.version)?;
+            }
+            for text in [&options.lang, &options.name] {
+                if !text.is_empty() {
+                    write!(f, ":{text}")?;
+                }
+            }
+            f.write_str("\"")?;
+        }
+        if let Some(user) = &login.user {
+            write!(f, " - \"{}/user:{user}\"", login.account.name())?;
+        }
+        Ok(())
+    }
+}

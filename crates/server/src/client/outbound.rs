@@ -1,0 +1,271 @@
+//! A connection's outbound queue: filled and flushed by whoever has something for it.
+//!
+//! ```text
+//!            send: append, write at once            socket full
+//!   Free ---------------------------------> Busy ----------------> Blocked
+//!     ^   (the writer is taken out)          |                        |
+//!     +--------------- drained --------------+                        |
+//!     +---------- resume, by the connection's own task ---------------+
+//! ```
+//!
+//! The writer is taken out of the state while somebody writes, so the lock is never held over a
+//! system call and a second sender appends and leaves.
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::output::Output;
+use super::writer::Writer;
+
+/// Times that a sender writes what others have appended meanwhile before it leaves the rest to the
+/// connection's own task.
+const ROUNDS: usize = 4;
+
+/// Bytes waiting for one connection, and the way out.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    /// Private to this file, held for a few appends.
+    state: Mutex<State>,
+    max_pending: usize,
+    /// Wakes producers that were stalled because of this queue.
+    drained: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    queued: Output,
+    /// Bytes in the hands of whoever has taken the writer.
+    in_flight: usize,
+    writer: Option<Writer>,
+    /// The socket is full; the connection's own task waits for it.
+    blocked: bool,
+    /// Nothing is accepted any more.
+    closed: bool,
+    /// A producer waits for `drained`.
+    stalling: bool,
+    /// Bytes ever accepted and ever written, for the write deadline.
+    accepted_total: u64,
+    messages: u64,
+    message_bytes: u64,
+}
+
+/// What became of the bytes given to [`Outbound::send`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Written, or somebody writes them now.
+    Done,
+    /// The socket is full; the connection's own task must be told to wait for it.
+    HandedOver,
+    /// More waits than three quarters of `max_pending`: the sender should pause.
+    Stalled,
+    /// More waits than `max_pending`, here in bytes: the connection must be closed as a slow consumer.
+    TooMuch,
+    /// The socket failed: the connection must be closed.
+    Failed,
+    /// The connection was closed before.
+    Closed,
+}
+
+/// What the connection's own task has left to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resumed {
+    /// Nothing.
+    Drained,
+    /// The socket is full again.
+    Blocked,
+    /// The socket failed.
+    Failed,
+}
+
+/// How much is counted with an output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counted {
+    /// MSG and HMSG lines.
+    pub(crate) messages: u64,
+    /// Bytes of their headers and payloads.
+    pub(crate) bytes: u64,
+}
+
+impl Outbound {
+    pub(crate) fn new(writer: Writer, max_pending: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queued: Output::default(),
+                in_flight: 0,
+                writer: Some(writer),
+                blocked: false,
+                closed: false,
+                stalling: false,
+                accepted_total: 0,
+                messages: 0,
+                message_bytes: 0,
+            }),
+            max_pending,
+            drained: Notify::new(),
+        }
+    }
+
+    /// Appends `output`, leaving it empty, and writes as much as the socket takes.
+    pub(crate) fn send(&self, output: &mut Output, counted: Counted) -> Sent {
+        let mut state = self.state.lock();
+        if state.closed {
+            output.clear();
+            return Sent::Closed;
+        }
+        if state.blocked {
+            output.settle();
+        }
+        state.accepted_total += output.len() as u64;
+        state.messages += counted.messages;
+        state.message_bytes += counted.bytes;
+        state.queued.append(output);
+        if state.pending() > self.max_pending {
+            state.close();
+            return Sent::TooMuch;
+        }
+        if state.blocked {
+            return self.backlog(&state);
+        }
+        let Some(mut writer) = state.writer.take() else {
+            return self.backlog(&state);
+        };
+        let mut batch = std::mem::take(&mut state.queued);
+        for _ in 0..ROUNDS {
+            state.in_flight = batch.len();
+            drop(state);
+            let written = writer.write(&mut batch);
+            state = self.state.lock();
+            state.in_flight = 0;
+            if state.closed {
+                return Sent::Closed;
+            }
+            match written {
+                Ok(true) if state.queued.is_empty() => {
+                    state.writer = Some(writer);
+                    return Sent::Done;
+                }
+                Ok(true) => std::mem::swap(&mut batch, &mut state.queued),
+                Ok(false) => break,
+                Err(_) => {
+                    state.close();
+                    return Sent::Failed;
+                }
+            }
+        }
+        batch.settle();
+        let mut appended = std::mem::replace(&mut state.queued, batch);
+        appended.settle();
+        state.queued.append(&mut appended);
+        state.writer = Some(writer);
+        state.blocked = true;
+        Sent::HandedOver
+    }
+
+    /// Goes on writing after the socket was full. Only for the connection's own task.
+    pub(crate) fn resume(&self) -> Resumed {
+        let mut state = self.state.lock();
+        let Some(mut writer) = state.writer.take() else {
+            return Resumed::Drained;
+        };
+        let mut batch = std::mem::take(&mut state.queued);
+        state.in_flight = batch.len();
+        drop(state);
+        let written = writer.write(&mut batch);
+        let mut state = self.state.lock();
+        state.in_flight = 0;
+        if state.closed {
+            return Resumed::Drained;
+        }
+        batch.append(&mut state.queued);
+        state.queued = batch;
+        state.writer = Some(writer);
+        if state.stalling && !self.is_stalling(state.pending()) {
+            state.stalling = false;
+            self.drained.notify_waiters();
+        }
+        match written {
+            Ok(true) if state.queued.is_empty() => {
+                state.blocked = false;
+                Resumed::Drained
+            }
+            Ok(_) => Resumed::Blocked,
+            Err(_) => {
+                state.close();
+                Resumed::Failed
+            }
+        }
+    }
+
+    /// Waits until less than three quarters of `max_pending` wait, or the connection is closed.
+    pub(crate) async fn unstalled(&self) {
+        let drained = self.drained.notified();
+        {
+            let mut state = self.state.lock();
+            if state.closed || !self.is_stalling(state.pending()) {
+                return;
+            }
+            state.stalling = true;
+        }
+        drained.await;
+    }
+
+    /// Bytes not yet written to the socket.
+    pub(crate) fn pending(&self) -> usize {
+        self.state.lock().pending()
+    }
+
+    /// Whether more than three quarters of `max_pending` wait.
+    pub(crate) fn is_long(&self) -> bool {
+        self.is_stalling(self.pending())
+    }
+
+    /// Whether less than half of `max_pending` waits.
+    pub(crate) fn has_room(&self, staged: usize) -> bool {
+        self.pending() + staged < self.max_pending / 2
+    }
+
+    /// Positions in the stream of bytes: accepted so far, and written so far.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.accepted_total, state.accepted_total - state.pending() as u64)
+    }
+
+    /// Messages and their bytes accepted so far.
+    pub(crate) fn counted(&self) -> Counted {
+        let state = self.state.lock();
+        Counted { messages: state.messages, bytes: state.message_bytes }
+    }
+
+    /// Accepts nothing more and drops what waits. The socket is shut down for writing, at once or as soon as
+    /// the one who writes now is done.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        if let Some(writer) = state.writer.as_mut() {
+            writer.say_goodbye();
+        }
+        state.close();
+        state.writer = None;
+        drop(state);
+        self.drained.notify_waiters();
+    }
+
+    fn backlog(&self, state: &State) -> Sent {
+        if self.is_stalling(state.pending()) { Sent::Stalled } else { Sent::Done }
+    }
+
+    fn is_stalling(&self, pending: usize) -> bool {
+        pending > self.max_pending / 4 * 3
+    }
+}
+
+impl State {
+    fn pending(&self) -> usize {
+        self.queued.len() + self.in_flight
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.queued.clear();
+        self.writer = None;
+    }
+}

@@ -1,0 +1,165 @@
+//! PUB and HPUB.
+
+use bytes::Bytes;
+use jetsled_protocol::{ClientOp, HPub, MatchResult, Pub, encode, subject};
+
+use super::route_cache::Publisher;
+use super::session::Session;
+use crate::routing::admission::Denied;
+use crate::routing::{Message, Origin, Payload, Target};
+
+/// A publish as it lies in the input.
+#[derive(Clone, Copy)]
+struct Publish<'a> {
+    subject: &'a [u8],
+    reply: &'a [u8],
+    headers: &'a [u8],
+    payload: Payload<'a>,
+    size_text: &'a [u8],
+    header_size_text: &'a [u8],
+    tail: &'a [u8],
+}
+
+impl Session {
+    /// Acts on a PUB or HPUB; `input` is all of it, and `shared` the same bytes if they may be kept.
+    #[inline]
+    pub(super) fn publish_op(&mut self, op: ClientOp<'_>, input: &[u8], shared: Option<&Bytes>) {
+        let slice;
+        let mut payload_of = |payload| match shared {
+            None => Payload::Borrowed(payload),
+            Some(_) => Payload::Borrowed(payload),
+        };
+        let publish = match op {
+            ClientOp::Pub(publish) => Publish {
+                subject: publish.subject,
+                reply: publish.reply.unwrap_or_default(),
+                headers: &[],
+                payload: payload_of(publish.payload),
+                size_text: publish.size_text,
+                header_size_text: &[],
+                tail: tail(&publish, input),
+            },
+            ClientOp::HPub(publish) => Publish {
+                subject: publish.subject,
+                reply: publish.reply.unwrap_or_default(),
+                headers: publish.headers,
+                payload: payload_of(publish.payload),
+                size_text: publish.total_size_text,
+                header_size_text: publish.header_size_text,
+                tail: &[],
+            },
+            _ => return,
+        };
+        let publish = match shared {
+            None => publish,
+            Some(whole) => {
+                slice = whole.slice_ref(&publish.payload);
+                Publish { payload: Payload::Shared(&slice), ..publish }
+            }
+        };
+        self.publish(&publish);
+    }
+
+    fn publish(&mut self, publish: &Publish<'_>) {
+        self.active = true;
+        self.in_messages += 1;
+        self.in_bytes += (publish.headers.len() + publish.payload.len()) as u64;
+        let options = &self.login.options;
+        let (pedantic, verbose, no_responders) =
+            (options.pedantic, options.verbose, options.no_responders);
+        if pedantic && !subject::is_valid_literal(publish.subject) {
+            self.reply_err("Invalid Publish Subject");
+        }
+        let entry = self.routes.entry(
+            publish.subject,
+            &Publisher {
+                client: &self.client,
+                account: &self.login.account,
+                principal: Self::principal(&self.server, &self.login),
+            },
+        );
+        let admitted = match entry.admitted {
+            None => Err(Denied::Publish(publish.subject)),
+            Some(admitted) => admitted.with_reply(publish.reply),
+        };
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                tracing::error!(
+                    "{} - {}",
+                    self.client.log_name(),
+                    Violation { denied, reply: publish.reply }
+                );
+                self.reply_err(&denied.to_string());
+                return;
+            }
+        };
+        if verbose {
+            self.flush.slot(&self.client, &mut 0).output.copy(encode::OK);
+        }
+        let message = Message {
+            admitted,
+            subject: publish.subject,
+            reply: publish.reply,
+            headers: publish.headers,
+            payload: publish.payload,
+            size_text: publish.size_text,
+            header_size_text: publish.header_size_text,
+            tail: publish.tail,
+        };
+        let origin = Origin::Client(&self.client);
+        let delivered =
+            entry.route.deliver(&message, &self.login.account, origin, &mut self.flush);
+        if delivered == 0 && no_responders && !publish.reply.is_empty() {
+            self.reply_no_responders(publish.subject, publish.reply);
+        }
+    }
+
+    /// Tells a requestor on its own inbox that nobody got its request.
+    fn reply_no_responders(&mut self, published: &[u8], reply: &[u8]) {
+        let mut found = MatchResult::default();
+        self.login.account.match_subject(reply, &mut found);
+        let own = found.plain.iter().find_map(|target| match target {
+            Target::Client(subscription)
+                if std::ptr::eq(&*subscription.client, &*self.client) =>
+            {
+                Some(subscription)
+            }
+            _ => None,
+        });
+        let Some(own) = own else { return };
+        let mut headers = Vec::with_capacity(published.len() + 32);
+        headers.extend_from_slice(b"NATS/1.0 503\r\nNats-Subject: ");
+        headers.extend_from_slice(published);
+        headers.extend_from_slice(b"\r\n\r\n");
+        let mut line = Vec::with_capacity(headers.len() + reply.len() + 64);
+        encode::hmsg(reply, &own.sid, None, &headers, b"", &mut line);
+        self.reply(&line);
+    }
+}
+
+/// The log's text of a refused publish.
+struct Violation<'a> {
+    denied: Denied<'a>,
+    reply: &'a [u8],
+}
+
+impl std::fmt::Display for Violation<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.denied.fmt(f)?;
+        if !self.reply.is_empty() && matches!(self.denied, Denied::Publish(_)) {
+            write!(f, ", reply {}", jetsled_protocol::GoQuoted(self.reply))?;
+        }
+        Ok(())
+    }
+}
+
+/// `<size>\r\n<payload>\r\n` if the control line ended just so: then it goes out as it came in.
+#[inline]
+fn tail<'a>(publish: &Pub<'_>, input: &'a [u8]) -> &'a [u8] {
+    let size = publish.size_text;
+    let len = size.len() + publish.payload.len() + 4;
+    let tail = input.len().checked_sub(len).and_then(|start| input.get(start..)).unwrap_or_default();
+    let ends_line = tail.get(size.len()..size.len() + 2) == Some(b"\r\n");
+    if ends_line && tail.starts_with(size) { tail } else { &[] }
+}

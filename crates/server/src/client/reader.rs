@@ -1,0 +1,127 @@
+//! The reading end of a connection's socket.
+
+use std::future::Future;
+use std::io::{self, BufRead, Read};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use rustls::ServerConnection;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+
+use super::read_buffer::READ_BYTES;
+
+/// Reads into a buffer; only the connection's own task holds it.
+#[derive(Debug)]
+pub(super) struct Reader {
+    tcp: OwnedReadHalf,
+    tls: Option<Arc<Mutex<ServerConnection>>>,
+    /// The TLS session may hold decrypted bytes from the handshake's last read.
+    has_early: bool,
+}
+
+impl Reader {
+    pub(super) fn new(tcp: OwnedReadHalf, tls: Option<Arc<Mutex<ServerConnection>>>) -> Self {
+        Self { tcp, has_early: tls.is_some(), tls }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.tcp.as_ref()
+    }
+
+    /// Ready when a read would give something (or the end, or an error).
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.has_early {
+            return Poll::Ready(Ok(()));
+        }
+        self.tcp.as_ref().poll_read_ready(cx)
+    }
+
+    /// Reads what is there into the free space of `buffer`; 0 is the end of the stream.
+    ///
+    /// A read that does not fill the buffer has emptied the socket: the runtime knows that then, and the
+    /// next call does not ask the kernel in vain.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        self.has_early = false;
+        match &self.tls {
+            None => pin!(self.tcp.read_buf(buffer)).poll(cx),
+            Some(session) => {
+                let session = Arc::clone(session);
+                self.poll_read_encrypted(cx, &session, buffer)
+            }
+        }
+    }
+
+    fn poll_read_encrypted(
+        &mut self,
+        cx: &mut Context<'_>,
+        session: &Mutex<ServerConnection>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        let mut total = 0;
+        loop {
+            {
+                let mut session = session.lock();
+                total += take_plaintext(&mut session, buffer)?;
+                if total >= READ_BYTES {
+                    return Poll::Ready(Ok(total));
+                }
+                match session.read_tls(&mut TrySocket(self.tcp.as_ref())) {
+                    Ok(0) => return Poll::Ready(Ok(total)),
+                    Ok(_) => {
+                        if let Err(error) = session.process_new_packets() {
+                            // The alert that says why is the last thing the peer gets.
+                            return Poll::Ready(Err(io::Error::new(
+                                io::ErrorKind::InvalidData,
+                                error,
+                            )));
+                        }
+                        continue;
+                    }
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                        return Poll::Ready(Err(error));
+                    }
+                    Err(_) if total > 0 => return Poll::Ready(Ok(total)),
+                    Err(_) => {}
+                }
+            }
+            ready!(self.tcp.as_ref().poll_read_ready(cx))?;
+        }
+    }
+}
+
+/// The peer's orderly goodbye looks like the end of the stream; so does a missing one.
+fn take_plaintext(session: &mut ServerConnection, buffer: &mut BytesMut) -> io::Result<usize> {
+    let mut total = 0;
+    let mut reader = session.reader();
+    loop {
+        match reader.fill_buf() {
+            Ok([]) => return Ok(total),
+            Ok(plain) => {
+                let taken = plain.len();
+                buffer.extend_from_slice(plain);
+                reader.consume(taken);
+                total += taken;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(total),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(total),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+struct TrySocket<'a>(&'a TcpStream);
+
+impl Read for TrySocket<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}

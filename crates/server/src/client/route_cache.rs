@@ -1,0 +1,204 @@
+//! What a connection remembers of the subjects that it publishes to.
+//!
+//! An entry holds the admission's verdict and the route. It is for one subject, or, where later tokens
+//! change neither, for all subjects that share the leading tokens and the number of tokens: unique subjects
+//! (inboxes, ack subjects) so share one entry.
+
+use std::sync::Arc;
+
+use hashbrown::{Equivalent, HashMap};
+use jetsled_protocol::TailIndependence;
+use smallvec::SmallVec;
+
+use crate::account::Account;
+use crate::client::Client;
+use crate::routing::Route;
+use crate::routing::admission::{self, AdmittedSubject, Principal};
+use crate::routing::RouteFor;
+
+/// Entries at most; one more, and the cache starts anew.
+const MAX_ENTRIES: usize = 1024;
+/// Destinations of all entries together at most, one entry alone excepted.
+const MAX_DESTINATIONS: usize = 16 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct RouteCache {
+    /// Of the account's interest; all entries are worthless at another one.
+    generation: u64,
+    entries: Vec<Entry>,
+    by_subject: HashMap<Box<[u8]>, usize>,
+    by_prefix: HashMap<Prefix, usize>,
+    /// For how many leading tokens there are entries in `by_prefix`.
+    depths: SmallVec<[usize; 4]>,
+    destinations: usize,
+    /// The entry used last.
+    last: usize,
+    /// Entries used since the last [`RouteCache::end_batch`].
+    touched: Vec<usize>,
+}
+
+/// What is known of a subject.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Empty if it is for many subjects, or for one message only.
+    subject: Box<[u8]>,
+    /// `None`: publishing is denied.
+    pub(super) admitted: Option<AdmittedSubject>,
+    pub(super) route: Route,
+    touched: bool,
+}
+
+/// For whom routes are looked up.
+#[derive(Clone, Copy)]
+pub(super) struct Publisher<'a> {
+    pub(super) client: &'a Arc<Client>,
+    pub(super) account: &'a Account,
+    pub(super) principal: Principal<'a>,
+}
+
+/// All subjects with these leading tokens and this number of tokens.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Prefix {
+    /// With the `.` after the last of them.
+    leading: Box<[u8]>,
+    tokens: usize,
+}
+
+/// A [`Prefix`] to look for.
+#[derive(Hash)]
+struct PrefixRef<'a> {
+    leading: &'a [u8],
+    tokens: usize,
+}
+
+impl Equivalent<Prefix> for PrefixRef<'_> {
+    fn equivalent(&self, key: &Prefix) -> bool {
+        self.tokens == key.tokens && *self.leading == *key.leading
+    }
+}
+
+impl RouteCache {
+    /// Forgets what is older than the account's interest.
+    pub(super) fn begin(&mut self, account: &Account) {
+        let generation = account.generation();
+        if generation != self.generation {
+            self.forget();
+            self.generation = generation;
+        }
+    }
+
+    /// The entry for a subject, looked up if it is not known.
+    #[inline]
+    pub(super) fn entry(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> &mut Entry {
+        if self.entries.get(self.last).is_none_or(|entry| *entry.subject != *subject) {
+            self.last = self.find(subject, publisher);
+        }
+        let at = self.last;
+        // `find` answers the position of an entry, and `last` was just seen to be one.
+        #[expect(clippy::indexing_slicing, reason = "the position was just found")]
+        let entry = &mut self.entries[at];
+        if !entry.touched {
+            entry.touched = true;
+            self.touched.push(at);
+        }
+        entry
+    }
+
+    /// Tells the subscriptions what they got.
+    pub(super) fn end_batch(&mut self) {
+        for at in self.touched.drain(..) {
+            if let Some(entry) = self.entries.get_mut(at) {
+                entry.touched = false;
+                entry.route.count_deliveries();
+            }
+        }
+    }
+
+    /// Forgets everything and gives the memory back.
+    pub(super) fn release(&mut self) {
+        self.end_batch();
+        *self = Self { generation: self.generation, ..Self::default() };
+    }
+
+    fn forget(&mut self) {
+        self.end_batch();
+        self.entries.clear();
+        self.by_subject.clear();
+        self.by_prefix.clear();
+        self.depths.clear();
+        self.destinations = 0;
+    }
+
+    fn find(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
+        let known = self.by_subject.get(subject).copied().or_else(|| self.find_prefix(subject));
+        known.unwrap_or_else(|| self.look_up(subject, publisher))
+    }
+
+    fn find_prefix(&self, subject: &[u8]) -> Option<usize> {
+        if self.depths.is_empty() {
+            return None;
+        }
+        // Where each token but the last ends, its `.` included.
+        let mut ends: SmallVec<[usize; 16]> = SmallVec::new();
+        let mut token_start = 0;
+        for dot in memchr::memchr_iter(b'.', subject) {
+            if dot == token_start {
+                return None;
+            }
+            token_start = dot + 1;
+            ends.push(token_start);
+        }
+        if token_start == subject.len() {
+            return None;
+        }
+        let tokens = ends.len() + 1;
+        self.depths.iter().find_map(|depth| {
+            let leading = subject.get(..*ends.get(depth.checked_sub(1)?)?)?;
+            self.by_prefix.get(&PrefixRef { leading, tokens }).copied()
+        })
+    }
+
+    fn look_up(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
+        let mut is_response = false;
+        let admitted = admission::publish(publisher.principal, subject, || {
+            is_response = true;
+            publisher.client.take_response(subject)
+        })
+        .ok();
+        let without = (!publisher.client.echoes()).then_some(&**publisher.client);
+        let resolve_for = RouteFor { account: publisher.account, without, is_cached: true };
+        let (route, independence) = Route::resolve(subject, resolve_for);
+        let destinations = route.len();
+        if self.entries.len() >= MAX_ENTRIES || self.destinations + destinations > MAX_DESTINATIONS {
+            self.forget();
+        }
+        self.destinations += destinations;
+        let at = self.entries.len();
+        // Who may publish anything gets the same verdict for all subjects with the same first token.
+        let shared = independence
+            .filter(|_| admission::publishes_anything(publisher.principal))
+            .and_then(|independence| leading_tokens(subject, independence));
+        let mut entry = Entry { subject: Box::default(), admitted, route, touched: false };
+        if let Some((depth, leading)) = shared {
+            if !self.depths.contains(&depth) {
+                self.depths.push(depth);
+            }
+            let tokens = jetsled_protocol::subject::token_count(subject);
+            self.by_prefix.insert(Prefix { leading: leading.into(), tokens }, at);
+        } else if !is_response || !publisher.client.tracks_responses() {
+            entry.subject = subject.into();
+            self.by_subject.insert(subject.into(), at);
+        }
+        self.entries.push(entry);
+        at
+    }
+}
+
+/// How many leading tokens decide, at least one, and these; `None` if there is but one token.
+fn leading_tokens(subject: &[u8], independence: TailIndependence) -> Option<(usize, &[u8])> {
+    if independence.tokens > 0 {
+        return Some((independence.tokens, subject.get(..independence.prefix_len)?));
+    }
+    let end = memchr::memchr(b'.', subject)? + 1;
+    Some((1, subject.get(..end)?))
+}

@@ -1,0 +1,594 @@
+//! A connection's own task: read, parse, act, flush; and the timers.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use jetsled_auth::{AuthError, ConnectionFacts, ConnectionType, Identity};
+use jetsled_protocol::{ClientOp, Limits, Parse, ParseError, encode, parse_client_op};
+use tokio::time::{Instant, Sleep};
+
+use super::outbound::Resumed;
+use super::reader::Reader;
+use super::route_cache::RouteCache;
+use super::timers::{Due, Timers};
+use super::{Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer};
+use crate::info::InfoFor;
+use crate::routing::FlushSet;
+use crate::routing::admission::Principal;
+use crate::server::ServerState;
+
+/// A stalled producer pauses at most so long for one read.
+const STALL_LIMIT: Duration = Duration::from_millis(10);
+
+/// After a fatal `-ERR` the peer's bytes are still read for a moment: closing a socket with unread bytes would reset
+/// the connection and take the text away from the peer.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// A peer gets so long to take what is queued when the server stops.
+const SHUTDOWN_FLUSH: Duration = Duration::from_millis(500);
+
+pub(super) struct Session {
+    pub(super) client: Arc<Client>,
+    pub(super) server: Arc<ServerState>,
+    reader: Reader,
+    buffer: BytesMut,
+    /// Bytes without which parsing `buffer` again is useless.
+    needed: usize,
+    pub(super) routes: RouteCache,
+    pub(super) flush: FlushSet,
+    /// Where the connection's own slot in `flush` was the last time.
+    own_slot: usize,
+    pub(super) login: Arc<Login>,
+    pub(super) limits: Limits,
+    nonce: Option<String>,
+    state: State,
+    timers: Timers,
+    /// There was inbound activity since the last ping tick.
+    pub(super) active: bool,
+    pings_out: u32,
+    ping_sent: Option<Instant>,
+    /// While the socket is full: the position in the output that the write deadline is for.
+    blocked_until: Option<u64>,
+    pub(super) in_messages: u64,
+    pub(super) in_bytes: u64,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing but CONNECT is accepted.
+    MustLogIn,
+    /// No CONNECT yet, and none is needed.
+    Anonymous,
+    /// CONNECT was accepted; the first PING after it is answered with an INFO too.
+    Connected,
+    /// That INFO was sent.
+    Greeted,
+}
+
+/// What comes after a read batch.
+enum Step {
+    Read,
+    LogIn(Box<ConnectOptions>),
+    /// The first operation was not CONNECT, and `no_auth_user` stands in.
+    LogInWithout,
+    Close(CloseReason),
+}
+
+enum Event {
+    Read(io::Result<usize>),
+    Writable,
+    Due(Due),
+    Signals(u8),
+}
+
+/// What the accepting task hands over.
+pub(super) struct Parts {
+    pub(super) client: Arc<Client>,
+    pub(super) reader: Reader,
+    pub(super) nonce: Option<String>,
+    pub(super) must_log_in: bool,
+}
+
+impl Session {
+    pub(super) fn new(parts: Parts) -> Box<Self> {
+        let server = Arc::clone(&parts.client.server);
+        let options = server.options();
+        let login = parts.client.login();
+        let auth_timeout = parts.must_log_in.then(|| options.auth_timeout());
+        Box::new(Self {
+            limits: Limits {
+                max_control_line: options.max_control_line,
+                max_payload: login.max_payload,
+                headers: false,
+            },
+            timers: Timers::new(Instant::now(), auth_timeout, options.ping_interval),
+            state: if parts.must_log_in { State::MustLogIn } else { State::Anonymous },
+            flush: FlushSet::for_producer(&parts.client, options.no_fast_producer_stall),
+            client: parts.client,
+            reader: parts.reader,
+            nonce: parts.nonce,
+            login,
+            server,
+            buffer: BytesMut::new(),
+            needed: 1,
+            routes: RouteCache::default(),
+            own_slot: 0,
+            active: false,
+            pings_out: 0,
+            ping_sent: None,
+            blocked_until: None,
+            in_messages: 0,
+            in_bytes: 0,
+        })
+    }
+
+    /// Serves the connection until it ends.
+    pub(super) async fn run(mut self: Box<Self>) {
+        let mut sleep = Box::pin(tokio::time::sleep_until(self.timers.next().0));
+        let reason = loop {
+            let (at, due) = self.timers.next();
+            if sleep.deadline() != at {
+                sleep.as_mut().reset(at);
+            }
+            let event = poll_fn(|cx| self.poll_event(cx, sleep.as_mut(), due)).await;
+            let handled = match event {
+                Event::Read(Ok(0)) => ControlFlow::Break(CloseReason::ClientClosed),
+                Event::Read(Ok(_)) => self.on_read().await,
+                Event::Read(Err(error)) => {
+                    tracing::debug!("{} - read error: {error}", self.client.log_name());
+                    ControlFlow::Break(CloseReason::ReadError)
+                }
+                Event::Writable => self.on_writable(),
+                Event::Due(due) => self.on_due(due),
+                Event::Signals(signals) => self.on_signals(signals),
+            };
+            if let ControlFlow::Break(reason) = handled {
+                break reason;
+            }
+        };
+        Box::pin(self.finish(reason)).await;
+    }
+
+    fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+        sleep: std::pin::Pin<&mut Sleep>,
+        due: Due,
+    ) -> Poll<Event> {
+        if self.client.signals.load(Acquire) != 0 {
+            return Poll::Ready(Event::Signals(self.client.signals.swap(0, AcqRel)));
+        }
+        if self.blocked_until.is_some()
+            && self.reader.socket().poll_write_ready(cx).is_ready()
+        {
+            return Poll::Ready(Event::Writable);
+        }
+        match self.reader.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {
+                read_buffer::prepare(&mut self.buffer, self.needed);
+                if let Poll::Ready(read) = self.reader.poll_read(cx, &mut self.buffer) {
+                    return Poll::Ready(Event::Read(read));
+                }
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Event::Read(Err(error))),
+            Poll::Pending => {}
+        }
+        if sleep.poll(cx).is_ready() {
+            return Poll::Ready(Event::Due(due));
+        }
+        read_buffer::park(&mut self.buffer);
+        Poll::Pending
+    }
+
+    async fn on_read(&mut self) -> ControlFlow<CloseReason> {
+        if self.buffer.len() < self.needed {
+            return ControlFlow::Continue(());
+        }
+        loop {
+            let step = self.parse_batch();
+            self.end_batch();
+            match step {
+                Step::Read => break,
+                Step::Close(reason) => return ControlFlow::Break(reason),
+                Step::LogIn(options) => Box::pin(self.log_in(*options)).await?,
+                Step::LogInWithout => Box::pin(self.log_in(ConnectOptions::default())).await?,
+            }
+        }
+        if let Some(slow) = self.flush.take_stalled() {
+            self.client.counters.stalls.fetch_add(1, Relaxed);
+            self.server.counters.stalled_clients.fetch_add(1, Relaxed);
+            // Either way the producer goes on.
+            tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled()).await.ok();
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Acts on every complete operation in the buffer.
+    fn parse_batch(&mut self) -> Step {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.routes.begin(&self.login.account);
+        let mut at = 0;
+        let step = loop {
+            let input = buffer.get(at..).unwrap_or_default();
+            if input.is_empty() {
+                self.needed = 1;
+                break Step::Read;
+            }
+            if self.state == State::MustLogIn && !input.first().is_some_and(|verb| verb.eq_ignore_ascii_case(&b'c')) {
+                break self.refuse_without_login();
+            }
+            let (op, consumed) = match parse_client_op(input, &self.limits) {
+                Parse::Op { op, consumed } => (op, consumed),
+                Parse::Incomplete { needed } => {
+                    self.needed = needed;
+                    break Step::Read;
+                }
+                Parse::Error(error) => break Step::Close(self.protocol_error(error)),
+            };
+            let large = match op {
+                ClientOp::Pub(publish) => publish.payload.len() >= SHARE_FROM_BYTES,
+                ClientOp::HPub(publish) => publish.payload.len() >= SHARE_FROM_BYTES,
+                _ => false,
+            };
+            if large {
+                // Split off, the operation becomes a shared slice that destinations need not copy.
+                buffer.advance(at);
+                let whole = buffer.split_to(consumed).freeze();
+                at = 0;
+                if let Parse::Op { op, .. } = parse_client_op(&whole, &self.limits) {
+                    self.publish_op(op, &whole, Some(&whole));
+                }
+                continue;
+            }
+            at += consumed;
+            match op {
+                ClientOp::Pub(_) | ClientOp::HPub(_) => {
+                    self.publish_op(op, input.get(..consumed).unwrap_or_default(), None);
+                }
+                ClientOp::Sub(sub) => self.subscribe(sub),
+                ClientOp::Unsub(unsub) => self.unsubscribe(unsub),
+                ClientOp::Ping => self.on_ping(),
+                ClientOp::Pong => self.on_pong(),
+                ClientOp::Ok => {}
+                ClientOp::Connect(json) => {
+                    let mut options = self.login.options.clone();
+                    match options.update(json) {
+                        Ok(()) => break Step::LogIn(Box::new(options)),
+                        Err(error) => {
+                            tracing::error!("{} - {error}", self.client.log_name());
+                            break Step::Close(CloseReason::ProtocolViolation);
+                        }
+                    }
+                }
+                ClientOp::Err(text) => {
+                    tracing::error!(
+                        "{} - Client Error {}",
+                        self.client.log_name(),
+                        String::from_utf8_lossy(text)
+                    );
+                    break Step::Close(CloseReason::ParseError);
+                }
+                ClientOp::Info(json) => {
+                    if let Err(error) = serde_json::from_slice::<serde_json::Map<_, _>>(json) {
+                        tracing::error!("{} - malformed INFO: {error}", self.client.log_name());
+                        break Step::Close(CloseReason::ProtocolViolation);
+                    }
+                }
+            }
+        };
+        buffer.advance(at);
+        self.buffer = buffer;
+        step
+    }
+
+    /// Adds up what the batch did, and lets go of what it produced.
+    pub(super) fn end_batch(&mut self) {
+        self.settle_counts();
+        let client = Arc::clone(&self.client);
+        self.flush.flush_last(&client);
+    }
+
+    /// Adds up what was done so far.
+    pub(super) fn settle_counts(&mut self) {
+        self.routes.end_batch();
+        let messages = std::mem::take(&mut self.in_messages);
+        let bytes = std::mem::take(&mut self.in_bytes);
+        if messages > 0 {
+            self.client.counters.in_messages.fetch_add(messages, Relaxed);
+            self.client.counters.in_bytes.fetch_add(bytes, Relaxed);
+            self.login.account.counters.add_batch(messages, bytes);
+            self.server.counters.add_batch(messages, bytes);
+        }
+        if self.active {
+            let now = jiff::Timestamp::now().as_millisecond();
+            self.client.counters.last_activity_millis.store(now.unsigned_abs(), Relaxed);
+        }
+    }
+
+    /// Queues bytes for this connection, behind what it is to get already.
+    pub(super) fn reply(&mut self, bytes: &[u8]) {
+        self.flush.slot(&self.client, &mut self.own_slot).output.copy(bytes);
+    }
+
+    pub(super) fn reply_ok(&mut self) {
+        if self.login.options.verbose {
+            self.reply(encode::OK);
+        }
+    }
+
+    pub(super) fn reply_err(&mut self, text: &str) {
+        let output = &mut self.flush.slot(&self.client, &mut self.own_slot).output;
+        output.with_room(text.len() + 9, |out| encode::err(text, out));
+    }
+
+    pub(super) fn principal<'a>(server: &ServerState, login: &'a Login) -> Principal<'a> {
+        Principal {
+            permissions: login.permissions.as_deref(),
+            is_system: server.is_system(&login.account),
+        }
+    }
+
+    fn protocol_error(&mut self, error: ParseError<'_>) -> CloseReason {
+        tracing::error!("{} - {error}", self.client.log_name());
+        if let Some(text) = error.err_text() {
+            self.reply_err(text);
+        }
+        match error {
+            ParseError::MaxControlLine { .. } => CloseReason::MaxControlLineExceeded,
+            ParseError::MaxPayload { .. } => CloseReason::MaxPayloadExceeded,
+            _ => CloseReason::ProtocolViolation,
+        }
+    }
+
+    fn refuse_without_login(&mut self) -> Step {
+        if self.server.options().no_auth_user.is_some() {
+            return Step::LogInWithout;
+        }
+        tracing::error!("{} - authentication error", self.client.log_name());
+        self.reply_err("Authorization Violation");
+        Step::Close(CloseReason::AuthenticationFailure)
+    }
+
+    async fn log_in(&mut self, options: ConnectOptions) -> ControlFlow<CloseReason> {
+        if options.protocol != 0 && options.protocol != 1 {
+            self.reply_err("invalid client protocol");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::BadClientProtocolVersion);
+        }
+        if !options.account.is_empty() || options.new_account {
+            return self.refuse_login(None);
+        }
+        let headers = options.headers && !self.server.options().no_header_support;
+        if options.no_responders && !headers {
+            self.reply_err("no responders requires headers support");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::NoRespondersRequiresHeaders);
+        }
+        let identity = match self.authenticate(&options).await {
+            Ok(identity) => identity,
+            Err(error) => return self.refuse_login(Some(error)),
+        };
+        self.client.unsubscribe_all();
+        let Some(login) = self.server.login(identity, options) else {
+            self.reply_err("Failed Account Registration");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::FailedAccountRegistration);
+        };
+        if !self.server.bind(&self.client, &login) {
+            self.reply_err("maximum account active connections exceeded");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::MaxAccountConnectionsExceeded);
+        }
+        self.login = login;
+        self.limits.headers = headers;
+        self.limits.max_payload = self.login.max_payload;
+        self.client.become_login(&self.login, headers);
+        self.routes.release();
+        self.state = State::Connected;
+        self.timers.connected(Instant::now());
+        self.reply_ok();
+        self.end_batch();
+        ControlFlow::Continue(())
+    }
+
+    async fn authenticate(&self, options: &ConnectOptions) -> Result<Identity, AuthError> {
+        let authenticator = self.server.authenticator();
+        let facts = ConnectionFacts {
+            kind: ConnectionType::Standard,
+            remote: Some(self.client.remote().ip()),
+            verified_certificate: self.client.tls().is_some_and(|tls| tls.verified_certificate),
+        };
+        let nonce = self.nonce.clone().unwrap_or_default();
+        if !authenticator.is_slow_for(&options.credentials()) {
+            return authenticator.authenticate(&options.credentials(), nonce.as_bytes(), &facts);
+        }
+        // A bcrypt hash takes tens of milliseconds that other connections of this thread should not wait for.
+        let options = options.clone();
+        tokio::task::spawn_blocking(move || {
+            authenticator.authenticate(&options.credentials(), nonce.as_bytes(), &facts)
+        })
+        .await
+        .unwrap_or(Err(AuthError::NoCredentials))
+    }
+
+    fn refuse_login(&mut self, error: Option<AuthError>) -> ControlFlow<CloseReason> {
+        let error = error.unwrap_or(AuthError::NoCredentials);
+        tracing::error!("{} - {error}", self.client.log_name());
+        self.reply_err("Authorization Violation");
+        self.end_batch();
+        ControlFlow::Break(CloseReason::AuthenticationFailure)
+    }
+
+    fn on_ping(&mut self) {
+        self.active = true;
+        self.reply(encode::PONG);
+        if self.state == State::Connected {
+            self.state = State::Greeted;
+            if self.login.options.protocol >= 1 {
+                self.send_info(true);
+            }
+        }
+    }
+
+    fn on_pong(&mut self) {
+        self.pings_out = 0;
+        if let Some(sent) = self.ping_sent.take() {
+            let nanos = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.client.counters.rtt_nanos.store(nanos.max(1), Relaxed);
+        }
+    }
+
+    fn send_info(&mut self, connect_info: bool) {
+        let json = self.server.info(&InfoFor {
+            cid: self.client.cid(),
+            remote: self.client.remote().ip(),
+            nonce: None,
+            login: connect_info.then_some(&*self.login),
+        });
+        let output = &mut self.flush.slot(&self.client, &mut self.own_slot).output;
+        output.with_room(json.len() + 8, |out| encode::info(&json, out));
+    }
+
+    fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
+        if signals & Signal::Close as u8 != 0 {
+            let reason = self.client.close_reason().unwrap_or(CloseReason::ServerShutdown);
+            return ControlFlow::Break(reason);
+        }
+        if signals & Signal::WriteBlocked as u8 != 0 && self.blocked_until.is_none() {
+            self.watch_writes();
+        }
+        if signals & Signal::Info as u8 != 0
+            && self.state == State::Greeted
+            && self.login.options.protocol >= 1
+        {
+            self.send_info(false);
+            self.end_batch();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn on_writable(&mut self) -> ControlFlow<CloseReason> {
+        match self.client.outbound.resume() {
+            Resumed::Drained => {
+                self.blocked_until = None;
+                self.timers.set_write_deadline(None);
+            }
+            Resumed::Blocked => {
+                let (_, written) = self.client.outbound.progress();
+                if self.blocked_until.is_some_and(|until| written >= until) {
+                    self.watch_writes();
+                }
+            }
+            Resumed::Failed => return ControlFlow::Break(CloseReason::WriteError),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Gives the socket until the write deadline to take all that waits now.
+    fn watch_writes(&mut self) {
+        let (accepted, _) = self.client.outbound.progress();
+        self.blocked_until = Some(accepted);
+        let deadline = Instant::now() + self.server.options().write_deadline;
+        self.timers.set_write_deadline(Some(deadline));
+    }
+
+    fn on_due(&mut self, due: Due) -> ControlFlow<CloseReason> {
+        match due {
+            Due::AuthTimeout => {
+                self.reply_err("Authentication Timeout");
+                self.end_batch();
+                ControlFlow::Break(CloseReason::AuthenticationTimeout)
+            }
+            Due::WriteDeadline => {
+                self.server.count_slow_consumer(&self.client);
+                tracing::info!(
+                    "{} - Slow Consumer Detected: WriteDeadline of {:?} exceeded with {} total bytes.",
+                    self.client.log_name(),
+                    self.server.options().write_deadline,
+                    self.client.outbound.pending()
+                );
+                ControlFlow::Break(CloseReason::SlowConsumerWriteDeadline)
+            }
+            Due::Ping => self.on_ping_tick(),
+        }
+    }
+
+    fn on_ping_tick(&mut self) -> ControlFlow<CloseReason> {
+        let now = Instant::now();
+        self.timers.ping_again(now);
+        let was_active = std::mem::take(&mut self.active);
+        if !was_active {
+            // An idle connection keeps no routes.
+            self.routes.release();
+        }
+        let knows_rtt = self.client.counters.rtt_nanos.load(Relaxed) != 0;
+        if was_active && knows_rtt {
+            return ControlFlow::Continue(());
+        }
+        if self.pings_out >= self.server.options().ping_max {
+            self.server.counters.stale_connections.fetch_add(1, Relaxed);
+            tracing::debug!("{} - Stale Client Connection - Closing", self.client.log_name());
+            self.reply_err("Stale Connection");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::StaleConnection);
+        }
+        self.pings_out += 1;
+        self.ping_sent = Some(now);
+        self.reply(encode::PING);
+        self.end_batch();
+        ControlFlow::Continue(())
+    }
+
+    /// Leaves everything that the connection took part in, and closes the socket.
+    async fn finish(mut self: Box<Self>, reason: CloseReason) {
+        self.client.close(reason);
+        let reason = self.client.close_reason().unwrap_or(reason);
+        self.client.unsubscribe_all();
+        self.routes.release();
+        self.buffer = BytesMut::new();
+        let limit = match reason {
+            CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
+            _ => self.server.options().write_deadline,
+        };
+        if reason.flushes() {
+            // What the peer does not take within the deadline is lost with the connection.
+            tokio::time::timeout(limit, self.drain()).await.ok();
+        }
+        self.server.forget(&self.client, reason);
+        self.client.outbound.close();
+        tracing::debug!("{} - Client connection closed: {}", self.client.log_name(), reason.text());
+        if reason.lingers() {
+            tokio::time::timeout(LINGER, self.discard_input()).await.ok();
+        }
+    }
+
+    async fn drain(&mut self) {
+        while self.client.outbound.pending() > 0 {
+            if self.client.outbound.resume() != Resumed::Blocked
+                || self.reader.socket().writable().await.is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn discard_input(&mut self) {
+        loop {
+            self.buffer.clear();
+            let read = poll_fn(|cx| {
+                read_buffer::prepare(&mut self.buffer, 1);
+                self.reader.poll_read(cx, &mut self.buffer)
+            });
+            if !matches!(read.await, Ok(1..)) {
+                return;
+            }
+        }
+    }
+}

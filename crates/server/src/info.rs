@@ -1,0 +1,105 @@
+//! The INFO line.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::client::Login;
+use crate::server::ServerState;
+
+/// The JetStream API level of nats-server 2.15.
+pub(crate) const API_LEVEL: u32 = 5;
+
+/// The nats-server version whose behaviour this server has; clients gate features on it.
+pub const VERSION: &str = "2.15.1";
+
+/// To whom INFO is sent.
+#[derive(Clone, Copy)]
+pub(crate) struct InfoFor<'a> {
+    pub(crate) cid: u64,
+    pub(crate) remote: IpAddr,
+    /// Only in the first INFO.
+    pub(crate) nonce: Option<&'a str>,
+    /// Only in the INFO that follows the first PONG.
+    pub(crate) login: Option<&'a Login>,
+}
+
+/// INFO's JSON, keys in nats-server's order.
+#[derive(Serialize)]
+struct Info<'a> {
+    server_id: &'a str,
+    server_name: &'a str,
+    version: &'static str,
+    proto: u32,
+    go: &'static str,
+    host: &'a str,
+    port: u16,
+    headers: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    auth_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_required: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_verify: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_available: bool,
+    max_payload: usize,
+    #[serde(skip_serializing_if = "is_false")]
+    jetstream: bool,
+    client_id: u64,
+    client_ip: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    ldm: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    connect_info: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_account: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_false")]
+    acc_is_sys: bool,
+    api_lvl: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl ServerState {
+    /// INFO's JSON for one connection.
+    pub(crate) fn info(&self, info_for: &InfoFor<'_>) -> Vec<u8> {
+        let options = self.options();
+        let (host, port) = self.advertised();
+        let authenticator = self.authenticator();
+        let has_tls = options.tls.is_some();
+        let info = Info {
+            server_id: self.id(),
+            server_name: self.name(),
+            version: VERSION,
+            proto: 1,
+            go: concat!("rust, jetsled ", env!("CARGO_PKG_VERSION")),
+            host: &host,
+            port,
+            headers: !options.no_header_support,
+            auth_required: authenticator.is_required() && options.no_auth_user.is_none(),
+            tls_required: has_tls && !options.allow_non_tls,
+            tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
+            tls_available: has_tls && options.allow_non_tls,
+            max_payload: info_for.login.map_or(options.max_payload, |login| login.max_payload),
+            jetstream: options.jetstream.enabled,
+            client_id: info_for.cid,
+            client_ip: info_for.remote.to_string(),
+            nonce: info_for.nonce,
+            domain: options.jetstream.domain.as_deref(),
+            ldm: self.is_lame_duck(),
+            connect_info: info_for.login.is_some(),
+            remote_account: info_for.login.map(|login| login.account.name()),
+            acc_is_sys: info_for.login.is_some_and(|login| self.is_system(&login.account)),
+            api_lvl: API_LEVEL,
+        };
+        serde_json::to_vec(&info).unwrap_or_default()
+    }
+}

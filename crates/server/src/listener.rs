@@ -1,0 +1,109 @@
+//! The listening socket for clients.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+use crate::server::ServerState;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket that is not served yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    tcp: TcpListener,
+    address: SocketAddr,
+    host: String,
+}
+
+/// A socket that could not be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("Error listening on port: {name}, \"listen tcp {name}: {}\"", ListenReason(source))]
+pub struct ListenError {
+    name: String,
+    source: io::Error,
+}
+
+impl Listener {
+    /// Binds to a host name or address; port 0 is any free one.
+    pub(crate) async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { name: join_host_port(host, port), source };
+        let bare = host.trim_matches(['[', ']']);
+        let wanted = match bare.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, port),
+            Err(_) => tokio::net::lookup_host((bare, port))
+                .await
+                .map_err(failed)?
+                .next()
+                .ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?,
+        };
+        let (tcp, address) = listen(wanted).map_err(failed)?;
+        Ok(Self { tcp, address, host: bare.to_owned() })
+    }
+
+    /// The bound address with its real port.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The host as configured, with the real port.
+    pub(crate) fn name(&self) -> String {
+        join_host_port(&self.host, self.address.port())
+    }
+
+    /// Accepts connections until the task is aborted.
+    pub(crate) async fn run(self, server: Arc<ServerState>) {
+        loop {
+            match self.tcp.accept().await {
+                Ok((tcp, remote)) if server.accepts(remote.ip()) => {
+                    tokio::spawn(crate::client::accept(Arc::clone(&server), tcp, remote));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely: give others time to close some.
+                    tracing::error!("Client Accept Error: {error}");
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    let tcp = TcpListener::from_std(socket.into())?;
+    let address = tcp.local_addr()?;
+    Ok((tcp, address))
+}
+
+/// `host:port`, with brackets around IPv6 addresses.
+fn join_host_port(host: &str, port: u16) -> String {
+    let host = host.trim_matches(['[', ']']);
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The reason in Go's words, which harnesses look for.
+struct ListenReason<'a>(&'a io::Error);
+
+impl std::fmt::Display for ListenReason<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::AddrInUse => f.write_str("bind: address already in use"),
+            io::ErrorKind::AddrNotAvailable => f.write_str("bind: cannot assign requested address"),
+            io::ErrorKind::PermissionDenied => f.write_str("bind: permission denied"),
+            _ => write!(f, "{}", self.0),
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! The result of a match, in the form in which it is delivered to.
+
+use std::sync::Arc;
+
+use bytes::BufMut;
+use jetsled_protocol::{MatchResult, TailIndependence, encode::Decimal};
+use rand::RngExt;
+
+use super::{FlushSet, Message, Origin, Payload, RoutedMessage, Target};
+use crate::account::Account;
+use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription};
+
+/// Everyone who gets messages on a subject, while the account's interest stays what it was.
+#[derive(Debug)]
+pub(crate) struct Route {
+    generation: u64,
+    plain: Vec<ClientTarget>,
+    queues: Vec<Vec<Member>>,
+    /// Targets inside the server.
+    inside: Vec<Target>,
+    /// Deliveries to each of `plain` that its subscription does not know of yet.
+    uncounted: u64,
+}
+
+#[derive(Debug)]
+enum Member {
+    Client(ClientTarget),
+    Inside(Target),
+}
+
+#[derive(Debug)]
+struct ClientTarget {
+    client: Arc<Client>,
+    subscription: Arc<Subscription>,
+    /// `MSG <subject> <sid> `, if the route is for one subject only.
+    prefix: Box<[u8]>,
+    /// The subscription has a maximum. Setting one is a change of interest, so this does not age.
+    limited: bool,
+    headers: bool,
+    tracks_responses: bool,
+    slot_hint: usize,
+}
+
+/// What a route is resolved for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RouteFor<'a> {
+    pub(crate) account: &'a Account,
+    /// Without its own messages echoed, the publisher is no destination.
+    pub(crate) without: Option<&'a Client>,
+    /// Whether many messages will follow on just this subject.
+    pub(crate) is_cached: bool,
+}
+
+impl Route {
+    /// Looks up who listens on `subject`.
+    pub(crate) fn resolve(subject: &[u8], resolve_for: RouteFor<'_>) -> (Self, Option<TailIndependence>) {
+        let mut found = MatchResult::default();
+        let generation = resolve_for.account.match_subject(subject, &mut found);
+        let mut independence = found.tail_independence;
+        let mut wanted = |target: &Target| match target {
+            Target::Client(subscription) => {
+                if subscription.filtered {
+                    // Other subjects of the same shape may be denied.
+                    independence = None;
+                }
+                let is_self = resolve_for
+                    .without
+                    .is_some_and(|client| std::ptr::eq(client, Arc::as_ptr(&subscription.client)));
+                !is_self && subscription_takes(subscription, subject)
+            }
+            Target::JetStream(_) => true,
+        };
+        found.plain.retain(&mut wanted);
+        for group in &mut found.queues {
+            group.members.retain(&mut wanted);
+        }
+        let prefix_for = (resolve_for.is_cached && independence.is_none()).then_some(subject);
+
+        let mut route = Self {
+            generation,
+            plain: Vec::with_capacity(found.plain.len()),
+            queues: Vec::new(),
+            inside: Vec::new(),
+            uncounted: 0,
+        };
+        for target in found.plain {
+            match target {
+                Target::Client(subscription) => {
+                    route.plain.push(ClientTarget::new(subscription, prefix_for));
+                }
+                target @ Target::JetStream(_) => route.inside.push(target),
+            }
+        }
+        for group in found.queues {
+            let members = group.members.into_iter().map(|target| match target {
+                Target::Client(subscription) => {
+                    Member::Client(ClientTarget::new(subscription, prefix_for))
+                }
+                target @ Target::JetStream(_) => Member::Inside(target),
+            });
+            let members: Vec<_> = members.collect();
+            if !members.is_empty() {
+                route.queues.push(members);
+            }
+        }
+        (route, independence)
+    }
+
+    /// The generation of the account's interest that it shows.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// How many destinations it has.
+    pub(crate) fn len(&self) -> usize {
+        self.plain.len() + self.inside.len() + self.queues.iter().map(Vec::len).sum::<usize>()
+    }
+
+    /// Client connections that a message may go to.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let members = self.queues.iter().flatten().filter_map(|member| match member {
+            Member::Client(target) => Some(&target.client),
+            Member::Inside(_) => None,
+        });
+        self.plain.iter().map(|target| &target.client).chain(members)
+    }
+
+    /// **The** delivery function: stages the message for every plain destination and one member of each queue group.
+    /// Returns to how many it went.
+    ///
+    /// Call [`count_deliveries`](Route::count_deliveries) at the end of the batch.
+    #[inline]
+    pub(crate) fn deliver(
+        &mut self,
+        message: &Message<'_>,
+        account: &Arc<Account>,
+        origin: Origin<'_>,
+        flush: &mut FlushSet,
+    ) -> usize {
+        let mut delivered = 0;
+        for target in &mut self.plain {
+            delivered += usize::from(target.deliver(message, flush));
+        }
+        self.uncounted += 1;
+        if !self.inside.is_empty() {
+            let routed = message.routed(account, origin);
+            for target in &self.inside {
+                deliver_inside(target, &routed, flush);
+                delivered += 1;
+            }
+        }
+        for members in &mut self.queues {
+            delivered += usize::from(deliver_to_one(members, message, account, origin, flush));
+        }
+        delivered
+    }
+
+    /// Tells the subscriptions how many messages they got.
+    pub(crate) fn count_deliveries(&mut self) {
+        let messages = std::mem::take(&mut self.uncounted);
+        if messages > 0 {
+            for target in self.plain.iter().filter(|target| !target.limited) {
+                target.subscription.count(messages);
+            }
+        }
+    }
+}
+
+/// A random member, or the next one that takes the message.
+fn deliver_to_one(
+    members: &mut [Member],
+    message: &Message<'_>,
+    account: &Arc<Account>,
+    origin: Origin<'_>,
+    flush: &mut FlushSet,
+) -> bool {
+    let start = match members.len() {
+        1 => 0,
+        count => flush.random.random_range(0..count),
+    };
+    let (before, from) = members.split_at_mut(start);
+    from.iter_mut().chain(before).any(|member| match member {
+        Member::Client(target) if target.client.is_closing() => false,
+        Member::Client(target) => {
+            let taken = target.deliver(message, flush);
+            if taken && !target.limited {
+                target.subscription.count(1);
+            }
+            taken
+        }
+        Member::Inside(target) => {
+            deliver_inside(target, &message.routed(account, origin), flush);
+            true
+        }
+    })
+}
+
+fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush: &mut FlushSet) {
+    match target {
+        Target::JetStream(target) => flush.ingest.push(target, message),
+        // Never put into `inside`.
+        Target::Client(_) => {}
+    }
+}
+
+fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
+    if !subscription.filtered {
+        return true;
+    }
+    let queue = (!subscription.queue.is_empty()).then_some(&*subscription.queue);
+    let login = subscription.client.login();
+    login.permissions.as_ref().is_none_or(|permissions| permissions.may_deliver(subject, queue))
+}
+
+impl ClientTarget {
+    fn new(subscription: Arc<Subscription>, prefix_for: Option<&[u8]>) -> Self {
+        let mut prefix = Vec::new();
+        if let Some(subject) = prefix_for {
+            jetsled_protocol::encode::msg_prefix(subject, &subscription.sid, &mut prefix);
+        }
+        Self {
+            client: Arc::clone(&subscription.client),
+            prefix: prefix.into(),
+            limited: subscription.max() != 0,
+            headers: subscription.client.takes_headers(),
+            tracks_responses: subscription.client.tracks_responses(),
+            slot_hint: 0,
+            subscription,
+        }
+    }
+
+    /// Stages the message unless the subscription has had its last.
+    #[inline]
+    fn deliver(&mut self, message: &Message<'_>, flush: &mut FlushSet) -> bool {
+        if self.limited {
+            match self.subscription.count_limited() {
+                Limited::Deliver => {}
+                Limited::Last => flush.exhaust(&self.subscription),
+                Limited::Exceeded => return false,
+            }
+        }
+        if self.tracks_responses && !message.reply.is_empty() {
+            self.client.note_reply(message.reply);
+        }
+        let slot = flush.slot(&self.client, &mut self.slot_hint);
+        slot.counted.messages += 1;
+        if message.headers.is_empty() {
+            slot.counted.bytes += message.payload.len() as u64;
+            self.encode_plain(message, &mut slot.output, message.size_text);
+        } else if self.headers {
+            slot.counted.bytes += message.len() as u64;
+            self.encode_with_headers(message, &mut slot.output);
+        } else {
+            // Who does not take headers gets the payload alone.
+            slot.counted.bytes += message.payload.len() as u64;
+            self.encode_plain(message, &mut slot.output, &[]);
+        }
+        true
+    }
+
+    #[inline]
+    fn encode_plain(&self, message: &Message<'_>, output: &mut crate::client::Output, size_text: &[u8]) {
+        let copied = !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
+        let line = self.line_room(message);
+        if copied && !message.tail.is_empty() && message.headers.is_empty() {
+            output.with_room(line + message.tail.len(), |out| {
+                self.put_prefix(message, out);
+                out.extend_from_slice(message.tail);
+            });
+            return;
+        }
+        let formatted = Decimal::new(message.payload.len());
+        let size_text = if size_text.is_empty() { formatted.as_bytes() } else { size_text };
+        let body = if copied { message.payload.len() + 2 } else { 0 };
+        output.with_room(line + size_text.len() + 2 + body, |out| {
+            self.put_prefix(message, out);
+            out.extend_from_slice(size_text);
+            out.extend_from_slice(b"\r\n");
+            if copied {
+                out.extend_from_slice(&message.payload);
+                out.extend_from_slice(b"\r\n");
+            }
+        });
+        share_payload(message, copied, output);
+    }
+
+    fn encode_with_headers(&self, message: &Message<'_>, output: &mut crate::client::Output) {
+        let copied = !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
+        let (header_size, total_size) =
+            (Decimal::new(message.headers.len()), Decimal::new(message.len()));
+        let (header_size, total_size) = if message.size_text.is_empty() {
+            (header_size.as_bytes(), total_size.as_bytes())
+        } else {
+            (message.header_size_text, message.size_text)
+        };
+        let body = message.headers.len() + if copied { message.payload.len() + 2 } else { 0 };
+        let room = self.line_room(message) + header_size.len() + total_size.len() + 4 + body;
+        output.with_room(room, |out| {
+            out.put_u8(b'H');
+            self.put_prefix(message, out);
+            out.extend_from_slice(header_size);
+            out.put_u8(b' ');
+            out.extend_from_slice(total_size);
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(message.headers);
+            if copied {
+                out.extend_from_slice(&message.payload);
+                out.extend_from_slice(b"\r\n");
+            }
+        });
+        share_payload(message, copied, output);
+    }
+
+    /// Room for `MSG <subject> <sid> <reply> `.
+    #[inline]
+    fn line_room(&self, message: &Message<'_>) -> usize {
+        message.subject.len() + self.subscription.sid.len() + message.reply.len() + 8
+    }
+
+    #[inline]
+    fn put_prefix(&self, message: &Message<'_>, out: &mut Vec<u8>) {
+        if self.prefix.is_empty() {
+            jetsled_protocol::encode::msg_prefix(message.subject, &self.subscription.sid, out);
+        } else {
+            out.extend_from_slice(&self.prefix);
+        }
+        if !message.reply.is_empty() {
+            out.extend_from_slice(message.reply);
+            out.push(b' ');
+        }
+    }
+}
+
+fn share_payload(message: &Message<'_>, copied: bool, output: &mut crate::client::Output) {
+    if let (false, Payload::Shared(bytes)) = (copied, message.payload) {
+        output.share(bytes.clone());
+        output.copy(b"\r\n");
+    }
+}

@@ -1,0 +1,338 @@
+//! What every part of a running server shares.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hashbrown::HashMap;
+use jetsled_auth::{Authenticator, GLOBAL_ACCOUNT, Identity};
+use jetsled_config::{AccountLimits, Options};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+use super::{ServerCounters, StartError};
+use crate::account::Account;
+use crate::client::{Client, CloseReason, ConnectOptions, Login, Signal};
+use crate::jetstream::JetStream;
+
+/// What every part of a running server shares.
+#[derive(Debug)]
+pub(crate) struct ServerState {
+    id: String,
+    name: String,
+    options: RwLock<Arc<Options>>,
+    authenticator: RwLock<Arc<Authenticator>>,
+    tls: RwLock<Option<TlsConfig>>,
+    accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
+    /// The account of connections that need no credentials, `$G`.
+    global: Arc<Account>,
+    /// The system account, `$SYS` unless configured otherwise.
+    system: Option<Arc<Account>>,
+    anonymous: Arc<Login>,
+    jetstream: OnceLock<JetStream>,
+    client_address: OnceLock<SocketAddr>,
+    clients: Mutex<HashMap<u64, Arc<Client>>>,
+    /// Signalled when the last client has gone.
+    no_clients: Notify,
+    next_cid: AtomicU64,
+    lame_duck: AtomicBool,
+    stopping: AtomicBool,
+    pub(crate) counters: ServerCounters,
+}
+
+#[derive(Clone)]
+struct TlsConfig(TlsAcceptor);
+
+impl std::fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsConfig")
+    }
+}
+
+impl ServerState {
+    pub(super) fn new(options: Options) -> Result<Self, StartError> {
+        let authenticator = Authenticator::new(options.auth_config())?;
+        let tls = match &options.tls {
+            Some(tls) => Some(TlsConfig(TlsAcceptor::from(crate::tls::server_config(tls)?))),
+            None => None,
+        };
+        let id = nkeys::KeyPair::new_server().public_key();
+        let name = options.server_name.clone().unwrap_or_else(|| id.clone());
+
+        let mut accounts = HashMap::new();
+        let configured = options.accounts.iter().map(|account| (&account.name, &account.limits));
+        for (name, limits) in configured {
+            let account = Arc::new(Account::new(Arc::clone(name), limits.clone()));
+            accounts.insert(Arc::clone(name), account);
+        }
+        let mut account = |name: &str| {
+            let name: Arc<str> = name.into();
+            let fresh = || Arc::new(Account::new(Arc::clone(&name), AccountLimits::default()));
+            Arc::clone(accounts.entry(Arc::clone(&name)).or_insert_with(fresh))
+        };
+        let global = account(GLOBAL_ACCOUNT);
+        let system = options.system_account.as_deref().map(&mut account);
+        let anonymous = Arc::new(Login {
+            account: Arc::clone(&global),
+            permissions: None,
+            user: None,
+            options: ConnectOptions::default(),
+            max_payload: options.max_payload,
+            max_subscriptions: options.max_subscriptions,
+        });
+        Ok(Self {
+            id,
+            name,
+            options: RwLock::new(Arc::new(options)),
+            authenticator: RwLock::new(Arc::new(authenticator)),
+            tls: RwLock::new(tls),
+            accounts: RwLock::new(accounts),
+            global,
+            system,
+            anonymous,
+            jetstream: OnceLock::new(),
+            client_address: OnceLock::new(),
+            clients: Mutex::new(HashMap::new()),
+            no_clients: Notify::new(),
+            next_cid: AtomicU64::new(FIRST_CID),
+            lame_duck: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            counters: ServerCounters::default(),
+        })
+    }
+
+    /// The server's public nkey.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The configured name, else the id.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The options in force.
+    pub(crate) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.read())
+    }
+
+    pub(crate) fn authenticator(&self) -> Arc<Authenticator> {
+        Arc::clone(&self.authenticator.read())
+    }
+
+    pub(crate) fn tls(&self) -> Option<TlsAcceptor> {
+        self.tls.read().as_ref().map(|TlsConfig(acceptor)| acceptor.clone())
+    }
+
+    /// `$G`.
+    pub(crate) fn global(&self) -> &Arc<Account> {
+        &self.global
+    }
+
+    /// The system account, unless it is configured away.
+    pub(crate) fn system(&self) -> Option<&Arc<Account>> {
+        self.system.as_ref()
+    }
+
+    pub(crate) fn is_system(&self, account: &Arc<Account>) -> bool {
+        self.system.as_ref().is_some_and(|system| Arc::ptr_eq(system, account))
+    }
+
+    pub(crate) fn account(&self, name: &str) -> Option<Arc<Account>> {
+        self.accounts.read().get(name).cloned()
+    }
+
+    /// All accounts.
+    pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
+        self.accounts.read().values().cloned().collect()
+    }
+
+    /// JetStream, once it has started.
+    pub(crate) fn jetstream(&self) -> Option<&JetStream> {
+        self.jetstream.get()
+    }
+
+    pub(super) fn set_jetstream(&self, jetstream: JetStream) {
+        // Called once.
+        self.jetstream.set(jetstream).ok();
+    }
+
+    pub(super) fn stop_jetstream(&self) {
+        if let Some(jetstream) = self.jetstream.get() {
+            jetstream.shutdown();
+        }
+    }
+
+    /// Host and port as INFO shows them.
+    pub(crate) fn advertised(&self) -> (String, u16) {
+        let options = self.options();
+        let bound = self.client_address.get().map_or(0, SocketAddr::port);
+        let Some(advertise) = &options.client_advertise else {
+            return (options.host.clone(), bound);
+        };
+        match advertise.rsplit_once(':') {
+            Some((host, port)) => match port.parse() {
+                Ok(port) => (host.trim_matches(['[', ']']).to_owned(), port),
+                Err(_) => (advertise.clone(), bound),
+            },
+            None => (advertise.clone(), bound),
+        }
+    }
+
+    pub(super) fn set_client_address(&self, address: SocketAddr) {
+        // Called once.
+        self.client_address.set(address).ok();
+    }
+
+    pub(crate) fn next_cid(&self) -> u64 {
+        self.next_cid.fetch_add(1, Relaxed)
+    }
+
+    /// A challenge to sign: 15 characters.
+    pub(crate) fn new_nonce(&self) -> String {
+        URL_SAFE_NO_PAD.encode(rand::random::<[u8; 11]>())
+    }
+
+    /// Who a connection is before its CONNECT.
+    pub(crate) fn anonymous_login(&self) -> Arc<Login> {
+        Arc::clone(&self.anonymous)
+    }
+
+    /// What an authenticated CONNECT amounts to; `None` if there is no such account.
+    pub(crate) fn login(&self, identity: Identity, mut options: ConnectOptions) -> Option<Arc<Login>> {
+        let account = self.account(&identity.account)?;
+        let configured = self.options();
+        let limits = account.limits();
+        let smallest = |a: Option<usize>, b: Option<usize>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let max_payload = smallest(limits.max_payload, identity.limits.max_payload)
+            .map_or(configured.max_payload, |max| max.min(configured.max_payload));
+        let max_subscriptions = smallest(
+            configured.max_subscriptions,
+            smallest(limits.max_subscriptions, identity.limits.max_subscriptions),
+        );
+        // Not needed any more, and nothing should be able to show them.
+        options.pass = String::new();
+        options.auth_token = String::new();
+        options.sig = String::new();
+        Some(Arc::new(Login {
+            account,
+            permissions: identity.permissions,
+            user: identity.user,
+            options,
+            max_payload,
+            max_subscriptions,
+        }))
+    }
+
+    /// Counts a connection in its new account; `false` if the account is full.
+    pub(crate) fn bind(&self, client: &Client, login: &Login) -> bool {
+        let max = login.account.limits().max_connections;
+        let mut clients = self.clients.lock();
+        let Some(entry) = clients.get_mut(&client.cid()) else { return false };
+        let before = &entry.login().account;
+        if !Arc::ptr_eq(before, &login.account) || !entry.is_bound() {
+            if max.is_some_and(|max| login.account.counters.connections.load(Relaxed) >= max) {
+                return false;
+            }
+            if entry.is_bound() {
+                before.counters.connections.fetch_sub(1, Relaxed);
+            }
+            entry.set_bound();
+            login.account.counters.connections.fetch_add(1, Relaxed);
+            login.account.counters.total_connections.fetch_add(1, Relaxed);
+        }
+        true
+    }
+
+    /// Adds an established connection. Without a login to come it belongs to `$G` at once.
+    pub(crate) fn remember(&self, client: &Arc<Client>, must_log_in: bool) {
+        self.counters.total_connections.fetch_add(1, Relaxed);
+        let login = client.login();
+        self.clients.lock().insert(client.cid(), Arc::clone(client));
+        if !must_log_in {
+            self.bind(client, &login);
+        }
+        if self.stopping.load(Acquire) {
+            client.close(CloseReason::ServerShutdown);
+        }
+    }
+
+    /// Removes a connection that has ended.
+    pub(crate) fn forget(&self, client: &Arc<Client>, _reason: CloseReason) {
+        let removed = {
+            let mut clients = self.clients.lock();
+            let removed = clients.remove(&client.cid());
+            if clients.is_empty() {
+                self.no_clients.notify_waiters();
+            }
+            removed
+        };
+        if removed.is_some() {
+            self.counters.add_closed(client);
+            if client.is_bound() {
+                client.login().account.counters.connections.fetch_sub(1, Relaxed);
+            }
+        }
+    }
+
+    /// Whether `max_connections` are open.
+    pub(crate) fn is_full(&self) -> bool {
+        let max = self.options().max_connections;
+        max.is_some_and(|max| self.clients.lock().len() >= max)
+    }
+
+    /// All open connections.
+    pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
+        self.clients.lock().values().cloned().collect()
+    }
+
+    /// One open connection.
+    pub(crate) fn client(&self, cid: u64) -> Option<Arc<Client>> {
+        self.clients.lock().get(&cid).cloned()
+    }
+
+    pub(crate) fn count_slow_consumer(&self, client: &Client) {
+        self.counters.slow_consumers.fetch_add(1, Relaxed);
+        client.login().account.counters.slow_consumers.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn is_lame_duck(&self) -> bool {
+        self.lame_duck.load(Acquire)
+    }
+
+    pub(super) fn enter_lame_duck(&self) {
+        self.lame_duck.store(true, Release);
+        for client in self.clients() {
+            client.signal(Signal::Info);
+        }
+    }
+
+    /// Closes all connections and waits for them to end.
+    pub(super) async fn close_clients(&self, within: Duration) {
+        self.stopping.store(true, Release);
+        let gone = self.no_clients.notified();
+        for client in self.clients() {
+            client.close(CloseReason::ServerShutdown);
+        }
+        if !self.clients.lock().is_empty() {
+            // Those that take longer end with the process.
+            tokio::time::timeout(within, gone).await.ok();
+        }
+    }
+
+    /// Whether connections from `remote` are served.
+    pub(crate) fn accepts(&self, _remote: IpAddr) -> bool {
+        !self.is_lame_duck() && !self.stopping.load(Acquire)
+    }
+}
+
+/// The smaller numbers belong to the server's own, internal clients (observed nats-server 2.15.1).
+const FIRST_CID: u64 = 5;
