@@ -17,11 +17,18 @@ mod client;
 mod info;
 mod jetstream;
 mod listener;
+mod log_file;
+mod logging;
+mod program;
 mod routing;
+mod send_signal;
 mod server;
 mod tls;
 
 pub use info::VERSION;
+pub use jetstream::StartError as JetStreamStartError;
 pub use listener::ListenError;
+pub use logging::{FATAL, Log};
+pub use program::run;
 pub use server::{Server, StartError};
 pub use tls::TlsError;

@@ -1,3 +1,7 @@
 //! The program `jetsled`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jetsled_server::run(std::env::args_os())
+}

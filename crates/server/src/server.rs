@@ -5,7 +5,7 @@ mod state;
 mod stats;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,6 +117,31 @@ impl Server {
         self.state.id()
     }
 
+    /// Tells somebody who has just started the program by hand what to try next.
+    pub(crate) fn greet(&self) {
+        let options = self.state.options();
+        if options.program != Program::Jetsled || options.config_file.is_some() {
+            return;
+        }
+        let address = reachable(self.client_address);
+        tracing::info!("Try it with any NATS client: nats --server nats://{address} pub greet hello");
+        if options.jetstream.enabled {
+            let dir = options.jetstream.store_dir();
+            tracing::info!("Streams are kept in {}", dir.display());
+        } else {
+            tracing::info!("Streams are off: add --jetstream --store_dir DIR to keep messages");
+        }
+    }
+
+    /// Reads the configuration file again. Nothing can be changed without a restart yet, and that is said.
+    pub(crate) fn reload(&self) {
+        let reason = match self.state.options().config_file {
+            None => "can only reload config when a file is provided using -c or --config",
+            Some(_) => "config reload is not supported yet: restart the server",
+        };
+        tracing::error!("Failed to reload server configuration: {reason}");
+    }
+
     /// Lame duck mode: no new connections, clients are told at once, and are closed one by one after the grace period,
     /// spread over the configured duration. Returns when the last is gone; [`shutdown`](Server::shutdown) should follow.
     pub async fn lame_duck(&self) {
@@ -165,6 +190,16 @@ fn log_banner(state: &ServerState) {
     if let (Some(file), Some(digest)) = (&options.config_file, &options.config_digest) {
         tracing::info!("Using configuration file: {} ({digest})", file.display());
     }
+}
+
+/// An address that a client on this machine can use.
+fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 fn program_name(program: Program) -> &'static str {

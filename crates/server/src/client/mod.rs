@@ -25,7 +25,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
 use jetsled_auth::{PermissionSet, ResponseTracker};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -217,13 +216,11 @@ impl Client {
     /// Notes a new subscription; `false` if its sid is in use.
     fn remember(&self, subscription: &Arc<Subscription>) -> bool {
         let mut subscriptions = self.subscriptions.lock();
-        match subscriptions.entry_ref(&*subscription.sid) {
-            EntryRef::Occupied(_) => false,
-            EntryRef::Vacant(vacant) => {
-                vacant.insert_entry(Arc::clone(subscription));
-                true
-            }
+        if subscriptions.contains_key(&subscription.sid) {
+            return false;
         }
+        subscriptions.insert(subscription.sid.clone(), Arc::clone(subscription));
+        true
     }
 
     /// Its subscriptions at this moment.

@@ -1,7 +1,7 @@
 //! PUB and HPUB.
 
 use bytes::Bytes;
-use jetsled_protocol::{ClientOp, HPub, MatchResult, Pub, encode, subject};
+use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 
 use super::route_cache::Publisher;
 use super::session::Session;
@@ -24,17 +24,12 @@ impl Session {
     /// Acts on a PUB or HPUB; `input` is all of it, and `shared` the same bytes if they may be kept.
     #[inline]
     pub(super) fn publish_op(&mut self, op: ClientOp<'_>, input: &[u8], shared: Option<&Bytes>) {
-        let slice;
-        let mut payload_of = |payload| match shared {
-            None => Payload::Borrowed(payload),
-            Some(_) => Payload::Borrowed(payload),
-        };
         let publish = match op {
             ClientOp::Pub(publish) => Publish {
                 subject: publish.subject,
                 reply: publish.reply.unwrap_or_default(),
                 headers: &[],
-                payload: payload_of(publish.payload),
+                payload: Payload::Borrowed(publish.payload),
                 size_text: publish.size_text,
                 header_size_text: &[],
                 tail: tail(&publish, input),
@@ -43,19 +38,17 @@ impl Session {
                 subject: publish.subject,
                 reply: publish.reply.unwrap_or_default(),
                 headers: publish.headers,
-                payload: payload_of(publish.payload),
+                payload: Payload::Borrowed(publish.payload),
                 size_text: publish.total_size_text,
                 header_size_text: publish.header_size_text,
                 tail: &[],
             },
             _ => return,
         };
-        let publish = match shared {
+        let slice = shared.map(|whole| whole.slice_ref(&publish.payload));
+        let publish = match &slice {
             None => publish,
-            Some(whole) => {
-                slice = whole.slice_ref(&publish.payload);
-                Publish { payload: Payload::Shared(&slice), ..publish }
-            }
+            Some(slice) => Publish { payload: Payload::Shared(slice), ..publish },
         };
         self.publish(&publish);
     }

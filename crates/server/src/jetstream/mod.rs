@@ -16,7 +16,7 @@ pub(crate) struct AccountJetStream {}
 
 /// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum StartError {}
+pub enum StartError {}
 
 #[expect(clippy::todo, reason = "surface first, bodies follow")]
 impl JetStream {

@@ -1,7 +1,6 @@
 //! Output gathered per connection, and its flush.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashMap;
 use rand::SeedableRng;

@@ -1,0 +1,135 @@
+//! The program around the server: arguments, log, signals, exit codes.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use jetsled_config::{Command, CommandLineError, Environment, Options, parse_command_line};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::logging::{FATAL, Log};
+use crate::send_signal::send_signal;
+use crate::{Server, StartError};
+
+/// Runs the program with the process' arguments, the program's own name first; returns its exit code.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let command = match parse_command_line(arguments, &Environment::process()) {
+        Ok(command) => command,
+        Err(error) => return refuse(&error),
+    };
+    match command {
+        Command::Run { options, warnings } => {
+            for warning in warnings {
+                say(io::stderr(), &format!("{warning}\n"));
+            }
+            serve(*options)
+        }
+        Command::ConfigIsValid(text) => {
+            say(io::stderr(), &text);
+            ExitCode::SUCCESS
+        }
+        Command::Version(text) | Command::Help(text) => {
+            say(io::stdout(), &text);
+            ExitCode::SUCCESS
+        }
+        Command::Signal { signal, target } => match send_signal(signal, &target) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                say(io::stderr(), &format!("nats-server: {error}\n"));
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+fn refuse(error: &CommandLineError) -> ExitCode {
+    say(io::stderr(), &format!("{error}\n"));
+    if let CommandLineError::Usage { usage, .. } = error {
+        say(io::stdout(), usage);
+    }
+    ExitCode::from(error.exit_code())
+}
+
+fn say(mut to: impl Write, text: &str) {
+    // Nobody reads it; there is nothing else to do about that.
+    to.write_all(text.as_bytes()).ok();
+}
+
+fn serve(options: Options) -> ExitCode {
+    let log = match Log::install(&options.log) {
+        Ok(log) => log,
+        Err(error) => {
+            let file = options.log.file.unwrap_or_default();
+            say(io::stderr(), &format!("nats-server: error opening log file {}: {error}\n", file.display()));
+            return ExitCode::FAILURE;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(target: FATAL, "can't start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve_until_stopped(options, &log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(target: FATAL, "{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_until_stopped(options: Options, log: &Log) -> Result<(), ServeError> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    let mut lame_duck = signal(SignalKind::user_defined2())?;
+    let mut reload = signal(SignalKind::hangup())?;
+
+    let server = Server::start(options).await?;
+    server.greet();
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => {
+                trapped("interrupt");
+                break;
+            }
+            _ = terminate.recv() => {
+                trapped("terminated");
+                break;
+            }
+            _ = reopen.recv() => {
+                trapped("user defined signal 1");
+                log.reopen();
+            }
+            _ = reload.recv() => {
+                trapped("hangup");
+                server.reload();
+            }
+            _ = lame_duck.recv() => {
+                trapped("user defined signal 2");
+                tokio::select! {
+                    () = server.lame_duck() => {}
+                    _ = interrupt.recv() => trapped("interrupt"),
+                }
+                break;
+            }
+        }
+    }
+    server.shutdown().await;
+    Ok(())
+}
+
+fn trapped(name: &str) {
+    tracing::debug!("Trapped {name:?} signal");
+}
+
+/// Why the program ended with an error.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("can't listen for signals: {0}")]
+    Signals(#[from] io::Error),
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
