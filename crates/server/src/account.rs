@@ -153,8 +153,9 @@ impl Account {
     /// there was one.
     pub(crate) fn remove_target(&self, subject: &[u8], queue: &[u8], target: &Target) -> bool {
         let mut sublist = self.sublist.write();
-        let removed =
-            sublist.remove(subject, (!queue.is_empty()).then_some(queue), |entry| entry == target);
+        let removed = sublist.remove(subject, (!queue.is_empty()).then_some(queue), |entry| {
+            entry == target
+        });
         if removed.is_some() {
             self.generation.fetch_add(1, Release);
         }
@@ -211,8 +212,11 @@ impl Account {
             return;
         }
         let listeners = self.listeners.read().clone();
-        let change =
-            InterestChange { subject: &subscription.subject, queue: &subscription.queue, kind };
+        let change = InterestChange {
+            subject: &subscription.subject,
+            queue: &subscription.queue,
+            kind,
+        };
         for listener in listeners {
             listener.interest_changed(self, change);
         }
@@ -229,6 +233,8 @@ impl AccountCounters {
 
 impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Account").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Account")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -88,7 +88,9 @@ impl ServerState {
             tls_required: has_tls && !options.allow_non_tls,
             tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: has_tls && options.allow_non_tls,
-            max_payload: info_for.login.map_or(options.max_payload, |login| login.max_payload),
+            max_payload: info_for
+                .login
+                .map_or(options.max_payload, |login| login.max_payload),
             jetstream: options.jetstream.enabled,
             client_id: info_for.cid,
             client_ip: info_for.remote.to_string(),
@@ -97,7 +99,9 @@ impl ServerState {
             ldm: self.is_lame_duck(),
             connect_info: info_for.login.is_some(),
             remote_account: info_for.login.map(|login| login.account.name()),
-            acc_is_sys: info_for.login.is_some_and(|login| self.is_system(&login.account)),
+            acc_is_sys: info_for
+                .login
+                .is_some_and(|login| self.is_system(&login.account)),
             api_lvl: API_LEVEL,
         };
         serde_json::to_vec(&info).unwrap_or_default()

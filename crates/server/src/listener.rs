@@ -23,7 +23,10 @@ pub(crate) struct Listener {
 
 /// A socket that could not be bound.
 #[derive(Debug, thiserror::Error)]
-#[error("Error listening on port: {name}, \"listen tcp {name}: {}\"", ListenReason(source))]
+#[error(
+    "Error listening on port: {name}, \"listen tcp {name}: {}\"",
+    ListenReason(source)
+)]
 pub struct ListenError {
     name: String,
     source: io::Error,
@@ -32,7 +35,10 @@ pub struct ListenError {
 impl Listener {
     /// Binds to a host name or address; port 0 is any free one.
     pub(crate) async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
-        let failed = |source| ListenError { name: join_host_port(host, port), source };
+        let failed = |source| ListenError {
+            name: join_host_port(host, port),
+            source,
+        };
         let bare = host.trim_matches(['[', ']']);
         let wanted = match bare.parse::<IpAddr>() {
             Ok(ip) => SocketAddr::new(ip, port),
@@ -43,7 +49,11 @@ impl Listener {
                 .ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?,
         };
         let (tcp, address) = listen(wanted).map_err(failed)?;
-        Ok(Self { tcp, address, host: bare.to_owned() })
+        Ok(Self {
+            tcp,
+            address,
+            host: bare.to_owned(),
+        })
     }
 
     /// The bound address with its real port.
@@ -75,7 +85,11 @@ impl Listener {
 }
 
 fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
@@ -91,7 +105,11 @@ fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 /// `host:port`, with brackets around IPv6 addresses.
 fn join_host_port(host: &str, port: u16) -> String {
     let host = host.trim_matches(['[', ']']);
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// The reason in Go's words, which harnesses look for.

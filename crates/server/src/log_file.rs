@@ -34,7 +34,9 @@ impl LogSink {
         size_limit: Option<u64>,
         max_files: Option<usize>,
     ) -> io::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Stderr) };
+        let Some(path) = path else {
+            return Ok(Self::Stderr);
+        };
         let file = append_to(path)?;
         let written = file.metadata()?.len();
         Ok(Self::File(Mutex::new(LogFile {
@@ -75,11 +77,17 @@ impl LogFile {
         self.written += line.len() as u64;
         if self.size_limit.is_some_and(|limit| self.written > limit) {
             let backup = self.rotate()?;
-            let said = line_of(&format!("Rotated log, backup saved as {:?}", backup.display().to_string()));
+            let said = line_of(&format!(
+                "Rotated log, backup saved as {:?}",
+                backup.display().to_string()
+            ));
             self.file.write_all(&said)?;
             self.written = said.len() as u64;
             for purged in self.purge()? {
-                let said = line_of(&format!("Purged log file {:?}", purged.display().to_string()));
+                let said = line_of(&format!(
+                    "Purged log file {:?}",
+                    purged.display().to_string()
+                ));
                 self.file.write_all(&said)?;
                 self.written += said.len() as u64;
             }
@@ -125,5 +133,9 @@ impl LogFile {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o640)
+        .open(path)
 }

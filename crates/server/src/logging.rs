@@ -30,15 +30,22 @@ impl Log {
     ///
     /// When the log file cannot be opened.
     pub fn install(options: &LogOptions) -> io::Result<Self> {
-        let sink =
-            LogSink::open(options.file.as_deref(), options.size_limit, options.max_files)?;
+        let sink = LogSink::open(
+            options.file.as_deref(),
+            options.size_limit,
+            options.max_files,
+        )?;
         let sink = Arc::new(sink);
         let layer = LineLayer {
             sink: Arc::clone(&sink),
             format: LineFormat {
                 pid: std::process::id(),
                 timestamps: options.timestamps,
-                zone: if options.utc { TimeZone::UTC } else { TimeZone::system() },
+                zone: if options.utc {
+                    TimeZone::UTC
+                } else {
+                    TimeZone::system()
+                },
             },
             level: match options {
                 LogOptions { trace: true, .. } => LevelFilter::TRACE,
@@ -125,7 +132,8 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         let mut text = Text::default();
         event.record(&mut text);
         let line = self.format.line(tag, &text.0);
-        self.sink.write(&line, |text| self.format.line("INF", &text));
+        self.sink
+            .write(&line, |text| self.format.line("INF", &text));
     }
 }
 
@@ -150,17 +158,34 @@ mod tests {
 
     #[test]
     fn a_line_without_timestamp_has_pid_tag_and_text() {
-        let format = LineFormat { pid: 42, timestamps: false, zone: TimeZone::UTC };
-        assert_eq!(format.line("INF", &"Server is ready"), b"[42] [INF] Server is ready\n");
+        let format = LineFormat {
+            pid: 42,
+            timestamps: false,
+            zone: TimeZone::UTC,
+        };
+        assert_eq!(
+            format.line("INF", &"Server is ready"),
+            b"[42] [INF] Server is ready\n"
+        );
     }
 
     #[test]
     fn a_line_with_timestamp_has_microseconds() {
-        let format = LineFormat { pid: 7, timestamps: true, zone: TimeZone::UTC };
+        let format = LineFormat {
+            pid: 7,
+            timestamps: true,
+            zone: TimeZone::UTC,
+        };
         let line = String::from_utf8(format.line("WRN", &"x")).unwrap();
-        let time = line.strip_prefix("[7] ").unwrap().strip_suffix(" [WRN] x\n").unwrap();
-        let shape: String =
-            time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        let time = line
+            .strip_prefix("[7] ")
+            .unwrap()
+            .strip_suffix(" [WRN] x\n")
+            .unwrap();
+        let shape: String = time
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c })
+            .collect();
         assert_eq!(shape, "0000/00/00 00:00:00.000000");
     }
 }

@@ -13,7 +13,7 @@ use crate::{Server, StartError};
 
 /// Runs the program with the process' arguments, the program's own name first; returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = match parse_command_line(arguments, &Environment::process()) {
+    let command = match parse_command_line(arguments, &Environment::PROCESS) {
         Ok(command) => command,
         Err(error) => return refuse(&error),
     };
@@ -60,11 +60,20 @@ fn serve(options: Options) -> ExitCode {
         Ok(log) => log,
         Err(error) => {
             let file = options.log.file.unwrap_or_default();
-            say(io::stderr(), &format!("nats-server: error opening log file {}: {error}\n", file.display()));
+            say(
+                io::stderr(),
+                &format!(
+                    "nats-server: error opening log file {}: {error}\n",
+                    file.display()
+                ),
+            );
             return ExitCode::FAILURE;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(target: FATAL, "can't start the runtime: {error}");

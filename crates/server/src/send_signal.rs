@@ -38,8 +38,11 @@ pub(crate) fn send_signal(signal: Signal, target: &SignalTarget) -> Result<(), S
             None => vec![text.clone()],
         },
         SignalTarget::PidFile(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| SendSignalError::PidFile { path: path.clone(), source })?;
+            let text =
+                std::fs::read_to_string(path).map_err(|source| SendSignalError::PidFile {
+                    path: path.clone(),
+                    source,
+                })?;
             vec![text.trim().to_owned()]
         }
         SignalTarget::OnlyServer => {
@@ -57,7 +60,11 @@ pub(crate) fn send_signal(signal: Signal, target: &SignalTarget) -> Result<(), S
 }
 
 fn kill(pid: &str, signal: Signal) -> Result<(), SendSignalError> {
-    let number = pid.parse().ok().filter(|number: &i32| *number > 0).and_then(Pid::from_raw);
+    let number = pid
+        .parse()
+        .ok()
+        .filter(|number: &i32| *number > 0)
+        .and_then(Pid::from_raw);
     let number = number.ok_or_else(|| SendSignalError::InvalidPid(pid.to_owned()))?;
     let signal = match signal {
         Signal::Kill => rustix::process::Signal::KILL,
@@ -67,8 +74,10 @@ fn kill(pid: &str, signal: Signal) -> Result<(), SendSignalError> {
         Signal::LameDuck => rustix::process::Signal::USR2,
         Signal::Reload => rustix::process::Signal::HUP,
     };
-    kill_process(number, signal)
-        .map_err(|source| SendSignalError::Kill { pid: pid.to_owned(), source: source.into() })
+    kill_process(number, signal).map_err(|source| SendSignalError::Kill {
+        pid: pid.to_owned(),
+        source: source.into(),
+    })
 }
 
 /// Pids of other processes that run under a server's name.

@@ -14,7 +14,7 @@ use jetsled_config::{Options, Program};
 use tokio::task::JoinHandle;
 
 use crate::jetstream::{self, JetStream};
-use crate::listener::{Listener, ListenError};
+use crate::listener::{ListenError, Listener};
 use crate::tls::TlsError;
 
 pub(crate) use state::ServerState;
@@ -77,8 +77,12 @@ impl Server {
         log_banner(&state);
         if let Some(path) = &options.pid_file {
             // Without a line end (observed nats-server 2.15.1).
-            std::fs::write(path, std::process::id().to_string())
-                .map_err(|source| StartError::PidFile { path: path.clone(), source })?;
+            std::fs::write(path, std::process::id().to_string()).map_err(|source| {
+                StartError::PidFile {
+                    path: path.clone(),
+                    source,
+                }
+            })?;
         }
         if options.jetstream.enabled {
             let started = JetStream::start(&state).map_err(StartError::JetStream)?;
@@ -95,16 +99,29 @@ impl Server {
         state.set_client_address(client_address);
         tracing::info!("Listening for client connections on {}", listener.name());
         if options.tls.is_some() {
-            let how = if options.allow_non_tls { "available" } else { "required" };
+            let how = if options.allow_non_tls {
+                "available"
+            } else {
+                "required"
+            };
             tracing::info!("TLS {how} for client connections");
         }
         tracing::info!("Server is ready");
         let accepting = tokio::spawn(listener.run(Arc::clone(&state)));
         let ports_file = match &options.ports_file_dir {
-            Some(dir) => Some(ports_file::write(dir, client_address, options.tls.is_some())?),
+            Some(dir) => Some(ports_file::write(
+                dir,
+                client_address,
+                options.tls.is_some(),
+            )?),
             None => None,
         };
-        Ok(Self { state, client_address, accepting, ports_file })
+        Ok(Self {
+            state,
+            client_address,
+            accepting,
+            ports_file,
+        })
     }
 
     /// Where clients connect to.
@@ -124,7 +141,9 @@ impl Server {
             return;
         }
         let address = reachable(self.client_address);
-        tracing::info!("Try it with any NATS client: nats --server nats://{address} pub greet hello");
+        tracing::info!(
+            "Try it with any NATS client: nats --server nats://{address} pub greet hello"
+        );
         if options.jetstream.enabled {
             let dir = options.jetstream.store_dir();
             tracing::info!("Streams are kept in {}", dir.display());
@@ -156,7 +175,10 @@ impl Server {
         tokio::time::sleep(options.lame_duck.grace_period).await;
         tracing::info!("Closing existing clients");
         let clients = self.state.clients();
-        let duration = options.lame_duck.duration.saturating_sub(options.lame_duck.grace_period);
+        let duration = options
+            .lame_duck
+            .duration
+            .saturating_sub(options.lame_duck.grace_period);
         let count = u32::try_from(clients.len().max(1)).unwrap_or(u32::MAX);
         let step = (duration / count).min(Duration::from_secs(1));
         for client in clients {

@@ -41,7 +41,9 @@ pub enum TlsError {
     #[error("error verifying client certificates: {0}")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
     /// None of the curves is available.
-    #[error("none of the configured curve_preferences is available: X25519, CurveP256 and CurveP384 are")]
+    #[error(
+        "none of the configured curve_preferences is available: X25519, CurveP256 and CurveP384 are"
+    )]
     NoCurve,
     /// Certificate and key do not fit, or the settings contradict each other.
     #[error("error parsing X509 certificate/key pair: {0}")]
@@ -60,8 +62,10 @@ pub(crate) fn server_config(options: &TlsOptions) -> Result<Arc<ServerConfig>, T
         TlsMinVersion::Tls13 => &[&TLS13][..],
     };
     let chain = certificates(&options.cert_file)?;
-    let key = PrivateKeyDer::from_pem_file(&options.key_file)
-        .map_err(|source| TlsError::Pem { path: options.key_file.clone(), source })?;
+    let key = PrivateKeyDer::from_pem_file(&options.key_file).map_err(|source| TlsError::Pem {
+        path: options.key_file.clone(),
+        source,
+    })?;
     let verifier = verifier(options, &provider)?;
     let config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
@@ -80,9 +84,10 @@ fn verifier(
     let path = options.ca_file.as_ref().ok_or(TlsError::NoRoots)?;
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots
-            .add(certificate)
-            .map_err(|source| TlsError::Root { path: path.clone(), source })?;
+        roots.add(certificate).map_err(|source| TlsError::Root {
+            path: path.clone(),
+            source,
+        })?;
     }
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
@@ -90,7 +95,10 @@ fn verifier(
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::Pem { path: path.to_owned(), source };
+    let failed = |source| TlsError::Pem {
+        path: path.to_owned(),
+        source,
+    };
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
         .map_err(failed)?
         .collect::<Result<_, _>>()
@@ -113,7 +121,11 @@ fn cipher_suites(names: &[String]) -> Vec<SupportedCipherSuite> {
                 *wanted == name || format!("{wanted}_SHA256") == name
             })
     };
-    ring::ALL_CIPHER_SUITES.iter().copied().filter(wanted).collect()
+    ring::ALL_CIPHER_SUITES
+        .iter()
+        .copied()
+        .filter(wanted)
+        .collect()
 }
 
 fn curves(preferences: &[CurvePreference]) -> Result<Vec<&'static dyn SupportedKxGroup>, TlsError> {
@@ -132,8 +144,15 @@ fn curves(preferences: &[CurvePreference]) -> Result<Vec<&'static dyn SupportedK
                 CurvePreference::SecP256r1MlKem768 => NamedGroup::secp256r1MLKEM768,
                 CurvePreference::SecP384r1MlKem1024 => return None,
             };
-            ring::ALL_KX_GROUPS.iter().copied().find(|group| group.name() == wanted)
+            ring::ALL_KX_GROUPS
+                .iter()
+                .copied()
+                .find(|group| group.name() == wanted)
         })
         .collect();
-    if groups.is_empty() { Err(TlsError::NoCurve) } else { Ok(groups) }
+    if groups.is_empty() {
+        Err(TlsError::NoCurve)
+    } else {
+        Ok(groups)
+    }
 }

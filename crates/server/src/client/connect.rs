@@ -59,7 +59,10 @@ pub(crate) enum ConnectError {
     #[error("CONNECT is not a JSON object")]
     NotAnObject,
     #[error("CONNECT field {field:?} is not a {expected}")]
-    WrongType { field: String, expected: &'static str },
+    WrongType {
+        field: String,
+        expected: &'static str,
+    },
 }
 
 impl ConnectOptions {
@@ -104,7 +107,10 @@ impl ConnectOptions {
             "account" => Slot::Text(&mut self.account),
             _ => return Ok(()),
         };
-        let wrong = |expected| ConnectError::WrongType { field: field.to_owned(), expected };
+        let wrong = |expected| ConnectError::WrongType {
+            field: field.to_owned(),
+            expected,
+        };
         match (slot, value) {
             (Slot::Bool(slot), Value::Bool(value)) => *slot = value,
             (Slot::Text(slot), Value::String(value)) => *slot = value,
@@ -168,9 +174,19 @@ mod tests {
         check("null", Some(default.clone()));
         check(
             r#"{"VERBOSE":false,"Echo":null,"unknown":[1],"name":"n"}"#,
-            Some(ConnectOptions { verbose: false, name: "n".into(), ..default.clone() }),
+            Some(ConnectOptions {
+                verbose: false,
+                name: "n".into(),
+                ..default.clone()
+            }),
         );
-        check(r#"{"protocol":1}"#, Some(ConnectOptions { protocol: 1, ..default.clone() }));
+        check(
+            r#"{"protocol":1}"#,
+            Some(ConnectOptions {
+                protocol: 1,
+                ..default.clone()
+            }),
+        );
         check(r#"{"protocol":1.5}"#, None);
         check(r#"{"protocol":"1"}"#, None);
         check(r#"{"verbose":"no"}"#, None);

@@ -58,8 +58,16 @@ async fn establish(
 ) -> Result<Box<Session>, EstablishError> {
     tcp.set_nodelay(true)?;
     let cid = server.next_cid();
-    let nonce = server.authenticator().needs_nonce().then(|| server.new_nonce());
-    let info = server.info(&InfoFor { cid, remote: remote.ip(), nonce: nonce.as_deref(), login: None });
+    let nonce = server
+        .authenticator()
+        .needs_nonce()
+        .then(|| server.new_nonce());
+    let info = server.info(&InfoFor {
+        cid,
+        remote: remote.ip(),
+        nonce: nonce.as_deref(),
+        login: None,
+    });
     let mut info_line = Vec::with_capacity(info.len() + 8);
     encode::info(&info, &mut info_line);
 
@@ -110,7 +118,12 @@ async fn establish(
     server.remember(&client, must_log_in);
     tracing::debug!("{} - Client connection created", client.log_name());
     let reader = Reader::new(read, tls);
-    Ok(Session::new(Parts { client, reader, nonce, must_log_in }))
+    Ok(Session::new(Parts {
+        client,
+        reader,
+        nonce,
+        must_log_in,
+    }))
 }
 
 type Secured = (TcpStream, Option<(ServerConnection, TlsFacts)>);
@@ -157,7 +170,9 @@ async fn secure(
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()))
             .unwrap_or_default(),
-        verified_certificate: session.peer_certificates().is_some_and(|chain| !chain.is_empty()),
+        verified_certificate: session
+            .peer_certificates()
+            .is_some_and(|chain| !chain.is_empty()),
         handshake_first,
     };
     let mut session = session;

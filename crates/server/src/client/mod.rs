@@ -198,11 +198,14 @@ impl Client {
 
     /// Takes over what a CONNECT has settled.
     fn become_login(&self, login: &Arc<Login>, headers: bool) {
-        let responses =
-            login.permissions.as_ref().and_then(|permissions| permissions.responses());
+        let responses = login
+            .permissions
+            .as_ref()
+            .and_then(|permissions| permissions.responses());
         *self.responses.lock() =
             responses.map(|permission| Box::new(ResponseTracker::new(permission)));
-        self.tracks_responses.store(responses.is_some(), Ordering::Relaxed);
+        self.tracks_responses
+            .store(responses.is_some(), Ordering::Relaxed);
         self.headers.store(headers, Ordering::Relaxed);
         self.echo.store(login.options.echo, Ordering::Relaxed);
         *self.login.lock() = Arc::clone(login);
@@ -280,6 +283,8 @@ impl Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("cid", &self.cid).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("cid", &self.cid)
+            .finish_non_exhaustive()
     }
 }

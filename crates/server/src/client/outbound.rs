@@ -227,13 +227,19 @@ impl Outbound {
     /// Positions in the stream of bytes: accepted so far, and written so far.
     pub(crate) fn progress(&self) -> (u64, u64) {
         let state = self.state.lock();
-        (state.accepted_total, state.accepted_total - state.pending() as u64)
+        (
+            state.accepted_total,
+            state.accepted_total - state.pending() as u64,
+        )
     }
 
     /// Messages and their bytes accepted so far.
     pub(crate) fn counted(&self) -> Counted {
         let state = self.state.lock();
-        Counted { messages: state.messages, bytes: state.message_bytes }
+        Counted {
+            messages: state.messages,
+            bytes: state.message_bytes,
+        }
     }
 
     /// Accepts nothing more and drops what waits. The socket is shut down for writing, at once or as soon as
@@ -250,7 +256,11 @@ impl Outbound {
     }
 
     fn backlog(&self, state: &State) -> Sent {
-        if self.is_stalling(state.pending()) { Sent::Stalled } else { Sent::Done }
+        if self.is_stalling(state.pending()) {
+            Sent::Stalled
+        } else {
+            Sent::Done
+        }
     }
 
     fn is_stalling(&self, pending: usize) -> bool {

@@ -48,7 +48,10 @@ impl Session {
         let slice = shared.map(|whole| whole.slice_ref(&publish.payload));
         let publish = match &slice {
             None => publish,
-            Some(slice) => Publish { payload: Payload::Shared(slice), ..publish },
+            Some(slice) => Publish {
+                payload: Payload::Shared(slice),
+                ..publish
+            },
         };
         self.publish(&publish);
     }
@@ -81,14 +84,20 @@ impl Session {
                 tracing::error!(
                     "{} - {}",
                     self.client.log_name(),
-                    Violation { denied, reply: publish.reply }
+                    Violation {
+                        denied,
+                        reply: publish.reply
+                    }
                 );
                 self.reply_err(&denied.to_string());
                 return;
             }
         };
         if verbose {
-            self.flush.slot(&self.client, &mut 0).output.copy(encode::OK);
+            self.flush
+                .slot(&self.client, &mut 0)
+                .output
+                .copy(encode::OK);
         }
         let message = Message {
             admitted,
@@ -101,8 +110,9 @@ impl Session {
             tail: publish.tail,
         };
         let origin = Origin::Client(&self.client);
-        let delivered =
-            entry.route.deliver(&message, &self.login.account, origin, &mut self.flush);
+        let delivered = entry
+            .route
+            .deliver(&message, &self.login.account, origin, &mut self.flush);
         if delivered == 0 && no_responders && !publish.reply.is_empty() {
             self.reply_no_responders(publish.subject, publish.reply);
         }
@@ -113,9 +123,7 @@ impl Session {
         let mut found = MatchResult::default();
         self.login.account.match_subject(reply, &mut found);
         let own = found.plain.iter().find_map(|target| match target {
-            Target::Client(subscription)
-                if std::ptr::eq(&*subscription.client, &*self.client) =>
-            {
+            Target::Client(subscription) if std::ptr::eq(&*subscription.client, &*self.client) => {
                 Some(subscription)
             }
             _ => None,
@@ -152,7 +160,15 @@ impl std::fmt::Display for Violation<'_> {
 fn tail<'a>(publish: &Pub<'_>, input: &'a [u8]) -> &'a [u8] {
     let size = publish.size_text;
     let len = size.len() + publish.payload.len() + 4;
-    let tail = input.len().checked_sub(len).and_then(|start| input.get(start..)).unwrap_or_default();
+    let tail = input
+        .len()
+        .checked_sub(len)
+        .and_then(|start| input.get(start..))
+        .unwrap_or_default();
     let ends_line = tail.get(size.len()..size.len() + 2) == Some(b"\r\n");
-    if ends_line && tail.starts_with(size) { tail } else { &[] }
+    if ends_line && tail.starts_with(size) {
+        tail
+    } else {
+        &[]
+    }
 }

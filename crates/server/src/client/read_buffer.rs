@@ -28,7 +28,8 @@ pub(super) fn prepare(buffer: &mut BytesMut, needed: usize) {
     }
     let missing = wanted - buffer.len().min(wanted);
     // Half a buffer is enough to go on with, unless the operation needs more.
-    if buffer.capacity() - buffer.len() < missing.min(READ_BYTES / 2) || buffer.capacity() < needed {
+    if buffer.capacity() - buffer.len() < missing.min(READ_BYTES / 2) || buffer.capacity() < needed
+    {
         buffer.reserve(missing);
     }
 }
@@ -38,7 +39,11 @@ pub(super) fn park(buffer: &mut BytesMut) {
     if buffer.capacity() <= 2 * PARKED_BYTES || buffer.len() > PARKED_BYTES {
         return;
     }
-    let rest = if buffer.is_empty() { BytesMut::new() } else { BytesMut::from(&**buffer) };
+    let rest = if buffer.is_empty() {
+        BytesMut::new()
+    } else {
+        BytesMut::from(&**buffer)
+    };
     give_back(std::mem::replace(buffer, rest));
 }
 

@@ -26,7 +26,11 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(tcp: OwnedReadHalf, tls: Option<Arc<Mutex<ServerConnection>>>) -> Self {
-        Self { tcp, has_early: tls.is_some(), tls }
+        Self {
+            tcp,
+            has_early: tls.is_some(),
+            tls,
+        }
     }
 
     pub(super) fn socket(&self) -> &TcpStream {

@@ -13,8 +13,8 @@ use smallvec::SmallVec;
 use crate::account::Account;
 use crate::client::Client;
 use crate::routing::Route;
-use crate::routing::admission::{self, AdmittedSubject, Principal};
 use crate::routing::RouteFor;
+use crate::routing::admission::{self, AdmittedSubject, Principal};
 
 /// Entries at most; one more, and the cache starts anew.
 const MAX_ENTRIES: usize = 1024;
@@ -90,7 +90,11 @@ impl RouteCache {
     /// The entry for a subject, looked up if it is not known.
     #[inline]
     pub(super) fn entry(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> &mut Entry {
-        if self.entries.get(self.last).is_none_or(|entry| *entry.subject != *subject) {
+        if self
+            .entries
+            .get(self.last)
+            .is_none_or(|entry| *entry.subject != *subject)
+        {
             self.last = self.find(subject, publisher);
         }
         let at = self.last;
@@ -117,7 +121,10 @@ impl RouteCache {
     /// Forgets everything and gives the memory back.
     pub(super) fn release(&mut self) {
         self.end_batch();
-        *self = Self { generation: self.generation, ..Self::default() };
+        *self = Self {
+            generation: self.generation,
+            ..Self::default()
+        };
     }
 
     fn forget(&mut self) {
@@ -130,7 +137,11 @@ impl RouteCache {
     }
 
     fn find(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
-        let known = self.by_subject.get(subject).copied().or_else(|| self.find_prefix(subject));
+        let known = self
+            .by_subject
+            .get(subject)
+            .copied()
+            .or_else(|| self.find_prefix(subject));
         known.unwrap_or_else(|| self.look_up(subject, publisher))
     }
 
@@ -166,10 +177,15 @@ impl RouteCache {
         })
         .ok();
         let without = (!publisher.client.echoes()).then_some(&**publisher.client);
-        let resolve_for = RouteFor { account: publisher.account, without, is_cached: true };
+        let resolve_for = RouteFor {
+            account: publisher.account,
+            without,
+            is_cached: true,
+        };
         let (route, independence) = Route::resolve(subject, resolve_for);
         let destinations = route.len();
-        if self.entries.len() >= MAX_ENTRIES || self.destinations + destinations > MAX_DESTINATIONS {
+        if self.entries.len() >= MAX_ENTRIES || self.destinations + destinations > MAX_DESTINATIONS
+        {
             self.forget();
         }
         self.destinations += destinations;
@@ -178,13 +194,24 @@ impl RouteCache {
         let shared = independence
             .filter(|_| admission::publishes_anything(publisher.principal))
             .and_then(|independence| leading_tokens(subject, independence));
-        let mut entry = Entry { subject: Box::default(), admitted, route, touched: false };
+        let mut entry = Entry {
+            subject: Box::default(),
+            admitted,
+            route,
+            touched: false,
+        };
         if let Some((depth, leading)) = shared {
             if !self.depths.contains(&depth) {
                 self.depths.push(depth);
             }
             let tokens = jetsled_protocol::subject::token_count(subject);
-            self.by_prefix.insert(Prefix { leading: leading.into(), tokens }, at);
+            self.by_prefix.insert(
+                Prefix {
+                    leading: leading.into(),
+                    tokens,
+                },
+                at,
+            );
         } else if !is_response || !publisher.client.tracks_responses() {
             entry.subject = subject.into();
             self.by_subject.insert(subject.into(), at);

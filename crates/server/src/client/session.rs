@@ -109,7 +109,11 @@ impl Session {
                 headers: false,
             },
             timers: Timers::new(Instant::now(), auth_timeout, options.ping_interval),
-            state: if parts.must_log_in { State::MustLogIn } else { State::Anonymous },
+            state: if parts.must_log_in {
+                State::MustLogIn
+            } else {
+                State::Anonymous
+            },
             flush: FlushSet::for_producer(&parts.client, options.no_fast_producer_stall),
             client: parts.client,
             reader: parts.reader,
@@ -165,9 +169,7 @@ impl Session {
         if self.client.signals.load(Acquire) != 0 {
             return Poll::Ready(Event::Signals(self.client.signals.swap(0, AcqRel)));
         }
-        if self.blocked_until.is_some()
-            && self.reader.socket().poll_write_ready(cx).is_ready()
-        {
+        if self.blocked_until.is_some() && self.reader.socket().poll_write_ready(cx).is_ready() {
             return Poll::Ready(Event::Writable);
         }
         match self.reader.poll_ready(cx) {
@@ -205,7 +207,9 @@ impl Session {
             self.client.counters.stalls.fetch_add(1, Relaxed);
             self.server.counters.stalled_clients.fetch_add(1, Relaxed);
             // Either way the producer goes on.
-            tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled()).await.ok();
+            tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled())
+                .await
+                .ok();
         }
         ControlFlow::Continue(())
     }
@@ -221,7 +225,11 @@ impl Session {
                 self.needed = 1;
                 break Step::Read;
             }
-            if self.state == State::MustLogIn && !input.first().is_some_and(|verb| verb.eq_ignore_ascii_case(&b'c')) {
+            if self.state == State::MustLogIn
+                && !input
+                    .first()
+                    .is_some_and(|verb| verb.eq_ignore_ascii_case(&b'c'))
+            {
                 break self.refuse_without_login();
             }
             let (op, consumed) = match parse_client_op(input, &self.limits) {
@@ -301,20 +309,29 @@ impl Session {
         let messages = std::mem::take(&mut self.in_messages);
         let bytes = std::mem::take(&mut self.in_bytes);
         if messages > 0 {
-            self.client.counters.in_messages.fetch_add(messages, Relaxed);
+            self.client
+                .counters
+                .in_messages
+                .fetch_add(messages, Relaxed);
             self.client.counters.in_bytes.fetch_add(bytes, Relaxed);
             self.login.account.counters.add_batch(messages, bytes);
             self.server.counters.add_batch(messages, bytes);
         }
         if self.active {
             let now = jiff::Timestamp::now().as_millisecond();
-            self.client.counters.last_activity_millis.store(now.unsigned_abs(), Relaxed);
+            self.client
+                .counters
+                .last_activity_millis
+                .store(now.unsigned_abs(), Relaxed);
         }
     }
 
     /// Queues bytes for this connection, behind what it is to get already.
     pub(super) fn reply(&mut self, bytes: &[u8]) {
-        self.flush.slot(&self.client, &mut self.own_slot).output.copy(bytes);
+        self.flush
+            .slot(&self.client, &mut self.own_slot)
+            .output
+            .copy(bytes);
     }
 
     pub(super) fn reply_ok(&mut self) {
@@ -403,7 +420,10 @@ impl Session {
         let facts = ConnectionFacts {
             kind: ConnectionType::Standard,
             remote: Some(self.client.remote().ip()),
-            verified_certificate: self.client.tls().is_some_and(|tls| tls.verified_certificate),
+            verified_certificate: self
+                .client
+                .tls()
+                .is_some_and(|tls| tls.verified_certificate),
         };
         let nonce = self.nonce.clone().unwrap_or_default();
         if !authenticator.is_slow_for(&options.credentials()) {
@@ -458,7 +478,10 @@ impl Session {
 
     fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
         if signals & Signal::Close as u8 != 0 {
-            let reason = self.client.close_reason().unwrap_or(CloseReason::ServerShutdown);
+            let reason = self
+                .client
+                .close_reason()
+                .unwrap_or(CloseReason::ServerShutdown);
             return ControlFlow::Break(reason);
         }
         if signals & Signal::WriteBlocked as u8 != 0 && self.blocked_until.is_none() {
@@ -534,7 +557,10 @@ impl Session {
         }
         if self.pings_out >= self.server.options().ping_max {
             self.server.counters.stale_connections.fetch_add(1, Relaxed);
-            tracing::debug!("{} - Stale Client Connection - Closing", self.client.log_name());
+            tracing::debug!(
+                "{} - Stale Client Connection - Closing",
+                self.client.log_name()
+            );
             self.reply_err("Stale Connection");
             self.end_batch();
             return ControlFlow::Break(CloseReason::StaleConnection);
@@ -563,9 +589,15 @@ impl Session {
         }
         self.server.forget(&self.client, reason);
         self.client.outbound.close();
-        tracing::debug!("{} - Client connection closed: {}", self.client.log_name(), reason.text());
+        tracing::debug!(
+            "{} - Client connection closed: {}",
+            self.client.log_name(),
+            reason.text()
+        );
         if reason.lingers() {
-            tokio::time::timeout(LINGER, self.discard_input()).await.ok();
+            tokio::time::timeout(LINGER, self.discard_input())
+                .await
+                .ok();
         }
     }
 

@@ -17,14 +17,24 @@ impl Session {
         let admitted = match admission::subscribe(principal, sub.subject, queue) {
             Ok(admitted) => admitted,
             Err(denied) => {
-                tracing::error!("{} - {denied}, sid {}", self.client.log_name(), jetsled_protocol::GoQuoted(sub.sid));
+                tracing::error!(
+                    "{} - {denied}, sid {}",
+                    self.client.log_name(),
+                    jetsled_protocol::GoQuoted(sub.sid)
+                );
                 return self.reply_err(&denied.to_string());
             }
         };
         let tokens = subject::token_count(sub.subject);
-        if self.server.options().max_subscription_tokens.is_some_and(|max| tokens > usize::from(max)) {
+        if self
+            .server
+            .options()
+            .max_subscription_tokens
+            .is_some_and(|max| tokens > usize::from(max))
+        {
             let subject = jetsled_protocol::GoQuoted(sub.subject);
-            let text = format!("Permissions Violation for Subscription to {subject}, too many tokens");
+            let text =
+                format!("Permissions Violation for Subscription to {subject}, too many tokens");
             return self.reply_err(&text);
         }
         let max = self.login.max_subscriptions;

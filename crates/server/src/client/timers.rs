@@ -30,7 +30,11 @@ pub(super) struct Timers {
 
 impl Timers {
     /// `auth_timeout` runs only where a login is required.
-    pub(super) fn new(now: Instant, auth_timeout: Option<Duration>, ping_interval: Duration) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        auth_timeout: Option<Duration>,
+        ping_interval: Duration,
+    ) -> Self {
         Self {
             auth: auth_timeout.map(|timeout| now + timeout),
             ping: now + ping_interval,
@@ -60,7 +64,10 @@ impl Timers {
     /// The next moment and what for.
     pub(super) fn next(&self) -> (Instant, Due) {
         let mut next = (self.ping, Due::Ping);
-        for (at, due) in [(self.auth, Due::AuthTimeout), (self.write, Due::WriteDeadline)] {
+        for (at, due) in [
+            (self.auth, Due::AuthTimeout),
+            (self.write, Due::WriteDeadline),
+        ] {
             if let Some(at) = at.filter(|at| *at < next.0) {
                 next = (at, due);
             }

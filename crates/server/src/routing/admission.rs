@@ -50,8 +50,8 @@ pub(crate) fn publish<'a>(
     subject: &'a [u8],
     may_respond: impl FnOnce() -> bool,
 ) -> Result<AdmittedSubject, Denied<'a>> {
-    let reserved = is_below(subject, GATEWAY_REPLY)
-        || (!principal.is_system && subject.starts_with(RAFT));
+    let reserved =
+        is_below(subject, GATEWAY_REPLY) || (!principal.is_system && subject.starts_with(RAFT));
     let allowed = || {
         principal
             .permissions
@@ -65,7 +65,9 @@ pub(crate) fn publish<'a>(
 
 /// Whether the verdict of [`publish`] on unreserved subjects is the same for all of them.
 pub(crate) fn publishes_anything(principal: Principal<'_>) -> bool {
-    principal.permissions.is_none_or(PermissionSet::publishes_anything)
+    principal
+        .permissions
+        .is_none_or(PermissionSet::publishes_anything)
 }
 
 impl AdmittedSubject {
@@ -77,7 +79,11 @@ impl AdmittedSubject {
             Some(b'$') => is_below(reply, JETSTREAM_ACK),
             _ => false,
         };
-        if reserved { Err(Denied::Reply(reply)) } else { Ok(Admitted(())) }
+        if reserved {
+            Err(Denied::Reply(reply))
+        } else {
+            Ok(Admitted(()))
+        }
     }
 }
 
@@ -94,9 +100,11 @@ pub(crate) fn subscribe<'a>(
     subject: &'a [u8],
     queue: &'a [u8],
 ) -> Result<AdmittedSubscription, Denied<'a>> {
-    let verdict = principal.permissions.map_or(SubscribeVerdict::Allowed, |permissions| {
-        permissions.may_subscribe(subject, (!queue.is_empty()).then_some(queue))
-    });
+    let verdict = principal
+        .permissions
+        .map_or(SubscribeVerdict::Allowed, |permissions| {
+            permissions.may_subscribe(subject, (!queue.is_empty()).then_some(queue))
+        });
     match verdict {
         _ if queue == RESERVED_QUEUE => Err(Denied::SubscribeQueue { subject, queue }),
         SubscribeVerdict::Allowed => Ok(AdmittedSubscription { filtered: false }),

@@ -18,9 +18,16 @@ pub(crate) struct Destination {
 
 impl Destination {
     pub(crate) fn resolve(account: &Arc<Account>, subject: &[u8]) -> Self {
-        let resolve_for = RouteFor { account, without: None, is_cached: false };
+        let resolve_for = RouteFor {
+            account,
+            without: None,
+            is_cached: false,
+        };
         let (route, _) = Route::resolve(subject, resolve_for);
-        Self { account: Arc::clone(account), route }
+        Self {
+            account: Arc::clone(account),
+            route,
+        }
     }
 
     /// Whether the account's interest is still what it was at the resolution. If not, resolve again.
@@ -38,14 +45,18 @@ impl Destination {
     ///
     /// Takes each destination's lock for a moment: ask once a batch, not once a message.
     pub(crate) fn has_room(&self, flush: &FlushSet) -> bool {
-        self.route.clients().all(|client| client.outbound.has_room(flush.staged(client)))
+        self.route
+            .clients()
+            .all(|client| client.outbound.has_room(flush.staged(client)))
     }
 
     /// As [`Account::deliver`]; `message.subject` is the resolved subject and is not looked up again.
     /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
         let message = Message::from_server(message);
-        let delivered = self.route.deliver(&message, &self.account, Origin::Server, flush);
+        let delivered = self
+            .route
+            .deliver(&message, &self.account, Origin::Server, flush);
         self.route.count_deliveries();
         delivered
     }

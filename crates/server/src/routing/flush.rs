@@ -84,8 +84,10 @@ impl FlushSet {
             self.ingest = ingest;
         }
         for mut slot in self.slots.drain(..) {
-            let is_own =
-                self.producer.as_ref().is_some_and(|own| Arc::ptr_eq(own, &slot.client));
+            let is_own = self
+                .producer
+                .as_ref()
+                .is_some_and(|own| Arc::ptr_eq(own, &slot.client));
             if self.drop_instead_of_stall && !is_own && slot.client.outbound.is_long() {
                 continue;
             }
@@ -104,13 +106,20 @@ impl FlushSet {
     /// As [`flush`](FlushSet::flush) for a set in which `own` is staged too: it goes out last, so that a peer that sees
     /// its PONG knows that what it published before has left.
     pub(crate) fn flush_last(&mut self, own: &Arc<Client>) {
-        if let Some(at) = self.slots.iter().position(|slot| Arc::ptr_eq(&slot.client, own)) {
+        if let Some(at) = self
+            .slots
+            .iter()
+            .position(|slot| Arc::ptr_eq(&slot.client, own))
+        {
             let last = self.slots.len() - 1;
             self.slots.swap(at, last);
             self.index.clear();
             if last >= SCAN_SLOTS {
                 self.index.extend(
-                    self.slots.iter().enumerate().map(|(at, slot)| (slot.client.cid(), at)),
+                    self.slots
+                        .iter()
+                        .enumerate()
+                        .map(|(at, slot)| (slot.client.cid(), at)),
                 );
             }
         }
@@ -142,7 +151,10 @@ impl FlushSet {
     /// The slot of a connection. `hint` remembers where it was found the last time.
     #[inline]
     pub(crate) fn slot(&mut self, client: &Arc<Client>, hint: &mut usize) -> &mut Slot {
-        let found = self.slots.get(*hint).is_some_and(|slot| Arc::ptr_eq(&slot.client, client));
+        let found = self
+            .slots
+            .get(*hint)
+            .is_some_and(|slot| Arc::ptr_eq(&slot.client, client));
         if !found {
             *hint = self.find(client).unwrap_or_else(|| self.open(client));
         }
@@ -155,7 +167,9 @@ impl FlushSet {
         if self.slots.len() > SCAN_SLOTS {
             return self.index.get(&client.cid()).copied();
         }
-        self.slots.iter().position(|slot| Arc::ptr_eq(&slot.client, client))
+        self.slots
+            .iter()
+            .position(|slot| Arc::ptr_eq(&slot.client, client))
     }
 
     fn open(&mut self, client: &Arc<Client>) -> usize {
@@ -167,7 +181,8 @@ impl FlushSet {
         });
         if at == SCAN_SLOTS {
             let all = self.slots.iter().enumerate();
-            self.index.extend(all.map(|(at, slot)| (slot.client.cid(), at)));
+            self.index
+                .extend(all.map(|(at, slot)| (slot.client.cid(), at)));
         } else if at > SCAN_SLOTS {
             self.index.insert(client.cid(), at);
         }

@@ -112,7 +112,11 @@ impl<'a> Message<'a> {
     }
 
     /// As a target inside the server sees it.
-    pub(super) fn routed(&self, account: &'a Arc<Account>, origin: Origin<'a>) -> RoutedMessage<'a> {
+    pub(super) fn routed(
+        &self,
+        account: &'a Arc<Account>,
+        origin: Origin<'a>,
+    ) -> RoutedMessage<'a> {
         RoutedMessage {
             account,
             origin,

@@ -53,7 +53,10 @@ pub(crate) struct RouteFor<'a> {
 
 impl Route {
     /// Looks up who listens on `subject`.
-    pub(crate) fn resolve(subject: &[u8], resolve_for: RouteFor<'_>) -> (Self, Option<TailIndependence>) {
+    pub(crate) fn resolve(
+        subject: &[u8],
+        resolve_for: RouteFor<'_>,
+    ) -> (Self, Option<TailIndependence>) {
         let mut found = MatchResult::default();
         let generation = resolve_for.account.match_subject(subject, &mut found);
         let mut independence = found.tail_independence;
@@ -86,7 +89,9 @@ impl Route {
         for target in found.plain {
             match target {
                 Target::Client(subscription) => {
-                    route.plain.push(ClientTarget::new(subscription, prefix_for));
+                    route
+                        .plain
+                        .push(ClientTarget::new(subscription, prefix_for));
                 }
                 target @ Target::JetStream(_) => route.inside.push(target),
             }
@@ -118,11 +123,18 @@ impl Route {
 
     /// Client connections that a message may go to.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
-        let members = self.queues.iter().flatten().filter_map(|member| match member {
-            Member::Client(target) => Some(&target.client),
-            Member::Inside(_) => None,
-        });
-        self.plain.iter().map(|target| &target.client).chain(members)
+        let members = self
+            .queues
+            .iter()
+            .flatten()
+            .filter_map(|member| match member {
+                Member::Client(target) => Some(&target.client),
+                Member::Inside(_) => None,
+            });
+        self.plain
+            .iter()
+            .map(|target| &target.client)
+            .chain(members)
     }
 
     /// **The** delivery function: stages the message for every plain destination and one member of each queue group.
@@ -209,7 +221,10 @@ fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
     }
     let queue = (!subscription.queue.is_empty()).then_some(&*subscription.queue);
     let login = subscription.client.login();
-    login.permissions.as_ref().is_none_or(|permissions| permissions.may_deliver(subject, queue))
+    login
+        .permissions
+        .as_ref()
+        .is_none_or(|permissions| permissions.may_deliver(subject, queue))
 }
 
 impl ClientTarget {
@@ -259,8 +274,14 @@ impl ClientTarget {
     }
 
     #[inline]
-    fn encode_plain(&self, message: &Message<'_>, output: &mut crate::client::Output, size_text: &[u8]) {
-        let copied = !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
+    fn encode_plain(
+        &self,
+        message: &Message<'_>,
+        output: &mut crate::client::Output,
+        size_text: &[u8],
+    ) {
+        let copied =
+            !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
         let line = self.line_room(message);
         if copied && !message.tail.is_empty() && message.headers.is_empty() {
             output.with_room(line + message.tail.len(), |out| {
@@ -270,7 +291,11 @@ impl ClientTarget {
             return;
         }
         let formatted = Decimal::new(message.payload.len());
-        let size_text = if size_text.is_empty() { formatted.as_bytes() } else { size_text };
+        let size_text = if size_text.is_empty() {
+            formatted.as_bytes()
+        } else {
+            size_text
+        };
         let body = if copied { message.payload.len() + 2 } else { 0 };
         output.with_room(line + size_text.len() + 2 + body, |out| {
             self.put_prefix(message, out);
@@ -285,9 +310,12 @@ impl ClientTarget {
     }
 
     fn encode_with_headers(&self, message: &Message<'_>, output: &mut crate::client::Output) {
-        let copied = !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
-        let (header_size, total_size) =
-            (Decimal::new(message.headers.len()), Decimal::new(message.len()));
+        let copied =
+            !matches!(message.payload, Payload::Shared(bytes) if bytes.len() >= SHARE_FROM_BYTES);
+        let (header_size, total_size) = (
+            Decimal::new(message.headers.len()),
+            Decimal::new(message.len()),
+        );
         let (header_size, total_size) = if message.size_text.is_empty() {
             (header_size.as_bytes(), total_size.as_bytes())
         } else {

@@ -8,7 +8,10 @@ use super::StartError;
 /// Writes `DIR/EXECUTABLE_PID.ports`; returns its name.
 pub(super) fn write(dir: &Path, clients: SocketAddr, tls: bool) -> Result<PathBuf, StartError> {
     let program = std::env::args_os().next().map(PathBuf::from);
-    let program = program.as_deref().and_then(Path::file_name).unwrap_or("jetsled".as_ref());
+    let program = program
+        .as_deref()
+        .and_then(Path::file_name)
+        .unwrap_or("jetsled".as_ref());
     let mut name = program.to_os_string();
     name.push(format!("_{}.ports", std::process::id()));
     let path = dir.join(name);

@@ -58,14 +58,19 @@ impl ServerState {
     pub(super) fn new(options: Options) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(options.auth_config())?;
         let tls = match &options.tls {
-            Some(tls) => Some(TlsConfig(TlsAcceptor::from(crate::tls::server_config(tls)?))),
+            Some(tls) => Some(TlsConfig(TlsAcceptor::from(crate::tls::server_config(
+                tls,
+            )?))),
             None => None,
         };
         let id = nkeys::KeyPair::new_server().public_key();
         let name = options.server_name.clone().unwrap_or_else(|| id.clone());
 
         let mut accounts = HashMap::new();
-        let configured = options.accounts.iter().map(|account| (&account.name, &account.limits));
+        let configured = options
+            .accounts
+            .iter()
+            .map(|account| (&account.name, &account.limits));
         for (name, limits) in configured {
             let account = Arc::new(Account::new(Arc::clone(name), limits.clone()));
             accounts.insert(Arc::clone(name), account);
@@ -126,7 +131,10 @@ impl ServerState {
     }
 
     pub(crate) fn tls(&self) -> Option<TlsAcceptor> {
-        self.tls.read().as_ref().map(|TlsConfig(acceptor)| acceptor.clone())
+        self.tls
+            .read()
+            .as_ref()
+            .map(|TlsConfig(acceptor)| acceptor.clone())
     }
 
     /// `$G`.
@@ -140,7 +148,9 @@ impl ServerState {
     }
 
     pub(crate) fn is_system(&self, account: &Arc<Account>) -> bool {
-        self.system.as_ref().is_some_and(|system| Arc::ptr_eq(system, account))
+        self.system
+            .as_ref()
+            .is_some_and(|system| Arc::ptr_eq(system, account))
     }
 
     pub(crate) fn account(&self, name: &str) -> Option<Arc<Account>> {
@@ -204,7 +214,11 @@ impl ServerState {
     }
 
     /// What an authenticated CONNECT amounts to; `None` if there is no such account.
-    pub(crate) fn login(&self, identity: Identity, mut options: ConnectOptions) -> Option<Arc<Login>> {
+    pub(crate) fn login(
+        &self,
+        identity: Identity,
+        mut options: ConnectOptions,
+    ) -> Option<Arc<Login>> {
         let account = self.account(&identity.account)?;
         let configured = self.options();
         let limits = account.limits();
@@ -213,7 +227,9 @@ impl ServerState {
             (a, b) => a.or(b),
         };
         let max_payload = smallest(limits.max_payload, identity.limits.max_payload)
-            .map_or(configured.max_payload, |max| max.min(configured.max_payload));
+            .map_or(configured.max_payload, |max| {
+                max.min(configured.max_payload)
+            });
         let max_subscriptions = smallest(
             configured.max_subscriptions,
             smallest(limits.max_subscriptions, identity.limits.max_subscriptions),
@@ -236,7 +252,9 @@ impl ServerState {
     pub(crate) fn bind(&self, client: &Client, login: &Login) -> bool {
         let max = login.account.limits().max_connections;
         let mut clients = self.clients.lock();
-        let Some(entry) = clients.get_mut(&client.cid()) else { return false };
+        let Some(entry) = clients.get_mut(&client.cid()) else {
+            return false;
+        };
         let before = &entry.login().account;
         if !Arc::ptr_eq(before, &login.account) || !entry.is_bound() {
             if max.is_some_and(|max| login.account.counters.connections.load(Relaxed) >= max) {
@@ -247,7 +265,11 @@ impl ServerState {
             }
             entry.set_bound();
             login.account.counters.connections.fetch_add(1, Relaxed);
-            login.account.counters.total_connections.fetch_add(1, Relaxed);
+            login
+                .account
+                .counters
+                .total_connections
+                .fetch_add(1, Relaxed);
         }
         true
     }
@@ -278,7 +300,12 @@ impl ServerState {
         if removed.is_some() {
             self.counters.add_closed(client);
             if client.is_bound() {
-                client.login().account.counters.connections.fetch_sub(1, Relaxed);
+                client
+                    .login()
+                    .account
+                    .counters
+                    .connections
+                    .fetch_sub(1, Relaxed);
             }
         }
     }
@@ -301,7 +328,12 @@ impl ServerState {
 
     pub(crate) fn count_slow_consumer(&self, client: &Client) {
         self.counters.slow_consumers.fetch_add(1, Relaxed);
-        client.login().account.counters.slow_consumers.fetch_add(1, Relaxed);
+        client
+            .login()
+            .account
+            .counters
+            .slow_consumers
+            .fetch_add(1, Relaxed);
     }
 
     pub(crate) fn is_lame_duck(&self) -> bool {

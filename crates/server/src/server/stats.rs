@@ -30,7 +30,8 @@ impl ServerCounters {
     /// Keeps what an ended connection has got.
     pub(crate) fn add_closed(&self, client: &Client) {
         let counted = client.outbound.counted();
-        self.closed_out_messages.fetch_add(counted.messages, Relaxed);
+        self.closed_out_messages
+            .fetch_add(counted.messages, Relaxed);
         self.closed_out_bytes.fetch_add(counted.bytes, Relaxed);
     }
 }
