@@ -103,7 +103,7 @@ pub struct AuthConfig {
     pub single: Option<SingleCredential>,
     /// The user that connections without credentials become.
     pub no_auth_user: Option<String>,
-    /// Permissions of users of `$G`, and of the single credential, that have none of their own.
+    /// Permissions of users of `$G` that have none of their own.
     pub default_permissions: Option<Permissions>,
     /// Default permissions of users inside the named account.
     pub account_default_permissions: HashMap<Arc<str>, Permissions>,
@@ -112,11 +112,10 @@ pub struct AuthConfig {
 /// Decides logins. Build a new one for a changed configuration.
 #[derive(Debug)]
 pub struct Authenticator {
-    users: HashMap<String, KnownUser>,
-    nkeys: HashMap<String, KnownUser>,
+    users: HashMap<Arc<str>, KnownUser>,
+    nkeys: HashMap<Arc<str>, KnownUser>,
     single: Option<SingleCredential>,
     no_auth_user: Option<String>,
-    default_permissions: Option<Arc<PermissionSet>>,
 }
 
 #[derive(Debug)]
@@ -132,7 +131,59 @@ impl Authenticator {
     /// # Errors
     /// Duplicate users, a public key that is none, permissions that do not compile, a `no_auth_user` that does not exist.
     pub fn new(config: AuthConfig) -> Result<Self, AuthConfigError> {
-        todo!("{config:?}")
+        let default_permissions = compile(config.default_permissions.as_ref())
+            .map_err(AuthConfigError::DefaultPermissions)?;
+        let mut account_defaults = HashMap::new();
+        for (account, permissions) in &config.account_default_permissions {
+            let compiled =
+                compile(Some(permissions)).map_err(AuthConfigError::DefaultPermissions)?;
+            account_defaults.insert(account.clone(), compiled);
+        }
+        let (mut users, mut nkeys) = (HashMap::new(), HashMap::new());
+        for user in config.users {
+            let permissions = match &user.permissions {
+                Some(own) => compile(Some(own)).map_err(|source| AuthConfigError::Permissions {
+                    user: user.name().to_owned(),
+                    source,
+                })?,
+                None if &*user.account == GLOBAL_ACCOUNT => default_permissions.clone(),
+                None => account_defaults.get(&user.account).cloned().flatten(),
+            };
+            let name: Arc<str> = user.name().into();
+            let known = KnownUser {
+                name: name.clone(),
+                permissions,
+                user,
+            };
+            let duplicate = match &known.user.credential {
+                UserCredential::Nkey(key) if !nkey::is_user_key(key) => {
+                    return Err(AuthConfigError::InvalidNkey);
+                }
+                UserCredential::Nkey(_) => nkeys
+                    .insert(name, known)
+                    .map(|old| AuthConfigError::DuplicateNkey(old.user.name().to_owned())),
+                UserCredential::Password { .. } => users
+                    .insert(name, known)
+                    .map(|old| AuthConfigError::DuplicateUser(old.user.name().to_owned())),
+            };
+            if let Some(duplicate) = duplicate {
+                return Err(duplicate);
+            }
+        }
+        if let Some(name) = &config.no_auth_user {
+            if users.is_empty() && nkeys.is_empty() {
+                return Err(AuthConfigError::NoAuthUserWithoutUsers(name.clone()));
+            }
+            if !users.contains_key(name.as_str()) && !nkeys.contains_key(name.as_str()) {
+                return Err(AuthConfigError::UnknownNoAuthUser(name.clone()));
+            }
+        }
+        Ok(Self {
+            users,
+            nkeys,
+            single: config.single,
+            no_auth_user: config.no_auth_user,
+        })
     }
 
     /// Whether a connection must present something (`auth_required` in INFO). Where not, everyone is bound to `$G`
@@ -149,10 +200,24 @@ impl Authenticator {
     /// Whether [`Authenticator::authenticate`] would compute a bcrypt hash (tens of milliseconds of CPU) for these
     /// credentials, so that an async caller moves the call to a blocking thread.
     pub fn is_slow_for(&self, presented: &ConnectCredentials<'_>) -> bool {
-        todo!("{presented:?}")
+        match self.claim(presented) {
+            Claim::User(known) => {
+                matches!(&known.user.credential, UserCredential::Password { password, .. } if password.is_bcrypt())
+            }
+            Claim::Single(
+                SingleCredential::Token(secret)
+                | SingleCredential::User {
+                    password: secret, ..
+                },
+            ) => secret.is_bcrypt(),
+            Claim::Nkey(_) | Claim::NoAuthUser(_) | Claim::Unknown | Claim::NotRequired => false,
+        }
     }
 
     /// Decides a login. `nonce` is the text sent in INFO.
+    ///
+    /// The order is nats-server's: an nkey if any is configured and one is given, then users by name, then the single
+    /// token or user. A connection without any credentials becomes `no_auth_user` if that is configured.
     ///
     /// # Errors
     /// Any refusal; the client sees `Authorization Violation` for each of them, the log the reason.
@@ -162,8 +227,121 @@ impl Authenticator {
         nonce: &[u8],
         connection: &ConnectionFacts,
     ) -> Result<Identity, AuthError> {
-        todo!("{presented:?} {nonce:?} {connection:?} {}", GLOBAL_ACCOUNT)
+        match self.claim(presented) {
+            Claim::NotRequired => Ok(Identity {
+                user: presented
+                    .user
+                    .filter(|user| !user.is_empty())
+                    .map(Arc::from),
+                ..Identity::unrestricted()
+            }),
+            Claim::NoAuthUser(known) => known.identity(connection),
+            Claim::Nkey(known) => {
+                let signature = presented.signature.unwrap_or_default();
+                if nkey::signed_by(&known.name, signature, nonce) {
+                    known.identity(connection)
+                } else {
+                    Err(AuthError::Nkey(known.name.to_string()))
+                }
+            }
+            Claim::User(known) => match &known.user.credential {
+                UserCredential::Password { password, .. }
+                    if password.admits(presented.password.unwrap_or_default()) =>
+                {
+                    known.identity(connection)
+                }
+                _ => Err(AuthError::User(known.name.to_string())),
+            },
+            Claim::Single(SingleCredential::Token(token)) => {
+                if token.admits(presented.token.unwrap_or_default()) {
+                    Ok(Identity::unrestricted())
+                } else {
+                    Err(AuthError::refused(presented))
+                }
+            }
+            Claim::Single(SingleCredential::User { user, password }) => {
+                if presented.user == Some(user)
+                    && password.admits(presented.password.unwrap_or_default())
+                {
+                    Ok(Identity {
+                        user: Some(user.as_str().into()),
+                        ..Identity::unrestricted()
+                    })
+                } else {
+                    Err(AuthError::refused(presented))
+                }
+            }
+            Claim::Unknown => Err(AuthError::refused(presented)),
+        }
     }
+
+    /// Who the credentials say the connection is, unproven.
+    fn claim(&self, presented: &ConnectCredentials<'_>) -> Claim<'_> {
+        if !self.is_required() {
+            return Claim::NotRequired;
+        }
+        if presented.are_absent()
+            && let Some(name) = self.no_auth_user.as_deref()
+            && let Some(known) = self.nkeys.get(name).or_else(|| self.users.get(name))
+        {
+            return Claim::NoAuthUser(known);
+        }
+        if let Some(key) = presented
+            .nkey
+            .filter(|key| !key.is_empty() && !self.nkeys.is_empty())
+        {
+            return self.nkeys.get(key).map_or(Claim::Unknown, Claim::Nkey);
+        }
+        if let Some(user) = presented
+            .user
+            .filter(|user| !user.is_empty() && !self.users.is_empty())
+        {
+            return self.users.get(user).map_or(Claim::Unknown, Claim::User);
+        }
+        self.single.as_ref().map_or(Claim::Unknown, Claim::Single)
+    }
+}
+
+enum Claim<'a> {
+    NotRequired,
+    NoAuthUser(&'a KnownUser),
+    Nkey(&'a KnownUser),
+    User(&'a KnownUser),
+    Single(&'a SingleCredential),
+    Unknown,
+}
+
+impl Identity {
+    fn unrestricted() -> Self {
+        Self {
+            user: None,
+            account: GLOBAL_ACCOUNT.into(),
+            permissions: None,
+            limits: UserLimits::default(),
+        }
+    }
+}
+
+impl KnownUser {
+    fn identity(&self, connection: &ConnectionFacts) -> Result<Identity, AuthError> {
+        if !self.user.connection_types.allow(connection.kind) {
+            return Err(AuthError::ConnectionType(self.name.to_string()));
+        }
+        Ok(Identity {
+            user: Some(self.name.clone()),
+            account: self.user.account.clone(),
+            permissions: self.permissions.clone(),
+            limits: UserLimits::default(),
+        })
+    }
+}
+
+fn compile(
+    permissions: Option<&Permissions>,
+) -> Result<Option<Arc<PermissionSet>>, PermissionError> {
+    permissions
+        .map(|permissions| PermissionSet::compile(permissions).map(Arc::new))
+        .transpose()
 }
 
 /// Why a login was refused. Holds names, never secrets.
@@ -181,6 +359,17 @@ pub enum AuthError {
     /// The user may not use this kind of connection.
     #[error("authentication error - User {0:?}: connection type not allowed")]
     ConnectionType(String),
+}
+
+impl AuthError {
+    fn refused(presented: &ConnectCredentials<'_>) -> Self {
+        let filled = |field: Option<&str>| field.filter(|text| !text.is_empty()).map(str::to_owned);
+        match (filled(presented.nkey), filled(presented.user)) {
+            (Some(key), _) => Self::Nkey(key),
+            (None, Some(user)) => Self::User(user),
+            (None, None) => Self::NoCredentials,
+        }
+    }
 }
 
 /// A configuration of users that cannot be used.
@@ -215,3 +404,6 @@ pub enum AuthConfigError {
     #[error("invalid default permissions: {0}")]
     DefaultPermissions(PermissionError),
 }
+
+#[cfg(test)]
+mod tests;

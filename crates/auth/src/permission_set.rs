@@ -114,13 +114,13 @@ pub enum PermissionError {
         /// The configured entry.
         subject: String,
     },
-    /// More than `subject queue`.
-    #[error("{list}: {entry:?} is not a subject with at most one queue name")]
-    InvalidQueueEntry {
+    /// A queue name with white space or an empty token.
+    #[error("{list}: queue {queue:?} is not a valid queue")]
+    InvalidQueue {
         /// `subscribe allow` or `subscribe deny`.
         list: &'static str,
-        /// The configured entry.
-        entry: String,
+        /// The configured queue name.
+        queue: String,
     },
 }
 
@@ -174,21 +174,17 @@ impl SubjectList {
     ) -> Result<Self, PermissionError> {
         let mut compiled = Self::default();
         for entry in entries {
-            let mut parts = entry.split_ascii_whitespace();
-            let (subject, queue) = match (direction, parts.next(), parts.next(), parts.next()) {
-                (Direction::Subscribe, Some(subject), queue, None) => (subject, queue),
-                (Direction::Subscribe, Some(_), _, _) => {
-                    return Err(PermissionError::InvalidQueueEntry {
-                        list,
-                        entry: entry.clone(),
-                    });
-                }
-                _ => (entry.as_str(), None),
-            };
+            let (subject, queue) = split_queue(entry, direction);
             if !pattern::is_valid(subject.as_bytes()) {
                 return Err(PermissionError::InvalidSubject {
                     list,
                     subject: subject.to_owned(),
+                });
+            }
+            if let Some(queue) = queue.filter(|queue| !pattern::is_valid(queue.as_bytes())) {
+                return Err(PermissionError::InvalidQueue {
+                    list,
+                    queue: queue.to_owned(),
                 });
             }
             let subject: Box<[u8]> = subject.as_bytes().into();
@@ -253,3 +249,15 @@ impl SubjectList {
         })
     }
 }
+
+/// Takes a subscribe entry `subject queue` apart. Anything else is one subject, valid or not.
+fn split_queue(entry: &str, direction: Direction) -> (&str, Option<&str>) {
+    let mut parts = entry.split_ascii_whitespace();
+    match (direction, parts.next(), parts.next(), parts.next()) {
+        (Direction::Subscribe, Some(subject), Some(queue), None) => (subject, Some(queue)),
+        _ => (entry, None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

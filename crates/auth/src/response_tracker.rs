@@ -85,3 +85,65 @@ impl OpenReply {
         expires.is_some_and(|expires| now.saturating_duration_since(self.delivered) > expires)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracker(max: Option<u32>, expires: Option<u64>) -> ResponseTracker {
+        ResponseTracker::new(ResponsePermission {
+            max,
+            expires: expires.map(Duration::from_secs),
+        })
+    }
+
+    #[test]
+    fn a_reply_may_be_answered_max_times() {
+        let now = Instant::now();
+        let mut tracker = tracker(Some(2), None);
+        tracker.delivered(b"inbox.1", now);
+        assert!(tracker.take(b"inbox.1", now));
+        assert!(tracker.take(b"inbox.1", now));
+        assert!(!tracker.take(b"inbox.1", now));
+        assert!(!tracker.take(b"inbox.2", now));
+    }
+
+    #[test]
+    fn a_reply_expires() {
+        let now = Instant::now();
+        let mut tracker = tracker(None, Some(10));
+        tracker.delivered(b"inbox.1", now);
+        assert!(tracker.take(b"inbox.1", now + Duration::from_secs(10)));
+        assert!(!tracker.take(b"inbox.1", now + Duration::from_secs(11)));
+        assert!(
+            !tracker.take(b"inbox.1", now),
+            "an expired reply is forgotten"
+        );
+    }
+
+    #[test]
+    fn replies_that_are_never_answered_do_not_grow_without_bound() {
+        let start = Instant::now();
+        let mut tracker = tracker(Some(1), None);
+        for index in 0..5 * ResponseTracker::CAPACITY {
+            let now = start + Duration::from_millis(index as u64);
+            tracker.delivered(format!("inbox.{index}").as_bytes(), now);
+            assert!(tracker.replies.len() <= ResponseTracker::CAPACITY);
+        }
+        let last = format!("inbox.{}", 5 * ResponseTracker::CAPACITY - 1);
+        assert!(
+            tracker.take(last.as_bytes(), start),
+            "the newest reply is kept"
+        );
+    }
+
+    #[test]
+    fn replies_with_one_delivery_time_do_not_grow_without_bound() {
+        let now = Instant::now();
+        let mut tracker = tracker(Some(1), None);
+        for index in 0..3 * ResponseTracker::CAPACITY {
+            tracker.delivered(format!("inbox.{index}").as_bytes(), now);
+            assert!(tracker.replies.len() <= ResponseTracker::CAPACITY);
+        }
+    }
+}
