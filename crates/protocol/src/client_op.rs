@@ -1,6 +1,9 @@
 //! Operations that a client sends.
 
-use crate::{Limits, Parse};
+use crate::control_line::{
+    Stop, Verb, ignored_line, line, one_or_two, payload, size, split_args, two_or_three, verb,
+};
+use crate::{Limits, Parse, ParseError};
 
 /// One operation from a client. All parts borrow from the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,192 @@ pub struct Unsub<'a> {
 /// does so on the very first byte, before it is a valid operation.
 #[must_use]
 pub fn parse_client_op<'a>(input: &'a [u8], limits: &Limits) -> Parse<'a> {
-    let _ = (input, limits);
-    todo!()
+    match client_op(input, limits) {
+        Ok((op, consumed)) => Parse::Op { op, consumed },
+        Err(Stop::Incomplete { needed }) => Parse::Incomplete { needed },
+        Err(Stop::Error(error)) => Parse::Error(error),
+    }
 }
+
+#[derive(Debug, Clone, Copy)]
+enum ClientVerb {
+    Connect,
+    Pub,
+    HPub,
+    Sub,
+    Unsub,
+    Ping,
+    Pong,
+    Ok,
+    Err,
+    Info,
+}
+
+const VERBS: &[Verb<ClientVerb>] = &[
+    Verb {
+        name: b"PUB",
+        blank: true,
+        verb: ClientVerb::Pub,
+    },
+    Verb {
+        name: b"HPUB",
+        blank: true,
+        verb: ClientVerb::HPub,
+    },
+    Verb {
+        name: b"SUB",
+        blank: true,
+        verb: ClientVerb::Sub,
+    },
+    Verb {
+        name: b"UNSUB",
+        blank: true,
+        verb: ClientVerb::Unsub,
+    },
+    Verb {
+        name: b"PING",
+        blank: false,
+        verb: ClientVerb::Ping,
+    },
+    Verb {
+        name: b"PONG",
+        blank: false,
+        verb: ClientVerb::Pong,
+    },
+    Verb {
+        name: b"CONNECT",
+        blank: false,
+        verb: ClientVerb::Connect,
+    },
+    Verb {
+        name: b"+OK",
+        blank: false,
+        verb: ClientVerb::Ok,
+    },
+    Verb {
+        name: b"-ERR",
+        blank: true,
+        verb: ClientVerb::Err,
+    },
+    Verb {
+        name: b"INFO",
+        blank: false,
+        verb: ClientVerb::Info,
+    },
+];
+
+fn client_op<'a>(input: &'a [u8], limits: &Limits) -> Result<(ClientOp<'a>, usize), Stop<'a>> {
+    // What nearly every message starts with.
+    if let [b'P', b'U', b'B', b' ', ..] = input {
+        return publish(input, 3, limits);
+    }
+    let (verb, len) = verb(input, VERBS)?;
+    match verb {
+        ClientVerb::Pub => publish(input, len, limits),
+        ClientVerb::HPub => header_publish(input, len, limits),
+        ClientVerb::Sub => {
+            let line = line(input, len, limits)?;
+            let (subject, second, third) =
+                two_or_three(line.args).ok_or(ParseError::SubArguments(line.args))?;
+            let (queue, sid) = third.map_or((None, second), |sid| (Some(second), sid));
+            Ok((
+                ClientOp::Sub(Sub {
+                    subject,
+                    queue,
+                    sid,
+                }),
+                line.end,
+            ))
+        }
+        ClientVerb::Unsub => {
+            let line = line(input, len, limits)?;
+            let (sid, max) = one_or_two(line.args).ok_or(ParseError::UnsubArguments(line.args))?;
+            let max = max.and_then(size).and_then(|max| u32::try_from(max).ok());
+            Ok((ClientOp::Unsub(Unsub { sid, max }), line.end))
+        }
+        ClientVerb::Ping => Ok((ClientOp::Ping, ignored_line(input, len, limits)?)),
+        ClientVerb::Pong => Ok((ClientOp::Pong, ignored_line(input, len, limits)?)),
+        ClientVerb::Ok => Ok((ClientOp::Ok, ignored_line(input, len, limits)?)),
+        ClientVerb::Connect => {
+            line(input, len, limits).map(|line| (ClientOp::Connect(line.args), line.end))
+        }
+        ClientVerb::Err => {
+            line(input, len, limits).map(|line| (ClientOp::Err(line.args), line.end))
+        }
+        ClientVerb::Info => {
+            line(input, len, limits).map(|line| (ClientOp::Info(line.args), line.end))
+        }
+    }
+}
+
+fn publish<'a>(
+    input: &'a [u8],
+    verb_len: usize,
+    limits: &Limits,
+) -> Result<(ClientOp<'a>, usize), Stop<'a>> {
+    let line = line(input, verb_len, limits)?;
+    let (subject, reply, size_text) = match split_args(line.args) {
+        ([subject, size, _], 2) => (subject, None, size),
+        ([subject, reply, size], 3) => (subject, Some(reply), size),
+        _ => return Err(ParseError::PubArguments(line.args).into()),
+    };
+    let size = size(size_text).ok_or(ParseError::PubSize(line.args))?;
+    check_payload(size, limits)?;
+    let (payload, end) = payload(input, line.end, size)?;
+    Ok((
+        ClientOp::Pub(Pub {
+            subject,
+            reply,
+            size_text,
+            payload,
+        }),
+        end,
+    ))
+}
+
+fn header_publish<'a>(
+    input: &'a [u8],
+    verb_len: usize,
+    limits: &Limits,
+) -> Result<(ClientOp<'a>, usize), Stop<'a>> {
+    let line = line(input, verb_len, limits)?;
+    if !limits.headers {
+        return Err(ParseError::HeadersNotSupported.into());
+    }
+    let (subject, reply, header_size_text, total_size_text) = match split_args(line.args) {
+        ([subject, header, total, _], 3) => (subject, None, header, total),
+        ([subject, reply, header, total], 4) => (subject, Some(reply), header, total),
+        _ => return Err(ParseError::HPubArguments(line.args).into()),
+    };
+    let header_size = size(header_size_text).ok_or(ParseError::HPubHeaderSize(line.args))?;
+    let total_size = size(total_size_text).ok_or(ParseError::HPubTotalSize(line.args))?;
+    if header_size > total_size {
+        return Err(ParseError::HPubHeaderLargerThanTotal(line.args).into());
+    }
+    check_payload(total_size, limits)?;
+    let (body, end) = payload(input, line.end, total_size)?;
+    let (headers, payload) = body.split_at_checked(header_size).unwrap_or((body, &[]));
+    let op = HPub {
+        subject,
+        reply,
+        header_size_text,
+        total_size_text,
+        headers,
+        payload,
+        body,
+    };
+    Ok((ClientOp::HPub(op), end))
+}
+
+pub(crate) fn check_payload(size: usize, limits: &Limits) -> Result<(), ParseError<'static>> {
+    if size > limits.max_payload {
+        return Err(ParseError::MaxPayload {
+            size,
+            limit: limits.max_payload,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

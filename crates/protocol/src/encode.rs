@@ -157,23 +157,29 @@ pub fn unsub(sid: &[u8], max: Option<u32>, out: &mut impl BufMut) {
 /// A number as decimal text, without allocation.
 #[derive(Clone, Copy)]
 pub struct Decimal {
-    buffer: [u8; 20],
-    start: u8,
+    digits: [u8; 20],
+    len: u8,
 }
 
 impl Decimal {
     /// Formats `value`.
     #[must_use]
     pub fn new(value: usize) -> Self {
-        let _ = value;
-        todo!()
+        let mut buffer = itoa::Buffer::new();
+        let text = buffer.format(value).as_bytes();
+        let mut digits = [0; 20];
+        for (to, from) in digits.iter_mut().zip(text) {
+            *to = *from;
+        }
+        Self {
+            digits,
+            len: text.len().min(20) as u8,
+        }
     }
 
     /// The digits.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.buffer
-            .get(usize::from(self.start)..)
-            .unwrap_or_default()
+        self.digits.get(..usize::from(self.len)).unwrap_or_default()
     }
 }
