@@ -1,156 +1,81 @@
-//! One consumer.
+//! One consumer: its parts, and its life from creation or recovery through updates.
 
-use bytes::Bytes;
 use jetsled_jetstream_api::{
-    AckKind, AckNumbers, AckSubjectPrefix, ConsumerConfig, ConsumerInfo, ConsumerSeq,
-    RetentionPolicy, StreamSeq, Timestamp,
+    AckPolicy, ConsumerConfig, Nanos, PriorityPolicy, ReplayPolicy, StreamSeq, Timestamp,
 };
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
-use crate::outbox::Outbox;
-use crate::view::{Interest, StreamView};
-
-/// What an event may look at, and where its results go.
-pub struct Context<'a> {
-    /// The stream.
-    pub view: &'a mut dyn StreamView,
-    /// The account's subscriptions.
-    pub interest: &'a dyn Interest,
-    /// The time of the event.
-    pub now: Timestamp,
-    /// Collects commands and progress of this consumer only.
-    pub out: &'a mut Outbox,
-}
-
-/// What a consumer is and belongs to; none of it changes.
-#[derive(Debug, Clone)]
-pub struct ConsumerIdentity {
-    /// The stream's name.
-    pub stream: String,
-    /// The consumer's name.
-    pub name: String,
-    /// When it was created.
-    pub created: Timestamp,
-    /// The stream's retention decides whether [`crate::Command::Release`] is used.
-    pub retention: RetentionPolicy,
-    /// The stream keeps one message a subject: `last_per_subject` starts as `all`.
-    pub one_per_subject: bool,
-    /// The burst of a rate limited push consumer in bytes: the stream's `max_msg_size` or else the account's `max_payload`.
-    pub max_message_bytes: u64,
-    /// What its ack subjects start with; their length counts for `max_bytes` and flow control.
-    pub ack_prefix: AckSubjectPrefix,
-    /// What its flow control subjects start with, trailing dot included: `$JS.FC.<stream>.<consumer>.`
-    pub flow_control_prefix: String,
-    /// Feeds pin ids, flow control subjects, jitter and sampling.
-    pub seed: u64,
-}
-
-/// An ack, as parsed from its subject and payload.
-#[derive(Debug, Clone)]
-pub struct AckEvent<'a> {
-    /// The numbers of the ack subject.
-    pub numbers: AckNumbers,
-    /// What the payload says.
-    pub kind: AckKind<'a>,
-    /// The ack's own reply subject: it wants to be confirmed, or for `+NXT` where messages go.
-    pub reply: Option<Bytes>,
-}
-
-/// A pull request.
-#[derive(Debug, Clone)]
-pub struct PullEvent<'a> {
-    /// The payload without headers: empty, a number, or JSON.
-    pub payload: &'a [u8],
-    /// Where messages and status go. The runtime ignores requests without one.
-    pub reply: Bytes,
-    /// `Nats-Required-Api-Level` is above what the server supports.
-    pub api_level_too_high: bool,
-    /// The request came through an account import, so that lost interest is told.
-    pub imported: bool,
-}
-
-/// A message that left the stream.
-#[derive(Debug, Clone, Copy)]
-pub struct Removed<'a> {
-    /// Its sequence.
-    pub seq: StreamSeq,
-    /// Its subject.
-    pub subject: &'a [u8],
-}
-
-/// How [`Consumer::dispatch`] ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
-pub enum Dispatched {
-    /// Nothing more can be delivered before another event.
-    Idle,
-    /// The outbox is full: run and clear it, then dispatch again.
-    More,
-}
-
-/// The stored state of a consumer cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecoverError {
-    /// The checkpoint ends early or holds impossible values.
-    #[error("checkpoint of consumer {consumer:?} is damaged at byte {at}")]
-    Checkpoint {
-        /// The consumer's name.
-        consumer: String,
-        /// Where.
-        at: usize,
-    },
-    /// The checkpoint was written by a later version.
-    #[error("checkpoint of consumer {consumer:?} has format {found}, this program knows {known}")]
-    Version {
-        /// The consumer's name.
-        consumer: String,
-        /// The format found.
-        found: u8,
-        /// The newest format known.
-        known: u8,
-    },
-    /// A progress record ends early or holds impossible values.
-    #[error("progress record {record} of consumer {consumer:?} is damaged at byte {at}")]
-    Progress {
-        /// The consumer's name.
-        consumer: String,
-        /// Its place among the records given, from 0.
-        record: usize,
-        /// Where in it.
-        at: usize,
-    },
-}
-
-/// Why a reset is refused; the texts are those of error 10204.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ResetError {
-    /// Below `opt_start_seq`.
-    #[error("below start seq")]
-    BelowStartSeq,
-    /// Below the first message at `opt_start_time`.
-    #[error("below start time")]
-    BelowStartTime,
-    /// The deliver policy has no other start.
-    #[error("not allowed")]
-    NotAllowed,
-}
+use crate::checkpoint::{self, Unreadable};
+use crate::error::RecoverError;
+use crate::event::{ConsumerIdentity, Context};
+use crate::inactivity::Inactivity;
+use crate::num_pending::NumPending;
+use crate::pace::Replay;
+use crate::priority::Pin;
+use crate::progress;
+use crate::pull_queue::PullQueue;
+use crate::push::Push;
+use crate::redelivery::{Redelivery, deadline};
+use crate::rules::Rules;
+use crate::start::Start;
+use crate::state::State;
+use crate::varint::Damaged;
 
 /// A consumer: what of its stream was delivered and acked, who waits for messages, and what happens when.
+#[derive(Debug)]
 pub struct Consumer {
-    identity: ConsumerIdentity,
-    config: ConsumerConfig,
+    pub(crate) identity: ConsumerIdentity,
+    pub(crate) config: ConsumerConfig,
+    pub(crate) rules: Rules,
+    /// What survives a restart.
+    pub(crate) state: State,
+    /// Nothing between the last delivery and this sequence matches.
+    pub(crate) next: StreamSeq,
+    pub(crate) num_pending: NumPending,
+    pub(crate) redelivery: Redelivery,
+    pub(crate) mode: Mode,
+    pub(crate) replay: Option<Replay>,
+    /// Rate limit or replay hold the next message back until then.
+    pub(crate) held_until: Option<Timestamp>,
+    pub(crate) paused_until: Option<Timestamp>,
+    pub(crate) inactivity: Inactivity,
+    pub(crate) rng: SmallRng,
+}
+
+/// How messages get to clients.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    /// Clients ask.
+    Pull(Pull),
+    /// Messages go to the deliver subject.
+    Push(Push),
+}
+
+/// The pull side of a consumer.
+#[derive(Debug)]
+pub(crate) struct Pull {
+    pub(crate) queue: PullQueue,
+    pub(crate) pin: Pin,
+    /// When the whole queue was last looked through because it was full.
+    pub(crate) reviewed_at: Option<Timestamp>,
 }
 
 impl Consumer {
     /// Creates a consumer of a valid configuration and finds where it starts. The progress in `ctx.out` must be logged
     /// like any other, after the configuration.
     pub fn new(identity: ConsumerIdentity, config: ConsumerConfig, ctx: &mut Context<'_>) -> Self {
-        let _ = ctx;
-        Self { identity, config }
+        let state = State::new(config.ack_policy);
+        let mut consumer = Self::with_state(identity, config, state, ctx);
+        consumer.start(ctx);
+        consumer.refresh_interest(ctx);
+        consumer
     }
 
     /// Rebuilds a consumer from its last checkpoint and the progress records logged after it, oldest first.
     ///
-    /// A state ahead of the stream is clamped to it.
+    /// A state ahead of the stream is clamped to it, and messages that are gone are no longer pending. Without any
+    /// checkpoint or record the consumer starts as a new one.
     ///
     /// # Errors
     /// When the checkpoint or a record cannot be read.
@@ -161,132 +86,163 @@ impl Consumer {
         progress: impl IntoIterator<Item = &'d [u8]>,
         ctx: &mut Context<'_>,
     ) -> Result<Self, RecoverError> {
-        let _ = (checkpoint, progress.into_iter().count());
-        Ok(Self::new(identity, config, ctx))
+        let mut started = checkpoint.is_some();
+        let mut state = match checkpoint {
+            Some(bytes) => checkpoint::decode(bytes, config.ack_policy).map_err(|unreadable| {
+                let consumer = identity.name.clone();
+                match unreadable {
+                    Unreadable::Damaged(Damaged(at)) => RecoverError::Checkpoint { consumer, at },
+                    Unreadable::Version(found) => RecoverError::Version {
+                        consumer,
+                        found,
+                        known: checkpoint::VERSION,
+                    },
+                }
+            })?,
+            None => State::new(config.ack_policy),
+        };
+        for (record, bytes) in progress.into_iter().enumerate() {
+            started = true;
+            progress::read(bytes, |change| state.apply(change)).map_err(|Damaged(at)| {
+                RecoverError::Progress {
+                    consumer: identity.name.clone(),
+                    record,
+                    at,
+                }
+            })?;
+        }
+        let mut consumer = Self::with_state(identity, config, state, ctx);
+        if started {
+            consumer.reconcile(ctx);
+        } else {
+            consumer.start(ctx);
+        }
+        consumer.refresh_interest(ctx);
+        Ok(consumer)
     }
 
-    /// Takes a new configuration that was checked against [`Consumer::config`].
-    pub fn update(&mut self, config: ConsumerConfig, ctx: &mut Context<'_>) {
-        let _ = (config, ctx);
-        todo!()
-    }
-
-    /// An ack came in.
-    pub fn on_ack(&mut self, ack: &AckEvent<'_>, ctx: &mut Context<'_>) {
-        let _ = (ack, ctx);
-        todo!()
-    }
-
-    /// A pull request came in.
-    pub fn on_pull(&mut self, pull: PullEvent<'_>, ctx: &mut Context<'_>) {
-        let _ = (pull, ctx);
-        todo!()
-    }
-
-    /// Messages left the stream one by one: limits, delete, rollup, filtered purge, age. To be raised before any
-    /// other event that follows their removal.
-    pub fn on_removed<'r>(
-        &mut self,
-        removed: impl IntoIterator<Item = Removed<'r>>,
+    fn with_state(
+        identity: ConsumerIdentity,
+        config: ConsumerConfig,
+        state: State,
         ctx: &mut Context<'_>,
-    ) {
-        let _ = (removed.into_iter().count(), ctx);
-        todo!()
+    ) -> Self {
+        let mut rng = SmallRng::seed_from_u64(identity.seed);
+        let mode = if config.is_pull() {
+            let limit = usize::try_from(config.max_waiting).unwrap_or(0).max(1);
+            Mode::Pull(Pull {
+                queue: PullQueue::new(limit, is_ranked(&config)),
+                pin: Pin::default(),
+                reviewed_at: None,
+            })
+        } else {
+            Mode::Push(Push::new(&config, identity.max_message_bytes, ctx.now))
+        };
+        let replay = match config.replay_policy {
+            ReplayPolicy::Original => Some(Replay::new(ctx.view.last_seq())),
+            ReplayPolicy::Instant => None,
+        };
+        Self {
+            rules: Rules::new(&config),
+            next: state.delivered.stream.next(),
+            state,
+            num_pending: NumPending::default(),
+            redelivery: Redelivery::default(),
+            mode,
+            replay,
+            held_until: None,
+            paused_until: config.pause_until.filter(|until| *until > ctx.now),
+            inactivity: Inactivity::new(&config, ctx.now, &mut rng),
+            rng,
+            identity,
+            config,
+        }
     }
 
-    /// Everything below `ctx.view.first_seq()` left the stream, without a list: a purge.
-    pub fn on_purged(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        todo!()
+    fn start(&mut self, ctx: &mut Context<'_>) {
+        let one_per_subject = self.identity.one_per_subject;
+        let start = Start::find(&self.config, &self.rules.filter, one_per_subject, ctx.view);
+        self.state.start(start.next);
+        ctx.out.progress.start(start.next);
+        if let Some(list) = &start.skip_list {
+            ctx.out.progress.skip_list(list.resume, list.seqs.iter());
+        }
+        self.state.skip_list = start.skip_list;
+        self.next = start.next;
+        self.recount(ctx);
     }
 
-    /// Somebody subscribed to or left the deliver subject of a push consumer. Pull consumers do not need it.
-    pub fn on_interest_changed(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        todo!()
+    /// Fits a recovered state to the stream as it is now.
+    fn reconcile(&mut self, ctx: &mut Context<'_>) {
+        let last = ctx.view.last_seq();
+        let seen = self.state.delivered;
+        self.state.clamp(last);
+        if self.state.delivered != seen {
+            ctx.out.progress.clamped(last);
+        }
+        let first = ctx.view.first_seq();
+        while let Some(message) = self.state.pending.first().copied()
+            && message.stream_seq < first
+        {
+            self.state
+                .ack(message.stream_seq, message.consumer_seq, ctx.now);
+            ctx.out.progress.acked(message.stream_seq, ctx.now);
+        }
+        self.next = self.state.delivered.stream.next();
+        self.recount(ctx);
+        if !self.state.pending.is_empty() {
+            // Clients get a moment to come back and ack before their messages go to others.
+            let delay = self.rng.random_range(500_000_000..1_500_000_000);
+            self.redelivery.arm(ctx.now.saturating_add(Nanos(delay)));
+        }
     }
 
-    /// A delivery of this consumer reached nobody: its count is taken back and it is queued again.
-    pub fn on_not_delivered(
-        &mut self,
-        stream_seq: StreamSeq,
-        reply: Option<&Bytes>,
-        ctx: &mut Context<'_>,
-    ) {
-        let _ = (stream_seq, reply, ctx);
-        todo!()
-    }
-
-    /// Somebody published to a flow control subject `$JS.FC.<stream>.<consumer>.<id>`; `processed` are the headers
-    /// `Nats-Last-Consumer` and `Nats-Last-Stream` of that message.
-    pub fn on_flow_control_reply(
-        &mut self,
-        subject: &[u8],
-        processed: Option<(ConsumerSeq, StreamSeq)>,
-        ctx: &mut Context<'_>,
-    ) {
-        let _ = (subject, processed, ctx);
-        todo!()
-    }
-
-    /// The time asked for by [`Consumer::next_wake`] has come. Harmless at any other time.
-    pub fn on_time(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        todo!()
-    }
-
-    /// The PAUSE API: no deliveries before `until`; `None` or a past time resumes.
-    pub fn pause(&mut self, until: Option<Timestamp>, ctx: &mut Context<'_>) {
-        let _ = (until, ctx);
-        todo!()
-    }
-
-    /// The UNPIN API.
-    pub fn unpin(&mut self, group: &str, ctx: &mut Context<'_>) {
-        let _ = (group, ctx);
-        todo!()
-    }
-
-    /// The RESET API: `seq` zero goes back to the ack floor. Returns the next stream sequence.
+    /// Takes a new configuration that was checked against [`Consumer::config`]. `pause_until` keeps what it is.
     ///
-    /// # Errors
-    /// When the deliver policy forbids it (error 10204).
-    pub fn reset(
-        &mut self,
-        seq: StreamSeq,
-        ctx: &mut Context<'_>,
-    ) -> Result<StreamSeq, ResetError> {
-        let _ = (seq, ctx);
-        todo!()
+    /// On streams with interest retention the caller looks for messages that a narrower filter no longer
+    /// [needs](Consumer::needs).
+    pub fn update(&mut self, config: ConsumerConfig, ctx: &mut Context<'_>) {
+        let pause_until = self.config.pause_until;
+        let old = std::mem::replace(
+            &mut self.config,
+            ConsumerConfig {
+                pause_until,
+                ..config
+            },
+        );
+        self.rules = Rules::new(&self.config);
+        if !old.filters().eq(self.config.filters()) {
+            self.recount(ctx);
+        }
+        if old.inactive_threshold != self.config.inactive_threshold {
+            self.inactivity = Inactivity::new(&self.config, ctx.now, &mut self.rng);
+        }
+        let burst = self.identity.max_message_bytes;
+        match &mut self.mode {
+            Mode::Push(push) => push.configure(&self.config, burst, ctx.now),
+            Mode::Pull(pull) => {
+                pull.queue.set_ranked(is_ranked(&self.config));
+                if old.priority_policy != self.config.priority_policy
+                    || old.priority_groups != self.config.priority_groups
+                {
+                    pull.pin.release();
+                }
+            }
+        }
+        self.held_until = None;
+        if old.deliver_subject != self.config.deliver_subject {
+            self.check_ack_timers(true, ctx);
+        } else if old.ack_wait != self.config.ack_wait || old.backoff != self.config.backoff {
+            self.redelivery.arm(ctx.now);
+        }
+        self.refresh_interest(ctx);
+        self.validate_in_debug();
     }
 
-    /// The consumer or its stream is deleted: tells those who wait.
-    pub fn on_delete(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        todo!()
-    }
-
-    /// The server stops: tells those who wait.
-    pub fn on_shutdown(&mut self, ctx: &mut Context<'_>) {
-        let _ = ctx;
-        todo!()
-    }
-
-    /// Delivers what may be delivered now. To be called after events, and when messages became visible.
-    pub fn dispatch(&mut self, ctx: &mut Context<'_>) -> Dispatched {
-        let _ = ctx;
-        todo!()
-    }
-
-    /// When [`Consumer::on_time`] has something to do, if nothing else happens.
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        todo!()
-    }
-
-    /// The state as the API reports it (`config` included, `cluster` not). Drops requests that expired or lost their interest.
-    pub fn info(&mut self, ctx: &mut Context<'_>) -> ConsumerInfo {
-        let _ = ctx;
-        todo!()
+    pub(crate) fn recount(&mut self, ctx: &mut Context<'_>) {
+        let skip_list = self.state.skip_list.as_ref();
+        self.num_pending
+            .recount(ctx.view, &self.rules.filter, self.next, skip_list);
     }
 
     /// The configuration, with the current `pause_until`.
@@ -299,28 +255,10 @@ impl Consumer {
         &self.identity
     }
 
-    /// Whether `dispatch` could deliver a newly stored message: a waiting request, or an active deliver subject. When false, new
-    /// messages need no call.
-    pub fn wants_messages(&self) -> bool {
-        todo!()
-    }
-
-    /// Whether interest or workqueue retention must keep the message for this consumer.
-    pub fn needs(&self, seq: StreamSeq, subject: &[u8]) -> bool {
-        let _ = (seq, subject);
-        todo!()
-    }
-
-    /// Everything at or below was acked or skipped.
-    pub fn ack_floor(&self) -> StreamSeq {
-        todo!()
-    }
-
     /// Appends the whole durable state to `to`: what [`Consumer::recover`] takes as checkpoint. It reflects every
     /// progress record taken from the outbox so far, so it must be taken when the outbox is clear.
     pub fn encode_checkpoint(&self, to: &mut Vec<u8>) {
-        let _ = to;
-        todo!()
+        checkpoint::encode(&self.state, to);
     }
 
     /// Checks the relations inside the state.
@@ -328,6 +266,37 @@ impl Consumer {
     /// # Panics
     /// When one is broken, which is a bug.
     pub fn validate(&self) {
-        todo!()
+        self.state.validate();
+        assert!(
+            self.next > self.state.delivered.stream,
+            "the next sequence {} is beyond the last delivery {:?}",
+            self.next,
+            self.state.delivered
+        );
+        if let Mode::Pull(pull) = &self.mode {
+            pull.queue.validate();
+        }
+        if self.rules.ack_policy != AckPolicy::None {
+            for message in self.state.pending.iter().filter(|message| !message.queued) {
+                let ends_at = deadline(message, &self.rules);
+                let watched = self.redelivery.check_at();
+                assert!(
+                    ends_at == Timestamp(i64::MAX) || watched.is_some(),
+                    "the ack timer of {message:?} is watched"
+                );
+            }
+        }
     }
+
+    #[inline]
+    pub(crate) fn validate_in_debug(&self) {
+        // Cheap enough for tests, too slow for long queues.
+        if cfg!(debug_assertions) && self.state.pending.len() < 64 {
+            self.validate();
+        }
+    }
+}
+
+fn is_ranked(config: &ConsumerConfig) -> bool {
+    config.priority_policy == PriorityPolicy::Prioritized
 }

@@ -14,21 +14,38 @@
 //! 3. log [`Outbox::progress`], run [`Outbox::commands`], [`Outbox::clear`];
 //! 4. set one timer for [`Consumer::next_wake`], which leads to [`Consumer::on_time`] and step 2.
 
+mod ack;
+mod checkpoint;
 mod consumer;
+mod control;
+mod delivery;
+mod error;
+mod event;
+mod flow_control;
+mod inactivity;
+mod info;
+mod num_pending;
 mod outbox;
-#[expect(dead_code, reason = "used from the next commit on")]
+mod pace;
 mod pending;
-#[expect(dead_code, reason = "used from the next commit on")]
+mod priority;
 mod progress;
+mod pull;
+mod pull_queue;
+mod push;
+mod redelivery;
+mod removal;
+mod rules;
+mod start;
+mod state;
 mod status;
-#[expect(dead_code, reason = "used from the next commit on")]
+mod time;
 mod varint;
 mod view;
 
-pub use consumer::{
-    AckEvent, Consumer, ConsumerIdentity, Context, Dispatched, PullEvent, RecoverError, Removed,
-    ResetError,
-};
+pub use consumer::Consumer;
+pub use error::{RecoverError, ResetError};
+pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed};
 pub use outbox::{Advisory, Command, Delivery, Outbox, SubjectIndex, Target, UnpinReason};
 pub use status::{Status, Unserved};
 pub use view::{Interest, MessageMeta, StreamView};

@@ -127,6 +127,11 @@ pub struct Outbox {
     pub(crate) epoch: u64,
     pub(crate) delivered_bytes: u64,
     pub(crate) deliveries: u32,
+    pin_id: Option<SubjectIndex>,
+    /// Where in `commands` the last release is.
+    release: Option<usize>,
+    /// A list for whoever needs one for a moment.
+    pub(crate) scratch: Vec<StreamSeq>,
 }
 
 impl Outbox {
@@ -170,10 +175,46 @@ impl Outbox {
         self.epoch += 1;
         self.delivered_bytes = 0;
         self.deliveries = 0;
+        self.pin_id = None;
+        self.release = None;
     }
 
     pub(crate) fn push(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    #[inline]
+    pub(crate) fn deliver(&mut self, delivery: Delivery, bytes: u64) {
+        self.commands.push(Command::Deliver(delivery));
+        self.deliveries += 1;
+        self.delivered_bytes += bytes;
+    }
+
+    /// Adds to the last release where it can.
+    pub(crate) fn release(&mut self, seq: StreamSeq) {
+        if let Some(Command::Release { last, .. }) =
+            self.release.and_then(|at| self.commands.get_mut(at))
+            && last.next() == seq
+        {
+            *last = seq;
+            return;
+        }
+        self.release = Some(self.commands.len());
+        self.commands.push(Command::Release {
+            first: seq,
+            last: seq,
+        });
+    }
+
+    pub(crate) fn intern_pin_id(&mut self, pin_id: &str) -> SubjectIndex {
+        match self.pin_id {
+            Some(index) if self.subject(index) == pin_id => index,
+            _ => {
+                let index = self.intern(&Bytes::copy_from_slice(pin_id.as_bytes()));
+                self.pin_id = Some(index);
+                index
+            }
+        }
     }
 
     pub(crate) fn intern(&mut self, subject: &Bytes) -> SubjectIndex {

@@ -27,6 +27,8 @@ pub(crate) struct PendingMessage {
 pub(crate) struct Pending {
     ring: VecDeque<PendingMessage>,
     live: usize,
+    queued: usize,
+    redelivered: usize,
 }
 
 impl Pending {
@@ -36,6 +38,16 @@ impl Pending {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.live == 0
+    }
+
+    /// How many are on the redelivery queue.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// How many were delivered more than once.
+    pub(crate) fn redelivered(&self) -> usize {
+        self.redelivered
     }
 
     /// Adds the first delivery of a message; both sequences must be above all others here.
@@ -79,6 +91,7 @@ impl Pending {
         }));
         self.ring.push_back(message);
         self.live += 1;
+        self.redelivered += usize::from(message.deliveries > 1);
     }
 
     /// Finds a message; `hint` is the consumer sequence that the ack named.
@@ -109,7 +122,7 @@ impl Pending {
             .get(self.position(stream_seq, ConsumerSeq::default())?)
     }
 
-    pub(crate) fn get_mut(&mut self, stream_seq: StreamSeq) -> Option<&mut PendingMessage> {
+    fn get_mut(&mut self, stream_seq: StreamSeq) -> Option<&mut PendingMessage> {
         let position = self.position(stream_seq, ConsumerSeq::default())?;
         self.ring.get_mut(position)
     }
@@ -129,7 +142,7 @@ impl Pending {
         let slot = self.ring.get_mut(position)?;
         let message = *slot;
         slot.acked = true;
-        self.live -= 1;
+        self.uncount(&message);
         if position == 0 {
             self.drop_leading_holes();
         } else if self.ring.len() > 2 * self.live + HOLES_KEPT {
@@ -147,11 +160,12 @@ impl Pending {
         while let Some(message) = self.ring.front()
             && message.stream_seq <= last
         {
-            if !message.acked {
-                removed(message);
-                self.live -= 1;
-            }
+            let message = *message;
             self.ring.pop_front();
+            if !message.acked {
+                self.uncount(&message);
+                removed(&message);
+            }
         }
         self.drop_leading_holes();
     }
@@ -161,14 +175,94 @@ impl Pending {
         while let Some(message) = self.ring.back()
             && message.stream_seq > last
         {
-            self.live -= usize::from(!message.acked);
+            let message = *message;
             self.ring.pop_back();
+            if !message.acked {
+                self.uncount(&message);
+            }
         }
     }
 
+    fn uncount(&mut self, message: &PendingMessage) {
+        self.live -= 1;
+        self.queued -= usize::from(message.queued);
+        self.redelivered -= usize::from(message.deliveries > 1);
+    }
+
+    /// Marks a message as on or off the redelivery queue. Returns whether that changed.
+    pub(crate) fn set_queued(&mut self, stream_seq: StreamSeq, queued: bool) -> bool {
+        let Some(message) = self.get_mut(stream_seq) else {
+            return false;
+        };
+        let changed = message.queued != queued;
+        message.queued = queued;
+        match (changed, queued) {
+            (true, true) => self.queued += 1,
+            (true, false) => self.queued -= 1,
+            (false, _) => {}
+        }
+        changed
+    }
+
+    /// Counts another delivery, which takes it off the redelivery queue. Returns how many there were.
+    pub(crate) fn redeliver(&mut self, stream_seq: StreamSeq, now: Timestamp) -> Option<u32> {
+        self.set_queued(stream_seq, false);
+        let message = self.get_mut(stream_seq)?;
+        message.since = now;
+        message.deliveries = message.deliveries.saturating_add(1);
+        let deliveries = message.deliveries;
+        self.redelivered += usize::from(deliveries == 2);
+        Some(deliveries)
+    }
+
+    /// Takes the last delivery back. Returns whether the message is pending.
+    pub(crate) fn take_delivery_back(&mut self, stream_seq: StreamSeq) -> bool {
+        let Some(message) = self.get_mut(stream_seq) else {
+            return false;
+        };
+        let was_redelivered = message.deliveries == 2;
+        message.deliveries = message.deliveries.saturating_sub(1);
+        self.redelivered -= usize::from(was_redelivered);
+        true
+    }
+
+    /// Starts the ack timer anew. Returns whether the message is pending.
+    pub(crate) fn set_since(&mut self, stream_seq: StreamSeq, since: Timestamp) -> bool {
+        let Some(message) = self.get_mut(stream_seq) else {
+            return false;
+        };
+        message.since = since;
+        true
+    }
+
+    /// Puts every message whose time is over on the redelivery queue, that is marks it and hands it on in order.
+    /// Returns when the next one's time is over.
+    pub(crate) fn expire(
+        &mut self,
+        now: Timestamp,
+        deadline: impl Fn(&PendingMessage) -> Timestamp,
+        mut expired: impl FnMut(&PendingMessage),
+    ) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        for message in self
+            .ring
+            .iter_mut()
+            .filter(|message| !message.acked && !message.queued)
+        {
+            let deadline = deadline(message);
+            if deadline <= now {
+                message.queued = true;
+                self.queued += 1;
+                expired(message);
+            } else if next.is_none_or(|next| deadline < next) {
+                next = Some(deadline);
+            }
+        }
+        next
+    }
+
     pub(crate) fn clear(&mut self) {
-        self.ring.clear();
-        self.live = 0;
+        *self = Self::default();
     }
 
     pub(crate) fn first(&self) -> Option<&PendingMessage> {
@@ -177,10 +271,6 @@ impl Pending {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &PendingMessage> {
         self.ring.iter().filter(|message| !message.acked)
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PendingMessage> {
-        self.ring.iter_mut().filter(|message| !message.acked)
     }
 
     fn drop_leading_holes(&mut self) {
@@ -196,6 +286,16 @@ impl Pending {
             self.live,
             self.iter().count(),
             "the count of pending messages"
+        );
+        assert_eq!(
+            self.queued,
+            self.iter().filter(|message| message.queued).count(),
+            "the count of queued messages"
+        );
+        assert_eq!(
+            self.redelivered,
+            self.iter().filter(|message| message.deliveries > 1).count(),
+            "the count of redelivered messages"
         );
         assert!(
             self.ring.front().is_none_or(|message| !message.acked),

@@ -46,6 +46,8 @@ pub(crate) enum Change {
     Since { seq: StreamSeq, since: Timestamp },
     /// The stream starts at `first` now.
     Purged { first: StreamSeq },
+    /// The stream ends at `last`, before what this consumer has seen.
+    Clamped { last: StreamSeq },
 }
 
 const START: u8 = 1;
@@ -59,6 +61,7 @@ const ACKED_THROUGH: u8 = 8;
 const EXHAUSTED: u8 = 9;
 const SINCE: u8 = 10;
 const PURGED: u8 = 11;
+const CLAMPED: u8 = 12;
 
 /// The longest run in one operation, so that damage cannot ask for much work.
 const MAX_RUN: u64 = 1 << 20;
@@ -142,6 +145,10 @@ impl ProgressWriter {
 
     pub(crate) fn purged(&mut self, first: StreamSeq) {
         self.single(PURGED, first);
+    }
+
+    pub(crate) fn clamped(&mut self, last: StreamSeq) {
+        self.single(CLAMPED, last);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -275,6 +282,9 @@ pub(crate) fn read(bytes: &[u8], mut change: impl FnMut(Change)) -> Result<(), D
             }),
             PURGED => change(Change::Purged {
                 first: seq(&mut reader)?,
+            }),
+            CLAMPED => change(Change::Clamped {
+                last: seq(&mut reader)?,
             }),
             _ => return Err(damaged),
         }

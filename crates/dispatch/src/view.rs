@@ -18,6 +18,13 @@ pub struct MessageMeta {
     pub payload_len: u32,
 }
 
+impl MessageMeta {
+    /// Bytes of subject, headers and body.
+    pub(crate) fn len(&self) -> u64 {
+        u64::from(self.subject_len) + u64::from(self.header_len) + u64::from(self.payload_len)
+    }
+}
+
 /// The stream behind a consumer.
 ///
 /// It shows durable messages only: nothing above [`StreamView::last_seq`] is ever returned or counted.

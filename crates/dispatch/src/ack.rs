@@ -1,0 +1,191 @@
+//! Acks of every kind.
+
+use bytes::Bytes;
+use jetsled_jetstream_api::{AckKind, AckNumbers, AckPolicy, ConsumerSeq, Nanos, StreamSeq};
+use rand::RngExt;
+
+use crate::consumer::Consumer;
+use crate::event::{AckEvent, Context, PullEvent};
+use crate::outbox::{Advisory, Command};
+use crate::pending::PendingMessage;
+use crate::state::Acked;
+
+/// Whether an ack is confirmed when it asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+}
+
+impl Consumer {
+    /// An ack came in. Consumers without acks, and those that ack by flow control, take none.
+    #[inline]
+    pub fn on_ack(&mut self, ack: &AckEvent<'_>, ctx: &mut Context<'_>) {
+        if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All)
+            || ack.numbers.stream_seq.is_zero()
+        {
+            return;
+        }
+        let answer = match ack.kind {
+            AckKind::Ack => self.ack(&ack.numbers, Sample::Yes, ctx),
+            AckKind::Next(payload) => {
+                self.ack(&ack.numbers, Sample::Yes, ctx);
+                self.pull_next(payload, ack.reply.clone(), ctx);
+                Answer::No
+            }
+            AckKind::Nak { delay, .. } => {
+                self.nak(&ack.numbers, delay, ctx);
+                Answer::Yes
+            }
+            AckKind::InProgress => {
+                let seq = ack.numbers.stream_seq;
+                if self.state.pending.set_since(seq, ctx.now) {
+                    ctx.out.progress.since(seq, ctx.now);
+                }
+                Answer::Yes
+            }
+            AckKind::Term { reason } => {
+                let answer = self.ack(&ack.numbers, Sample::No, ctx);
+                let reason = String::from_utf8_lossy(reason).into_owned();
+                terminated(&ack.numbers, reason, ctx);
+                answer
+            }
+            AckKind::Unknown => Answer::Yes,
+        };
+        if answer == Answer::Yes
+            && let Some(reply) = &ack.reply
+        {
+            ctx.out.push(Command::AckReply { to: reply.clone() });
+        }
+        self.validate_in_debug();
+    }
+
+    /// `+NXT`: the rest of the payload is a pull request.
+    fn pull_next(&mut self, payload: &[u8], reply: Option<Bytes>, ctx: &mut Context<'_>) {
+        if let Some(reply) = reply {
+            let pull = PullEvent {
+                payload,
+                reply,
+                api_level_too_high: false,
+                imported: false,
+            };
+            self.on_pull(pull, ctx);
+        }
+    }
+
+    #[inline]
+    fn ack(&mut self, numbers: &AckNumbers, sample: Sample, ctx: &mut Context<'_>) -> Answer {
+        let seq = numbers.stream_seq;
+        if seq >= self.next {
+            // Never delivered: whoever sent this does not speak of this consumer's life.
+            return Answer::No;
+        }
+        self.inactivity.touch(ctx.now);
+        if self.rules.ack_policy == AckPolicy::All {
+            self.ack_through(seq, numbers.consumer_seq, ctx);
+            return Answer::Yes;
+        }
+        match self.state.ack(seq, numbers.consumer_seq, ctx.now) {
+            Acked::Pending(message) => {
+                ctx.out.progress.acked(seq, ctx.now);
+                self.release(seq, ctx);
+                if sample == Sample::Yes && self.rules.sample_percent > 0 {
+                    self.sample(numbers, &message, ctx);
+                }
+            }
+            Acked::Exhausted => {
+                ctx.out.progress.acked(seq, ctx.now);
+                self.release(seq, ctx);
+            }
+            Acked::Unknown => {}
+        }
+        Answer::Yes
+    }
+
+    /// Everything up to a delivery is acked.
+    pub(crate) fn ack_through(
+        &mut self,
+        seq: StreamSeq,
+        consumer_seq: ConsumerSeq,
+        ctx: &mut Context<'_>,
+    ) {
+        if seq <= self.state.ack_floor.stream || seq > self.state.delivered.stream {
+            return;
+        }
+        // An ack of a redelivery names its number; the floor counts first deliveries.
+        let consumer_seq = self
+            .state
+            .pending
+            .get(seq)
+            .map_or(consumer_seq, |m| m.consumer_seq.max(consumer_seq));
+        let mut released = std::mem::take(&mut ctx.out.scratch);
+        released.clear();
+        released.extend(self.state.exhausted.range(..=seq).map(|(seq, _)| *seq));
+        self.state
+            .ack_through(seq, consumer_seq, ctx.now, |m| released.push(m.stream_seq));
+        ctx.out.progress.acked_through(seq, consumer_seq, ctx.now);
+        released.sort_unstable();
+        for seq in &released {
+            self.release(*seq, ctx);
+        }
+        ctx.out.scratch = released;
+    }
+
+    fn nak(&mut self, numbers: &AckNumbers, delay: Option<Nanos>, ctx: &mut Context<'_>) {
+        let seq = numbers.stream_seq;
+        let in_range = numbers.consumer_seq > self.state.ack_floor.consumer
+            && numbers.consumer_seq <= self.state.delivered.consumer;
+        let Some(message) = self.state.pending.get(seq).copied().filter(|_| in_range) else {
+            return;
+        };
+        ctx.out.push(Command::Advisory(Advisory::Nak {
+            consumer_seq: numbers.consumer_seq,
+            stream_seq: seq,
+            deliveries: numbers.delivered,
+        }));
+        if let Some(delay) = delay {
+            // The timer is the same for all, so the delay moves its start.
+            let wait = self
+                .rules
+                .ack_wait(message.deliveries)
+                .unwrap_or(Nanos::ZERO);
+            let since = ctx.now.saturating_add(delay).saturating_sub(wait);
+            self.redelivery.remove(&mut self.state.pending, seq);
+            self.state.pending.set_since(seq, since);
+            ctx.out.progress.since(seq, since);
+            self.redelivery
+                .arm(ctx.now.saturating_add(delay).max(ctx.now));
+        } else if message.deliveries >= self.rules.max_deliver {
+            self.exhaust(seq, ctx);
+        } else {
+            self.redelivery.push(&mut self.state.pending, seq);
+        }
+    }
+
+    fn sample(&mut self, numbers: &AckNumbers, message: &PendingMessage, ctx: &mut Context<'_>) {
+        if self.rng.random_range(0..100) < self.rules.sample_percent {
+            ctx.out.push(Command::Advisory(Advisory::Acked {
+                consumer_seq: numbers.consumer_seq,
+                stream_seq: numbers.stream_seq,
+                deliveries: numbers.delivered,
+                delay_nanos: ctx.now.since(message.since).get(),
+            }));
+        }
+    }
+}
+
+/// Whether an ack may publish a metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sample {
+    Yes,
+    No,
+}
+
+pub(crate) fn terminated(numbers: &AckNumbers, reason: String, ctx: &mut Context<'_>) {
+    ctx.out.push(Command::Advisory(Advisory::Terminated {
+        consumer_seq: numbers.consumer_seq,
+        stream_seq: numbers.stream_seq,
+        deliveries: numbers.delivered,
+        reason,
+    }));
+}

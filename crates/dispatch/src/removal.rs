@@ -1,0 +1,96 @@
+//! Messages that leave the stream, and messages that the stream keeps for this consumer.
+
+use jetsled_jetstream_api::{AckNumbers, AckPolicy, ConsumerSeq, StreamSeq, Timestamp};
+
+use crate::ack::terminated;
+use crate::consumer::Consumer;
+use crate::delivery::UNACKED_DELETED;
+use crate::event::{Context, Removed};
+use crate::state::Acked;
+
+impl Consumer {
+    /// Messages left the stream one by one: limits, delete, rollup, filtered purge, age. To be raised before any
+    /// other event that follows their removal.
+    pub fn on_removed<'r>(
+        &mut self,
+        removed: impl IntoIterator<Item = Removed<'r>>,
+        ctx: &mut Context<'_>,
+    ) {
+        for Removed { seq, subject } in removed {
+            if seq < self.next {
+                if !self.state.pending.is_empty() || !self.state.exhausted.is_empty() {
+                    self.drop_removed(seq, UNACKED_DELETED, ctx);
+                }
+            } else if self.was_counted(seq, subject) {
+                self.num_pending.take();
+            }
+        }
+        self.validate_in_debug();
+    }
+
+    /// Whether a message that was to be delivered is part of `num_pending`. Takes it off the skip list.
+    fn was_counted(&mut self, seq: StreamSeq, subject: &[u8]) -> bool {
+        if let Some(list) = &mut self.state.skip_list
+            && seq <= list.resume
+        {
+            let Ok(at) = list.seqs.binary_search(&seq) else {
+                return false;
+            };
+            list.seqs.remove(at);
+            if list.seqs.is_empty() {
+                self.next = self.next.max(list.resume.next());
+                self.state.skip_list = None;
+            }
+            return true;
+        }
+        self.num_pending.is_counted(seq) && self.rules.filter.matches(subject)
+    }
+
+    /// Forgets a delivered message that is gone from the stream, as if terminated.
+    pub(crate) fn drop_removed(&mut self, seq: StreamSeq, reason: &str, ctx: &mut Context<'_>) {
+        match self.state.ack(seq, ConsumerSeq::default(), ctx.now) {
+            Acked::Pending(message) => {
+                ctx.out.progress.acked(seq, ctx.now);
+                let numbers = AckNumbers {
+                    delivered: u64::from(message.deliveries),
+                    stream_seq: seq,
+                    consumer_seq: message.consumer_seq,
+                    timestamp: Timestamp::EPOCH,
+                    pending: 0,
+                };
+                terminated(&numbers, reason.to_owned(), ctx);
+            }
+            Acked::Exhausted => ctx.out.progress.acked(seq, ctx.now),
+            Acked::Unknown => {}
+        }
+    }
+
+    /// Everything below `ctx.view.first_seq()` left the stream, without a list: a purge.
+    pub fn on_purged(&mut self, ctx: &mut Context<'_>) {
+        let first = ctx.view.first_seq();
+        self.state.purge(first);
+        ctx.out.progress.purged(first);
+        self.next = self.next.max(first);
+        self.recount(ctx);
+        self.validate_in_debug();
+    }
+
+    /// Whether interest or workqueue retention must keep the message for this consumer.
+    pub fn needs(&self, seq: StreamSeq, subject: &[u8]) -> bool {
+        if !self.rules.filter.matches(subject) {
+            return false;
+        }
+        let state = &self.state;
+        let unacked = seq > state.ack_floor.stream
+            && match self.rules.ack_policy {
+                AckPolicy::None | AckPolicy::All | AckPolicy::FlowControl => true,
+                AckPolicy::Explicit => seq > state.delivered.stream || state.pending.contains(seq),
+            };
+        unacked || state.exhausted.contains_key(&seq)
+    }
+
+    /// Everything at or below was acked or skipped.
+    pub fn ack_floor(&self) -> StreamSeq {
+        self.state.ack_floor.stream
+    }
+}
