@@ -28,15 +28,15 @@ struct Candidate {
 
 /// Why nothing can be delivered now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
+enum WaitFor {
     /// Nobody wants a message, or a message nobody who waits may have.
-    ForClients,
+    Clients,
     /// `max_ack_pending` is reached.
-    ForAcks,
+    Acks,
     /// Everything stored was delivered.
-    ForMessages,
+    Messages,
     /// Rate limit or original replay.
-    ForTime(Timestamp),
+    Time(Timestamp),
 }
 
 /// Who gets the message.
@@ -64,7 +64,7 @@ impl Consumer {
                 Err(wait) => break wait,
             }
         };
-        if let Wait::ForTime(until) = wait {
+        if let WaitFor::Time(until) = wait {
             self.held_until = Some(until);
         }
         if self
@@ -76,7 +76,7 @@ impl Consumer {
         }
         if let Mode::Pull(pull) = &self.mode
             && pull.queue.has_no_wait()
-            && !matches!(wait, Wait::ForAcks | Wait::ForTime(_))
+            && !matches!(wait, WaitFor::Acks | WaitFor::Time(_))
         {
             self.review_requests(AtEnd::Yes, ctx);
         }
@@ -94,35 +94,35 @@ impl Consumer {
     }
 
     #[inline]
-    fn deliver_one(&mut self, ctx: &mut Context<'_>) -> Result<(), Wait> {
+    fn deliver_one(&mut self, ctx: &mut Context<'_>) -> Result<(), WaitFor> {
         match &self.mode {
-            Mode::Pull(pull) if pull.queue.is_empty() => return Err(Wait::ForClients),
-            Mode::Push(push) if !push.active => return Err(Wait::ForClients),
+            Mode::Pull(pull) if pull.queue.is_empty() => return Err(WaitFor::Clients),
+            Mode::Push(push) if !push.active => return Err(WaitFor::Clients),
             Mode::Push(push) if push.flow_control.as_ref().is_some_and(|f| f.is_stalled()) => {
-                return Err(Wait::ForClients);
+                return Err(WaitFor::Clients);
             }
             _ => {}
         }
         if self.paused_until.is_some_and(|until| until > ctx.now) {
-            return Err(Wait::ForClients);
+            return Err(WaitFor::Clients);
         }
         let candidate = self.next_candidate(ctx)?;
         if let Some(replay) = &self.replay
             && let Some(ready_at) = replay.ready_at(candidate.meta.timestamp)
             && ready_at > ctx.now
         {
-            return Err(Wait::ForTime(ready_at));
+            return Err(WaitFor::Time(ready_at));
         }
         let numbers = self.numbers(&candidate);
         let recipient = match &self.mode {
             Mode::Pull(_) => self
                 .choose_request(&candidate.meta, &numbers, ctx)
-                .ok_or(Wait::ForClients)?,
+                .ok_or(WaitFor::Clients)?,
             Mode::Push(push) => {
                 if let Some(limit) = &push.rate_limit {
                     let ready_at = limit.ready_at(self.size(&candidate.meta, &numbers));
                     if ready_at > ctx.now {
-                        return Err(Wait::ForTime(ready_at));
+                        return Err(WaitFor::Time(ready_at));
                     }
                 }
                 Recipient::Subject
@@ -169,7 +169,7 @@ impl Consumer {
 
     /// The message whose turn it is: redeliveries first, then the skip list, then the stream.
     #[inline]
-    fn next_candidate(&mut self, ctx: &mut Context<'_>) -> Result<Candidate, Wait> {
+    fn next_candidate(&mut self, ctx: &mut Context<'_>) -> Result<Candidate, WaitFor> {
         self.num_pending
             .refresh(ctx.view, &self.rules.filter, self.next);
         if self.state.pending.queued() > 0
@@ -178,7 +178,7 @@ impl Consumer {
             return Ok(candidate);
         }
         if self.state.pending.len() >= self.rules.max_ack_pending {
-            return Err(Wait::ForAcks);
+            return Err(WaitFor::Acks);
         }
         let meta = if self.state.skip_list.is_some() {
             match self.next_of_skip_list(ctx) {
@@ -198,7 +198,7 @@ impl Consumer {
                 let last = ctx.view.last_seq();
                 self.next = self.next.max(last.next());
                 self.num_pending.at_end(last);
-                Err(Wait::ForMessages)
+                Err(WaitFor::Messages)
             }
         }
     }
