@@ -68,3 +68,72 @@ macro_rules! advisories {
     };
 }
 pub(crate) use advisories;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ConsumerSeq, Nanos, StreamSeq};
+
+    fn check<T: AdvisoryBody>(body: &T, subject: &str, want: &str) {
+        assert_eq!(body.subject(), subject);
+        let json = String::from_utf8(to_json("ID", Timestamp::EPOCH, body)).unwrap();
+        let (kind, rest) = want.split_once(' ').unwrap();
+        let want = format!(
+            r#"{{"type":"io.nats.jetstream.{kind}","id":"ID","timestamp":"1970-01-01T00:00:00Z",{rest}}}"#
+        );
+        assert_eq!(json, want);
+    }
+
+    #[test]
+    fn advisories_have_the_order_of_nats_server() {
+        let (stream, consumer, domain) = ("A", "c1", None);
+        let (consumer_seq, stream_seq, deliveries) = (ConsumerSeq(3), StreamSeq(4), 2);
+        check(
+            &ConsumerAck {
+                stream,
+                consumer,
+                consumer_seq,
+                stream_seq,
+                ack_time: Nanos(9),
+                deliveries,
+                domain,
+            },
+            "$JS.EVENT.METRIC.CONSUMER.ACK.A.c1",
+            r#"metric.v1.consumer_ack "stream":"A","consumer":"c1","consumer_seq":3,"stream_seq":4,"ack_time":9,"deliveries":2"#,
+        );
+        check(
+            &MsgTerminated {
+                stream,
+                consumer,
+                consumer_seq,
+                stream_seq,
+                deliveries,
+                reason: "r",
+                domain,
+            },
+            "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.A.c1",
+            r#"advisory.v1.terminated "stream":"A","consumer":"c1","consumer_seq":3,"stream_seq":4,"deliveries":2,"reason":"r""#,
+        );
+        check(
+            &StreamActionAdvisory {
+                stream,
+                action: Action::Modify,
+                domain: Some("D"),
+            },
+            "$JS.EVENT.ADVISORY.STREAM.UPDATED.A",
+            r#"advisory.v1.stream_action "stream":"A","action":"modify","domain":"D""#,
+        );
+        check(
+            &GroupPinned {
+                account: "$G",
+                stream,
+                consumer,
+                domain,
+                group: "g",
+                pinned_id: "p",
+            },
+            "$JS.EVENT.ADVISORY.CONSUMER.PINNED.A.c1",
+            r#"advisory.v1.consumer_group_pinned "account":"$G","stream":"A","consumer":"c1","group":"g","pinned_id":"p""#,
+        );
+    }
+}

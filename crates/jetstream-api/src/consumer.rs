@@ -2,9 +2,10 @@
 
 mod config;
 mod info;
+mod start_rules;
 mod update;
 mod validation;
 
 pub use config::{AckPolicy, ConsumerConfig, DeliverPolicy, PriorityPolicy, ReplayPolicy};
 pub use info::{ConsumerInfo, PriorityGroupState, SequenceInfo};
-pub use validation::ConsumerRules;
+pub use validation::{ConsumerRules, check_group_name};

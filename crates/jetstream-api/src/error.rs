@@ -33,11 +33,6 @@ impl fmt::Display for ApiError {
 }
 
 impl std::error::Error for ApiError {}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
 fn is_zero(code: &u16) -> bool {
     *code == 0
 }
@@ -294,4 +289,31 @@ error_table! {
     const STREAM_RECONFIGURE_IN_PROGRESS = 10226, 400, "stream reconfiguration already in progress";
     const MESSAGE_SOURCE_HDR_NOT_ALLOWED = 10227, 400, "message stream source header is not allowed";
     const SOURCE_CONSUMER_FLOW_CONTROL_STALLED = 10228, 400, "stream source consumer stalled on flow control";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_complete_and_ordered() {
+        assert_eq!(ERROR_TABLE.len(), 227);
+        let codes: Vec<u16> = ERROR_TABLE.iter().map(|(err_code, ..)| *err_code).collect();
+        assert_eq!(codes, (10002..=10228).collect::<Vec<u16>>());
+        let classes = [400, 404, 409, 412, 429, 500, 503];
+        assert!(
+            ERROR_TABLE
+                .iter()
+                .all(|(_, code, _)| classes.contains(code))
+        );
+    }
+
+    #[test]
+    fn json_has_the_order_of_nats_server() {
+        let json = serde_json::to_string(&ApiError::STREAM_NOT_FOUND).unwrap();
+        assert_eq!(
+            json,
+            r#"{"code":404,"err_code":10059,"description":"stream not found"}"#
+        );
+    }
 }

@@ -7,8 +7,9 @@
 mod decode;
 mod encode;
 mod syntax;
+mod type_error;
 
 pub use decode::{Decoded, Strictness, decode, is_empty_request};
-pub(crate) use decode::{decode_object, read_documents};
+pub(crate) use decode::{decode_object, kind, read_documents};
 pub use encode::to_vec;
 pub(crate) use syntax::decoder_text;

@@ -35,7 +35,7 @@ mod wire_enum;
 pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};
 pub use consumer::{
     AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, DeliverPolicy, PriorityGroupState,
-    PriorityPolicy, ReplayPolicy, SequenceInfo,
+    PriorityPolicy, ReplayPolicy, SequenceInfo, check_group_name,
 };
 pub use error::{ApiError, ERROR_TABLE};
 pub use limits::{AccountLimits, ServerLimits};

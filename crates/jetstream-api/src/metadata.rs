@@ -46,10 +46,8 @@ impl ConsumerConfig {
     /// The API level that the consumer needs.
     #[must_use]
     pub fn required_api_level(&self) -> u32 {
-        if self.ack_policy == AckPolicy::FlowControl || self.sourcing {
+        if self.ack_policy == AckPolicy::FlowControl {
             4
-        } else if self.priority_policy == PriorityPolicy::Prioritized {
-            2
         } else {
             let paused = self.pause_until.is_some_and(|until| !until.is_unset());
             let grouped = self.priority_policy != PriorityPolicy::None

@@ -46,3 +46,20 @@ pub fn short_hash(bytes: &[u8]) -> String {
 pub fn stream_identity(created: Timestamp) -> String {
     short_hash(created.to_string().as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_no_wildcards_blanks_dots_or_slashes() {
+        for name in ["a", "ORDERS", "a-b_c=d", "é", "a\"b"] {
+            assert!(is_valid_name(name), "{name}");
+        }
+        for name in [
+            "", "a b", "a\tb", "a\rb", "a\nb", "a\x0cb", "a.b", "*", ">", "a\\b", "a/b",
+        ] {
+            assert!(!is_valid_name(name), "{name:?}");
+        }
+    }
+}

@@ -1,8 +1,4 @@
 //! Go's `omitempty` as predicates for serde.
-#![expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
 
 pub(crate) fn is_false(value: &bool) -> bool {
     !*value

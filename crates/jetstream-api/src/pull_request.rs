@@ -166,3 +166,70 @@ const MEMBERS: [(&str, Member); 10] = [
     ("id", Member::Id),
     ("priority", Member::Priority),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(batch: u64) -> PullRequest {
+        PullRequest {
+            batch,
+            ..PullRequest::default()
+        }
+    }
+
+    fn json(batch: u64) -> PullRequest {
+        PullRequest {
+            batch,
+            priority: Some(PullPriority::default()),
+            ..PullRequest::default()
+        }
+    }
+
+    #[test]
+    fn reads_every_form() {
+        for (payload, want) in [
+            ("", plain(1)),
+            ("5", plain(5)),
+            (" 5 \r\n", plain(5)),
+            ("0", plain(1)),
+            ("-3", plain(1)),
+            ("5x", plain(1)),
+            ("hello", plain(1)),
+            ("{}", json(1)),
+            (r#"{"batch":7}"#, json(7)),
+            (r#"{"batch":-7,"max_bytes":-1}"#, json(1)),
+            (r#"{"BATCH":7,"unknown":{"a":[1]},"expires":null}"#, json(7)),
+            (
+                r#"{"batch":2,"expires":3,"max_bytes":4,"no_wait":true,"idle_heartbeat":5,"group":"g","min_pending":6,"min_ack_pending":7,"id":"i","priority":8}"#,
+                PullRequest {
+                    batch: 2,
+                    expires: Nanos(3),
+                    max_bytes: 4,
+                    no_wait: true,
+                    heartbeat: Nanos(5),
+                    priority: Some(PullPriority {
+                        group: "g".to_owned(),
+                        min_pending: 6,
+                        min_ack_pending: 7,
+                        id: "i".to_owned(),
+                        priority: 8,
+                    }),
+                },
+            ),
+        ] {
+            assert_eq!(
+                PullRequest::parse(payload.as_bytes()),
+                Ok(want),
+                "{payload}"
+            );
+        }
+    }
+
+    #[test]
+    fn refuses_bad_json() {
+        for payload in ["{", "{bad}", r#"{"batch":"x"}"#, r#"{"batch":1.5}"#] {
+            assert!(PullRequest::parse(payload.as_bytes()).is_err(), "{payload}");
+        }
+    }
+}

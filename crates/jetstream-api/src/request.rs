@@ -6,7 +6,7 @@ mod stream;
 
 pub use consumer::{
     ConsumerAction, ConsumerPauseRequest, ConsumerResetRequest, ConsumerUnpinRequest,
-    CreateConsumerRequest,
+    CreateConsumerRequest, CreateForm,
 };
 pub use msg_get::{MsgGetConflict, MsgGetRequest};
 pub use stream::{

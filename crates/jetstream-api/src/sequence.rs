@@ -37,7 +37,6 @@ macro_rules! sequence {
 
             /// Whether this is zero, which JetStream uses for "none".
             #[must_use]
-            #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
             pub const fn is_zero(&self) -> bool {
                 self.0 == 0
             }

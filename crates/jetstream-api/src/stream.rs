@@ -2,8 +2,10 @@
 
 mod config;
 mod info;
+mod origin_rules;
 mod source;
 mod state;
+mod subject_rules;
 mod update;
 mod validation;
 

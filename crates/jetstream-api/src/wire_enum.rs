@@ -1,10 +1,11 @@
 //! Enumerations that are a word in JSON.
 
 /// Defines an enum whose variants are written as the given words. Input must match a word exactly, unless the enum is
-/// declared with `ignoring case`; the error text is the one that nats-server 2.15.1 shows.
+/// declared with `ignoring case`; the error texts are those of nats-server 2.15.1, of which some enums have an own one
+/// behind `else`, which the refused word follows if it ends in a blank.
 macro_rules! wire_enum {
     (
-        $(#[$doc:meta])* $name:ident $($ignoring:ident case)? {
+        $(#[$doc:meta])* $name:ident $(ignoring $case:ident)? $(else $unknown:literal)? {
             $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(| $alias:literal)*,)+
         }
     ) => {
@@ -21,13 +22,13 @@ macro_rules! wire_enum {
 
             /// Whether this is the default, which some members leave out of JSON.
             #[must_use]
-            #[allow(dead_code, clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+            #[allow(dead_code, reason = "not every enum is left out of JSON")]
             pub(crate) fn is_default(&self) -> bool {
                 *self == Self::default()
             }
 
             fn from_word(word: &str) -> Option<Self> {
-                $crate::wire_enum::wire_enum!(@fold word $($ignoring)?);
+                $crate::wire_enum::wire_enum!(@fold word $($case)?);
                 match word { $($word $(| $alias)* => Some(Self::$variant),)+ _ => None }
             }
         }
@@ -48,13 +49,18 @@ macro_rules! wire_enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = serde_json::Value::deserialize(deserializer)?;
                 value.as_str().and_then(Self::from_word).ok_or_else(|| {
-                    serde::de::Error::custom(format_args!("can not unmarshal {:?}", value.to_string()))
+                    let text = $crate::wire_enum::wire_enum!(@refuse value $($unknown)?);
+                    serde::de::Error::custom(text)
                 })
             }
         }
     };
+    (@refuse $value:ident) => { format!("can not unmarshal {:?}", $value.to_string()) };
+    (@refuse $value:ident $unknown:literal) => {
+        format!("{}{}", $unknown, if $unknown.ends_with(' ') { $value.to_string() } else { String::new() })
+    };
     (@fold $word:ident) => {};
-    (@fold $word:ident ignoring) => { let $word = &*$word.to_ascii_lowercase(); };
+    (@fold $word:ident case) => { let $word = &*$word.to_ascii_lowercase(); };
 }
 
 pub(crate) use wire_enum;

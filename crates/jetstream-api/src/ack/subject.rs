@@ -193,3 +193,118 @@ fn number(token: &[u8]) -> u64 {
 fn decimal_len(value: u64) -> usize {
     value.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NUMBERS: AckNumbers = AckNumbers {
+        delivered: 1,
+        stream_seq: StreamSeq(22),
+        consumer_seq: ConsumerSeq(333),
+        timestamp: Timestamp(1_700_000_000_123_456_789),
+        pending: 0,
+    };
+
+    fn written(prefix: &AckSubjectPrefix, numbers: &AckNumbers) -> String {
+        let mut out = Vec::new();
+        prefix.write(numbers, &mut out);
+        assert_eq!(out.len(), prefix.written_len(numbers));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn has_both_forms() {
+        let first = written(&AckSubjectPrefix::new("S", "C"), &NUMBERS);
+        assert_eq!(first, "$JS.ACK.S.C.1.22.333.1700000000123456789.0");
+        let second = AckSubjectPrefix::with_origin(None, "$G", "S", "C");
+        let second = written(&second, &NUMBERS);
+        assert_eq!(
+            second,
+            "$JS.ACK._.szMpdrwD.S.C.1.22.333.1700000000123456789.0"
+        );
+        let origin = AckOrigin {
+            domain: b"_",
+            account_hash: b"szMpdrwD",
+        };
+        let longer = format!("{second}.more.tokens");
+        for (subject, origin) in [
+            (first, None),
+            (second, Some(origin)),
+            (longer, Some(origin)),
+        ] {
+            let want = AckSubject {
+                origin,
+                stream: b"S",
+                consumer: b"C",
+                numbers: NUMBERS,
+            };
+            assert_eq!(
+                AckSubject::parse(subject.as_bytes()),
+                Some(want),
+                "{subject}"
+            );
+        }
+    }
+
+    #[test]
+    fn ignores_other_counts_of_tokens_and_reads_odd_numbers_as_zero() {
+        for subject in [
+            "",
+            "$JS.ACK",
+            "$JS.ACK.S.C.1.2.3.4",
+            "$JS.ACK.a.S.C.1.2.3.4.5",
+            "$JS.FC.S.C.1.2.3.4.5",
+        ] {
+            assert_eq!(AckSubject::parse(subject.as_bytes()), None, "{subject}");
+        }
+        let odd = AckSubject::parse(b"$JS.ACK.S.C.x.-1.99999999999999999999..7").unwrap();
+        let zero = AckNumbers {
+            delivered: 0,
+            stream_seq: StreamSeq(0),
+            consumer_seq: ConsumerSeq(0),
+            timestamp: Timestamp::EPOCH,
+            pending: 7,
+        };
+        assert_eq!(odd.numbers, zero);
+    }
+
+    #[test]
+    fn flow_control_subjects_have_both_forms() {
+        assert_eq!(
+            flow_control_subject(None, "S", "C", "aB3d"),
+            "$JS.FC.S.C.aB3d"
+        );
+        let second = flow_control_subject(Some((Some("hub"), "$G")), "S", "C", "aB3d");
+        assert_eq!(second, "$JS.FC.hub.szMpdrwD.S.C.aB3d");
+    }
+
+    proptest! {
+        #[test]
+        fn every_delivery_survives_its_subject(
+            delivered: u64, stream_seq: u64, consumer_seq: u64, time in 0..i64::MAX, pending: u64, second: bool,
+        ) {
+            let numbers = AckNumbers {
+                delivered,
+                stream_seq: StreamSeq(stream_seq),
+                consumer_seq: ConsumerSeq(consumer_seq),
+                timestamp: Timestamp(time),
+                pending,
+            };
+            let prefix = if second {
+                AckSubjectPrefix::with_origin(Some("d"), "A", "S", "C")
+            } else {
+                AckSubjectPrefix::new("S", "C")
+            };
+            let subject = written(&prefix, &numbers);
+            prop_assert_eq!(AckSubject::parse(subject.as_bytes()).unwrap().numbers, numbers);
+        }
+
+        #[test]
+        fn no_subject_is_too_much(subject: Vec<u8>) {
+            let _ = AckSubject::parse(&[PREFIX, &subject].concat());
+        }
+    }
+}

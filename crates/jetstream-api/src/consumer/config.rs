@@ -184,7 +184,7 @@ wire_enum! {
 
 wire_enum! {
     /// Which pull requests of a priority group are served.
-    PriorityPolicy {
+    PriorityPolicy else "unknown priority policy: " {
         /// There are no groups.
         #[default]
         None = "none",

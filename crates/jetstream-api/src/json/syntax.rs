@@ -1,8 +1,300 @@
-/// The text that Go's decoder has for input that is not JSON.
-pub(crate) fn decoder_text(_payload: &[u8], error: &serde_json::Error) -> String {
-    if error.is_eof() {
-        "unexpected EOF".to_owned()
-    } else {
-        error.to_string()
+//! What Go's decoder says about input that is not JSON.
+
+use jetsled_protocol::GoQuoted;
+
+/// The text that nats-server 2.15.1 shows for a payload on which `serde_json` failed with `error`.
+pub(crate) fn decoder_text(payload: &[u8], error: &serde_json::Error) -> String {
+    let mut scanner = Scanner {
+        bytes: payload,
+        at: 0,
+        depth: 0,
+    };
+    match scanner.documents() {
+        Err(Fault::Eof) => "unexpected EOF".to_owned(),
+        Err(Fault::Character(what)) => match scanner.peek() {
+            Some(byte) => {
+                let character = quoted(byte);
+                format!(
+                    "invalid character {character} {what} at offset {}",
+                    scanner.at + 1
+                )
+            }
+            None => "unexpected EOF".to_owned(),
+        },
+        Err(Fault::Escape(byte)) => {
+            let escape = char::from(byte);
+            format!(
+                "invalid escape sequence `\\{escape}` in string at offset {}",
+                scanner.at + 1
+            )
+        }
+        // What Go would take and serde_json does not: a number out of range, invalid UTF-8, deep nesting.
+        Err(Fault::TooDeep) | Ok(()) => error.to_string(),
+    }
+}
+
+enum Fault {
+    Eof,
+    /// The character at the scanner's position, and what is wrong with it.
+    Character(String),
+    Escape(u8),
+    TooDeep,
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl Scanner<'_> {
+    fn documents(&mut self) -> Result<(), Fault> {
+        self.blanks();
+        while self.peek().is_some() {
+            self.value()?;
+            self.blanks();
+        }
+        Ok(())
+    }
+
+    fn value(&mut self) -> Result<(), Fault> {
+        self.blanks();
+        match self.peek().ok_or(Fault::Eof)? {
+            b'{' => self.nested(Self::object),
+            b'[' => self.nested(Self::array),
+            b'"' => self.string(),
+            b't' => self.literal("true"),
+            b'f' => self.literal("false"),
+            b'n' => self.literal("null"),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => bad("looking for beginning of value"),
+        }
+    }
+
+    fn nested(&mut self, inner: fn(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
+        if self.depth == MAX_DEPTH {
+            return Err(Fault::TooDeep);
+        }
+        self.at += 1;
+        self.depth += 1;
+        inner(self)?;
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<(), Fault> {
+        self.blanks();
+        if self.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            self.blanks();
+            match self.peek().ok_or(Fault::Eof)? {
+                b'"' => self.string()?,
+                _ => return bad("looking for beginning of object key string"),
+            }
+            self.blanks();
+            self.expect(b':', "after object key")?;
+            self.value()?;
+            self.blanks();
+            if self.take(b'}') {
+                return Ok(());
+            }
+            self.expect(b',', "after object key:value pair")?;
+        }
+    }
+
+    fn array(&mut self) -> Result<(), Fault> {
+        self.blanks();
+        if self.take(b']') {
+            return Ok(());
+        }
+        loop {
+            self.value()?;
+            self.blanks();
+            if self.take(b']') {
+                return Ok(());
+            }
+            self.expect(b',', "after array element")?;
+        }
+    }
+
+    fn string(&mut self) -> Result<(), Fault> {
+        self.at += 1;
+        loop {
+            match self.peek().ok_or(Fault::Eof)? {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                b'\\' => {
+                    self.at += 1;
+                    self.escape()?;
+                }
+                0..=0x1f => return bad("in string"),
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Fault> {
+        match self.peek().ok_or(Fault::Eof)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.at += 1,
+            b'u' => {
+                self.at += 1;
+                for _ in 0..4 {
+                    if !self.peek().ok_or(Fault::Eof)?.is_ascii_hexdigit() {
+                        return Err(Fault::Escape(b'u'));
+                    }
+                    self.at += 1;
+                }
+            }
+            other => return Err(Fault::Escape(other)),
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), Fault> {
+        for byte in word.bytes() {
+            if self.peek().ok_or(Fault::Eof)? != byte {
+                let expected = char::from(byte);
+                return bad(&format!("in literal {word} (expecting '{expected}')"));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Fault> {
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits("in numeric literal")?;
+        }
+        if self.take(b'.') {
+            self.digits("after decimal point in numeric literal")?;
+        }
+        if self.take(b'e') || self.take(b'E') {
+            let _sign = self.take(b'+') || self.take(b'-');
+            self.digits("in exponent of numeric literal")?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self, fault: &str) -> Result<(), Fault> {
+        if !self.peek().ok_or(Fault::Eof)?.is_ascii_digit() {
+            return bad(fault);
+        }
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, byte: u8, fault: &str) -> Result<(), Fault> {
+        if self.take(byte) {
+            Ok(())
+        } else if self.peek().is_none() {
+            Err(Fault::Eof)
+        } else {
+            bad(fault)
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn blanks(&mut self) {
+        while self
+            .peek()
+            .is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        {
+            self.at += 1;
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+}
+
+fn bad(what: &str) -> Result<(), Fault> {
+    Err(Fault::Character(what.to_owned()))
+}
+
+/// A byte in single quotes, as Go quotes a character.
+fn quoted(byte: u8) -> String {
+    match byte {
+        b'\'' => r"'\''".to_owned(),
+        b'"' => "'\"'".to_owned(),
+        _ => {
+            let mut buffer = [0; 4];
+            let text = char::from(byte).encode_utf8(&mut buffer);
+            let quoted = GoQuoted(text.as_bytes()).to_string();
+            format!("'{}'", quoted.trim_matches('"'))
+        }
+    }
+}
+
+/// Deeper documents are refused by `serde_json` anyway.
+const MAX_DEPTH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Texts as shown by nats-server 2.15.1.
+    #[test]
+    fn faults_have_the_text_of_go() {
+        for (payload, want) in [
+            (
+                "{bad",
+                "invalid character 'b' looking for beginning of object key string at offset 2",
+            ),
+            (
+                "hello",
+                "invalid character 'h' looking for beginning of value at offset 1",
+            ),
+            (r#"{"name":"A""#, "unexpected EOF"),
+            (
+                r#"{"name":"A",}"#,
+                "invalid character '}' looking for beginning of object key string at offset 13",
+            ),
+            (
+                r#"{"name" "A"}"#,
+                "invalid character '\"' after object key at offset 9",
+            ),
+            (
+                r#"{"name":"A"} x"#,
+                "invalid character 'x' looking for beginning of value at offset 14",
+            ),
+            (
+                "{\"name\":\"A\n\"}",
+                "invalid character '\\n' in string at offset 11",
+            ),
+            (
+                r#"{"name":"A\x"}"#,
+                r"invalid escape sequence `\x` in string at offset 12",
+            ),
+            (
+                r#"{"name":tru}"#,
+                "invalid character '}' in literal true (expecting 'e') at offset 12",
+            ),
+            (
+                r#"{"name":01}"#,
+                "invalid character '1' after object key:value pair at offset 10",
+            ),
+            (
+                r#"{"name":-}"#,
+                "invalid character '}' in numeric literal at offset 10",
+            ),
+        ] {
+            let documents =
+                serde_json::Deserializer::from_str(payload).into_iter::<serde_json::Value>();
+            let error = documents.filter_map(Result::err).next().expect("not JSON");
+            assert_eq!(decoder_text(payload.as_bytes(), &error), want, "{payload}");
+        }
     }
 }

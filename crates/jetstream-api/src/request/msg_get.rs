@@ -83,7 +83,7 @@ impl MsgGetRequest {
         if !(seq || time || last || next) {
             return Err(MsgGetConflict::Nothing);
         }
-        if (seq && last) || (seq && time) || (time && last) || (last && next) {
+        if (seq && (last || time)) || (last && (time || next)) {
             return Err(MsgGetConflict::Both);
         }
         Ok(())

@@ -20,19 +20,22 @@ impl StreamConfigRequest {
     ///
     /// Those of [`json::decode`].
     pub fn decode(payload: &[u8], strictness: Strictness) -> Result<Decoded<Self>, ApiError> {
-        let mut documents = json::read_documents(payload).map_err(ApiError::invalid_json)?;
+        let mut documents = json::read_documents(payload, NAME).map_err(ApiError::invalid_json)?;
         let pedantic = match documents.members.remove("pedantic") {
             None => false,
             Some(Value::Bool(pedantic)) => pedantic,
             Some(other) => {
-                let text = format!("invalid type: {other}, expected a boolean for pedantic");
+                let kind = json::kind(&other);
+                let text = format!(
+                    "json: cannot unmarshal {kind} into Go struct field {NAME}.pedantic of type bool"
+                );
                 return Err(ApiError::invalid_json(text));
             }
         };
         let Decoded {
             value: config,
             warning,
-        } = json::decode_object(documents, strictness)?;
+        } = json::decode_object(documents, NAME, strictness)?;
         Ok(Decoded {
             value: Self { config, pedantic },
             warning,
@@ -120,3 +123,6 @@ pub struct StreamRestoreRequest {
     /// What it held.
     pub state: StreamState,
 }
+
+/// The name that error texts show.
+const NAME: &str = "StreamConfigRequest";

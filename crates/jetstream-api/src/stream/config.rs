@@ -148,7 +148,7 @@ wire_enum! {
 
 wire_enum! {
     /// How stored data is compressed.
-    Compression {
+    Compression else "unknown compression algorithm" {
         /// Not at all.
         #[default]
         None = "none",

@@ -42,10 +42,6 @@ impl Nanos {
 
     /// Whether this is zero.
     #[must_use]
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature that serde asks for"
-    )]
     pub const fn is_zero(&self) -> bool {
         self.0 == 0
     }
@@ -183,3 +179,72 @@ fn unit_size(unit: &str) -> Option<i128> {
 
 const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60 * SECOND;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn writes_as_go_does() {
+        for (nanos, want) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_100, "1.1µs"),
+            (2_200_000, "2.2ms"),
+            (100_000_000, "100ms"),
+            (1_000_000_000, "1s"),
+            (3_300_000_000, "3.3s"),
+            (60_000_000_000, "1m0s"),
+            (245_000_000_000, "4m5s"),
+            (245_001_000_000, "4m5.001s"),
+            (18_367_001_000_000, "5h6m7.001s"),
+            (480_000_000_001, "8m0.000000001s"),
+            (i64::MAX, "2562047h47m16.854775807s"),
+            (i64::MIN, "-2562047h47m16.854775808s"),
+        ] {
+            assert_eq!(Nanos(nanos).to_string(), want);
+        }
+    }
+
+    #[test]
+    fn reads_as_go_does() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("5s", Some(5_000_000_000)),
+            ("-5.5s", Some(-5_500_000_000)),
+            ("+5s", Some(5_000_000_000)),
+            (".5s", Some(500_000_000)),
+            ("1.s", Some(1_000_000_000)),
+            ("1h30m", Some(5_400_000_000_000)),
+            ("12us", Some(12_000)),
+            ("12μs", Some(12_000)),
+            ("9223372036854775807ns", Some(i64::MAX)),
+            ("9223372036854775808ns", None),
+            ("0.3333333333333333333h", Some(1_200_000_000_000 - 1)),
+            ("", None),
+            ("-", None),
+            ("3", None),
+            ("s", None),
+            (".s", None),
+            ("1d", None),
+            ("1s ", None),
+        ] {
+            assert_eq!(text.parse::<Nanos>().ok(), want.map(Nanos), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_span_survives_its_text(nanos: i64) {
+            prop_assert_eq!(Nanos(nanos).to_string().parse::<Nanos>().ok(), Some(Nanos(nanos)));
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in "[0-9hmsnuµ.+-]{0,40}") {
+            let _ = text.parse::<Nanos>();
+        }
+    }
+}

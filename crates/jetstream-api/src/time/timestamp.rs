@@ -14,7 +14,9 @@ pub struct Timestamp(pub i64);
 
 /// A text that is not an RFC 3339 time.
 #[derive(Debug, thiserror::Error)]
-#[error("time {text:?} is not RFC 3339")]
+#[error(
+    "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
+)]
 pub struct ParseTimestampError {
     text: String,
 }
@@ -33,10 +35,6 @@ impl Timestamp {
 
     /// Whether this is [`Timestamp::UNSET`].
     #[must_use]
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "the signature that serde asks for"
-    )]
     pub const fn is_unset(&self) -> bool {
         self.0 == i64::MIN
     }
@@ -124,5 +122,74 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(text: &str, nanos: i64, shown: &str) {
+        let time: Timestamp = text.parse().unwrap();
+        assert_eq!(
+            (time.as_nanos(), time.to_string().as_str()),
+            (nanos, shown),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn reads_and_writes_as_go_does() {
+        check("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z");
+        check("1970-01-01T01:00:00+01:00", 0, "1970-01-01T00:00:00Z");
+        check(
+            "1970-01-01T00:00:00.5Z",
+            500_000_000,
+            "1970-01-01T00:00:00.5Z",
+        );
+        check(
+            "1970-01-01T00:00:00.120000000Z",
+            120_000_000,
+            "1970-01-01T00:00:00.12Z",
+        );
+        check(
+            "1970-01-01T00:00:00.000000001Z",
+            1,
+            "1970-01-01T00:00:00.000000001Z",
+        );
+        check("0001-01-01T00:00:00Z", i64::MIN, "0001-01-01T00:00:00Z");
+        check(
+            "9999-01-01T00:00:00Z",
+            i64::MAX,
+            "2262-04-11T23:47:16.854775807Z",
+        );
+        check(
+            "1500-01-01T00:00:00Z",
+            i64::MIN + 1,
+            "1677-09-21T00:12:43.145224193Z",
+        );
+        for text in ["", "x", "2026-01-01", "2026-13-01T00:00:00Z"] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unset_time_stays_unset_and_sorts_first() {
+        assert_eq!(Timestamp::UNSET.saturating_add(Nanos(5)), Timestamp::UNSET);
+        assert_eq!(
+            Timestamp(i64::MIN + 1).saturating_sub(Nanos(5)),
+            Timestamp(i64::MIN + 1)
+        );
+        assert!(Timestamp::UNSET < Timestamp(i64::MIN + 1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_time_survives_its_text(nanos: i64) {
+            let time = Timestamp(nanos);
+            prop_assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
     }
 }
