@@ -19,6 +19,7 @@ mod jetstream;
 mod listener;
 mod log_file;
 mod logging;
+mod nuid;
 mod program;
 mod routing;
 mod send_signal;

@@ -161,6 +161,23 @@ impl Outbound {
         Sent::HandedOver
     }
 
+    /// Appends staged bytes without writing: what is staged elsewhere from now on comes after them. A
+    /// [`send`](Outbound::send) must follow soon, empty or not.
+    pub(crate) fn queue(&self, output: &mut Output, counted: Counted) {
+        let mut state = self.state.lock();
+        if state.closed {
+            output.clear();
+            return;
+        }
+        if state.blocked {
+            output.settle();
+        }
+        state.accepted_total += output.len() as u64;
+        state.messages += counted.messages;
+        state.message_bytes += counted.bytes;
+        state.queued.append(output);
+    }
+
     /// Goes on writing after the socket was full. Only for the connection's own task.
     pub(crate) fn resume(&self) -> Resumed {
         let mut state = self.state.lock();

@@ -1,66 +1,38 @@
 //! JetStream: streams and consumers on top of `store` and `dispatch`.
+//!
+//! | Module | Concept |
+//! |---|---|
+//! | `target`, `ingest` | what JetStream listens on, and how messages reach it |
+//! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that commits |
+//! | `parked` | replies that wait for a commit |
+//! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
+//! | `account`, `access` | streams and consumers by name, for the API |
+//! | `api` | `$JS.API`: requests and replies |
+//! | `start` | opening the store and restoring what it holds |
 
-use std::sync::Arc;
+mod access;
+mod account;
+mod advisory;
+mod api;
+mod clock;
+mod consumer;
+mod deliver;
+mod ingest;
+mod machine;
+mod parked;
+mod push_interest;
+mod retention;
+mod runtime;
+mod shard;
+mod start;
+mod stream;
+mod target;
+mod turn;
+mod view;
+mod worker;
 
-use crate::account::Account;
-use crate::routing::{FlushSet, RoutedMessage};
-use crate::server::ServerState;
-
-/// The JetStream of a running server.
-#[derive(Debug)]
-pub(crate) struct JetStream {}
-
-/// What JetStream keeps for one account; hangs on [`Account::jetstream`](crate::account::Account).
-#[derive(Debug)]
-pub(crate) struct AccountJetStream {}
-
-/// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {}
-
-#[expect(clippy::todo, reason = "surface first, bodies follow")]
-impl JetStream {
-    /// Opens the store, restores streams and consumers of all accounts and inserts their targets.
-    /// Called once, before the listeners open, inside the runtime.
-    pub(crate) fn start(server: &Arc<ServerState>) -> Result<Self, StartError> {
-        todo!("{server:?}")
-    }
-
-    /// Makes JetStream available in an account.
-    pub(crate) fn enable(&self, account: &Arc<Account>) {
-        todo!("{account:?}")
-    }
-
-    /// Finishes what is under way, makes it durable and closes the store. Called once, after all
-    /// client connections are closed.
-    pub(crate) fn shutdown(&self) {
-        todo!()
-    }
-}
-
-/// A destination inside JetStream, as an account's sublist holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {}
-
-/// Messages of one read batch on their way to JetStream.
-#[derive(Debug, Default)]
-pub(crate) struct IngestBatch {}
-
-#[expect(clippy::todo, reason = "surface first, bodies follow")]
-impl IngestBatch {
-    /// Takes a message that matched `target`. Copies what it needs; nothing happens before
-    /// [`submit`](IngestBatch::submit).
-    pub(crate) fn push(&mut self, target: &Target, message: &RoutedMessage<'_>) {
-        todo!("{target:?} {message:?}")
-    }
-
-    /// Hands everything to the shards. Replies that are ready at once are staged in `flush`.
-    pub(crate) fn submit(&mut self, flush: &mut FlushSet) {
-        todo!("{flush:?}")
-    }
-
-    /// Whether nothing was pushed since the last submit.
-    pub(crate) fn is_empty(&self) -> bool {
-        todo!()
-    }
-}
+pub(crate) use account::AccountJetStream;
+pub(crate) use ingest::IngestBatch;
+pub use start::StartError;
+pub(crate) use start::JetStream;
+pub(crate) use target::Target;

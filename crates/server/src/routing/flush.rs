@@ -78,10 +78,13 @@ impl FlushSet {
     ///
     /// Call it without holding a shard's lock: submitting may take one.
     pub(crate) fn flush(&mut self) {
-        if !self.ingest.is_empty() {
+        // What JetStream answers may be stored by another stream.
+        while !self.ingest.is_empty() {
             let mut ingest = std::mem::take(&mut self.ingest);
             ingest.submit(self);
-            self.ingest = ingest;
+            if self.ingest.is_empty() {
+                self.ingest = ingest;
+            }
         }
         for mut slot in self.slots.drain(..) {
             let is_own = self
@@ -100,6 +103,15 @@ impl FlushSet {
         self.index.clear();
         for subscription in self.exhausted.drain(..) {
             subscription.client.unsubscribe(&subscription);
+        }
+    }
+
+    /// Fixes the place of everything staged so far in its connections' queues, without a system call. Call it before letting
+    /// go of a lock that decides the order of deliveries; [`flush`](FlushSet::flush) must follow.
+    pub(crate) fn enqueue(&mut self) {
+        for slot in &mut self.slots {
+            let counted = std::mem::take(&mut slot.counted);
+            slot.client.outbound.queue(&mut slot.output, counted);
         }
     }
 

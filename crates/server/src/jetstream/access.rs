@@ -1,0 +1,419 @@
+//! One stream under its shard's lock: what the API reads and changes.
+
+use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
+use jetsled_jetstream_api::advisory::Action;
+use jetsled_jetstream_api::{
+    AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, StreamConfig, Timestamp,
+};
+use jetsled_store::{ChangeError, ConsumerKey, Selection, Shard, Stream, StreamId};
+
+use super::account::{AccountJetStream, DurableAt, written};
+use super::advisory;
+use super::consumer::{self, RunningConsumer};
+use super::shard::ShardState;
+use super::stream::RunningStream;
+use super::target::{ConsumerTarget, StreamTarget};
+use super::view::{AccountInterest, DurableView};
+use crate::routing::FlushSet;
+
+/// A stream of an account, with its shard locked.
+pub(super) struct StreamAccess<'a> {
+    state: &'a mut ShardState,
+    target: StreamTarget,
+    jetstream: &'a AccountJetStream,
+}
+
+impl<'a> StreamAccess<'a> {
+    /// `None` if the stream has just been deleted.
+    pub(super) fn new(
+        state: &'a mut ShardState,
+        target: StreamTarget,
+        jetstream: &'a AccountJetStream,
+    ) -> Option<Self> {
+        state.streams.contains_key(&target.stream).then_some(Self { state, target, jetstream })
+    }
+
+    /// The time at which the shard was locked.
+    pub(super) fn now(&self) -> Timestamp {
+        self.state.now
+    }
+
+    /// The stream's number in [`StreamAccess::store`].
+    pub(super) fn id(&self) -> StreamId {
+        self.target.stream
+    }
+
+    /// The shard's store. After a change call [`StreamAccess::changed`].
+    pub(super) fn store(&mut self) -> &mut Shard {
+        &mut self.state.store
+    }
+
+    /// The stored stream.
+    pub(super) fn stream(&self) -> &Stream {
+        self.state.store.stream(self.target.stream).expect("a running stream is in its store")
+    }
+
+    pub(super) fn config(&self) -> &StreamConfig {
+        &self.running().config
+    }
+
+    /// Tells consumers of what a change removed. A reply about the change waits for what is returned.
+    pub(super) fn changed(&mut self, flush: &mut FlushSet) -> DurableAt {
+        self.state.report_removed(self.target.stream, flush);
+        written(self.state)
+    }
+
+    // --- consumers
+
+    /// Names of the consumers that clients may see, sorted.
+    pub(super) fn consumer_names(&self) -> Vec<String> {
+        let visible = self.running().consumers.values().filter(|c| !c.state.config().direct);
+        let mut names: Vec<String> = visible.map(|c| c.name().to_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// How many consumers clients may see.
+    pub(super) fn consumer_count(&self) -> usize {
+        self.running().consumers.values().filter(|c| !c.state.config().direct).count()
+    }
+
+    pub(super) fn consumer_config(&self, name: &str) -> Option<&ConsumerConfig> {
+        Some(self.running().consumer_named(name)?.state.config())
+    }
+
+    /// The configurations of all consumers.
+    pub(super) fn consumer_configs(&self) -> impl Iterator<Item = &ConsumerConfig> {
+        self.running().consumers.values().map(|consumer| consumer.state.config())
+    }
+
+    /// The consumer's state.
+    pub(super) fn consumer_info(&mut self, name: &str, flush: &mut FlushSet) -> Option<ConsumerInfo> {
+        let target = self.consumer_target(name)?;
+        self.state.end_turn(flush);
+        self.state.report_removed(self.target.stream, flush);
+        let info = self.state.with_consumer(target, Consumer::info);
+        self.state.dispatch(target, flush);
+        info
+    }
+
+    /// Creates a consumer of a validated configuration; `name` is not in use.
+    pub(super) fn create_consumer(
+        &mut self,
+        name: &str,
+        config: ConsumerConfig,
+        flush: &mut FlushSet,
+    ) -> Result<(ConsumerInfo, DurableAt), ApiError> {
+        let stream_id = self.target.stream;
+        self.state.end_turn(flush);
+        self.state.report_removed(stream_id, flush);
+        let now = self.state.now;
+        let record = ConsumerRecord { created: now, config: config.clone() };
+        let key = self
+            .state
+            .store
+            .put_consumer(stream_id, name, &record.encode())
+            .map_err(consumer_failed)?;
+        self.state.store.watch_removed(stream_id, true);
+        let target = ConsumerTarget { stream: self.target, consumer: key };
+
+        let mut outbox = Outbox::new();
+        let mut selection = Selection::new();
+        let ShardState { store, streams, .. } = &mut *self.state;
+        let Some(stream) = streams.get_mut(&stream_id) else { return Err(ApiError::STREAM_NOT_FOUND) };
+        let identity = identity(stream, name, now, self.jetstream.runtime().max_payload);
+        let mut view = DurableView::new(store, stream_id, &mut selection);
+        let mut context = Context {
+            view: &mut view,
+            interest: &AccountInterest(&stream.account),
+            now,
+            out: &mut outbox,
+        };
+        let mut state = Consumer::new(identity, config, &mut context);
+        let info = state.info(&mut context);
+        let progress = outbox.progress();
+        if !progress.is_empty() {
+            store.log_progress(key, progress).map_err(consumer_failed)?;
+        }
+        let running = RunningConsumer::new(target, &stream.config.name, state);
+        in_service(self.jetstream, stream, running);
+        self.state.start_when_durable(stream_id, key);
+        self.act(name, Action::Create, flush);
+        Ok((info, written(self.state)))
+    }
+
+    /// Replaces a consumer's configuration by a validated update of it.
+    pub(super) fn update_consumer(
+        &mut self,
+        name: &str,
+        config: ConsumerConfig,
+        flush: &mut FlushSet,
+    ) -> Result<(ConsumerInfo, DurableAt), ApiError> {
+        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        self.persist_config(target, name, &config)?;
+        let changed_subject = {
+            let consumer = self.state.consumer(target).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+            let old = consumer.deliver_subject.clone();
+            (*old != *config.deliver_subject.as_bytes()).then_some(old)
+        };
+        if let Some(old) = changed_subject {
+            self.jetstream.push_interest.remove(&old, target);
+            self.jetstream.push_interest.add(config.deliver_subject.as_bytes(), target);
+        }
+        self.state.end_turn(flush);
+        self.state.report_removed(self.target.stream, flush);
+        self.state.with_consumer(target, |consumer, ctx| consumer.update(config, ctx));
+        if let Some(consumer) = self.state.consumer_mut(target) {
+            consumer.reconfigured();
+        }
+        self.state.dispatch(target, flush);
+        self.state.release_unneeded(self.target.stream, flush);
+        let info = self.consumer_info(name, flush).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        Ok((info, written(self.state)))
+    }
+
+    /// Deletes a consumer.
+    pub(super) fn delete_consumer(
+        &mut self,
+        name: &str,
+        flush: &mut FlushSet,
+    ) -> Result<DurableAt, ApiError> {
+        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        self.state.delete_consumer(target, self.jetstream, flush).map_err(consumer_failed)?;
+        Ok(written(self.state))
+    }
+
+    /// Calls `f` with the consumer (pause, unpin, reset) and dispatches it. A reply waits for what is returned.
+    pub(super) fn change_consumer<R>(
+        &mut self,
+        name: &str,
+        flush: &mut FlushSet,
+        f: impl FnOnce(&mut Consumer, &mut Context<'_>) -> R,
+    ) -> Result<(R, DurableAt), ApiError> {
+        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        self.state.end_turn(flush);
+        self.state.report_removed(self.target.stream, flush);
+        let before = self.consumer_config(name).cloned();
+        let result =
+            self.state.with_consumer(target, f).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        self.state.dispatch(target, flush);
+        let after = self.consumer_config(name).cloned();
+        if let Some(config) = after.filter(|after| Some(after) != before.as_ref()) {
+            self.persist_config(target, name, &config)?;
+        }
+        Ok((result, written(self.state)))
+    }
+
+    fn persist_config(
+        &mut self,
+        target: ConsumerTarget,
+        name: &str,
+        config: &ConsumerConfig,
+    ) -> Result<(), ApiError> {
+        let consumer = self.state.consumer(target).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let created = consumer.state.identity().created;
+        let record = ConsumerRecord { created, config: config.clone() };
+        self.state
+            .store
+            .put_consumer(target.stream.stream, name, &record.encode())
+            .map_err(consumer_failed)?;
+        Ok(())
+    }
+
+    fn act(&self, consumer: &str, action: Action, flush: &mut FlushSet) {
+        let stream = self.running();
+        advisory::consumer_action(&stream.account, &stream.config.name, consumer, action, flush);
+    }
+
+    fn consumer_target(&self, name: &str) -> Option<ConsumerTarget> {
+        Some(self.running().consumer_named(name)?.target)
+    }
+
+    fn running(&self) -> &RunningStream {
+        &self.state.streams[&self.target.stream]
+    }
+}
+
+/// What the store keeps of a consumer's making, as JSON.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ConsumerRecord {
+    created: Timestamp,
+    config: ConsumerConfig,
+}
+
+impl ConsumerRecord {
+    fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a configuration is plain data")
+    }
+}
+
+/// A consumer's identity in the dispatcher.
+fn identity(
+    stream: &RunningStream,
+    name: &str,
+    created: Timestamp,
+    max_payload: usize,
+) -> ConsumerIdentity {
+    let max_message_bytes = usize::try_from(stream.config.max_msg_size)
+        .ok()
+        .filter(|size| *size > 0)
+        .unwrap_or(max_payload) as u64;
+    ConsumerIdentity {
+        stream: stream.config.name.clone(),
+        name: name.to_owned(),
+        created,
+        retention: stream.config.retention,
+        one_per_subject: stream.config.max_msgs_per_subject == 1,
+        max_message_bytes,
+        ack_prefix: AckSubjectPrefix::new(&stream.config.name, name),
+        flow_control_prefix: format!("$JS.FC.{}.{name}.", stream.config.name),
+        seed: rand::random(),
+    }
+}
+
+/// Lets a consumer be heard and found.
+fn in_service(jetstream: &AccountJetStream, stream: &mut RunningStream, running: RunningConsumer) {
+    consumer::listen(&stream.account, &stream.config.name, &running);
+    if !running.deliver_subject.is_empty() {
+        jetstream.push_interest.add(&running.deliver_subject, running.target);
+    }
+    stream.names.insert(running.name().into(), running.key());
+    stream.consumers.insert(running.key(), running);
+}
+
+fn consumer_failed(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Rejected(error) => error,
+        error => ApiError::consumer_create(error),
+    }
+}
+
+impl ShardState {
+    /// Rebuilds a stored consumer. A record that makes no sense is left alone and reported.
+    pub(super) fn restore_consumer(
+        &mut self,
+        jetstream: &AccountJetStream,
+        recovered: &jetsled_store::RecoveredConsumer,
+    ) {
+        let stream_id = recovered.stream;
+        let target = ConsumerTarget { stream: self.stream_target(stream_id), consumer: recovered.key };
+        let ShardState { store, streams, now, scratch, .. } = self;
+        let Some(stream) = streams.get_mut(&stream_id) else { return };
+        let record: ConsumerRecord = match serde_json::from_slice(&recovered.config) {
+            Ok(record) => record,
+            Err(error) => {
+                tracing::error!(
+                    "JetStream consumer '{} > {} > {}' not restored, its configuration is unreadable: {error}",
+                    stream.account.name(),
+                    stream.config.name,
+                    recovered.name,
+                );
+                return;
+            }
+        };
+        let name = &*recovered.name;
+        let mut selection = Selection::new();
+        let mut view = DurableView::new(store, stream_id, &mut selection);
+        let mut context = Context {
+            view: &mut view,
+            interest: &AccountInterest(&stream.account),
+            now: *now,
+            out: &mut scratch.outbox,
+        };
+        let max_payload = jetstream.runtime().max_payload;
+        let restore = |checkpoint: Option<&[u8]>, deltas: &[Vec<u8>], context: &mut Context<'_>| {
+            Consumer::recover(
+                identity(stream, name, record.created, max_payload),
+                record.config.clone(),
+                checkpoint,
+                deltas.iter().map(Vec::as_slice),
+                context,
+            )
+        };
+        let state = restore(recovered.checkpoint.as_deref(), &recovered.deltas, &mut context);
+        let state = match state {
+            Ok(state) => state,
+            Err(error) => {
+                tracing::error!(
+                    "JetStream consumer '{} > {} > {name}' starts over, its state is unreadable: {error}",
+                    stream.account.name(),
+                    stream.config.name,
+                );
+                context.out.clear();
+                match restore(None, &[], &mut context) {
+                    Ok(state) => state,
+                    Err(_) => return,
+                }
+            }
+        };
+        let mut running = RunningConsumer::new(target, &stream.config.name, state);
+        running.started = true;
+        store.watch_removed(stream_id, true);
+        in_service(jetstream, stream, running);
+        let mut flush = FlushSet::new();
+        self.dispatch(target, &mut flush);
+        flush.flush();
+    }
+
+    /// Takes a consumer out of service and deletes it.
+    pub(super) fn delete_consumer(
+        &mut self,
+        target: ConsumerTarget,
+        jetstream: &AccountJetStream,
+        flush: &mut FlushSet,
+    ) -> Result<(), ChangeError> {
+        self.end_turn(flush);
+        self.stop_consumer(target, jetstream, flush);
+        self.store.delete_consumer(target.consumer)?;
+        self.release_unneeded(target.stream.stream, flush);
+        Ok(())
+    }
+
+    /// A consumer was inactive for longer than its threshold.
+    pub(super) fn delete_inactive(&mut self, target: ConsumerTarget, flush: &mut FlushSet) {
+        let Some(stream) = self.streams.get(&target.stream.stream) else { return };
+        let Some(jetstream) = stream.account.jetstream.get().cloned() else { return };
+        if let Err(error) = self.delete_consumer(target, &jetstream, flush) {
+            tracing::warn!("JetStream inactive consumer not deleted: {error}");
+        }
+        self.commit_soon();
+    }
+
+    /// Takes all consumers of a stream out of service.
+    pub(super) fn stop_consumers(
+        &mut self,
+        stream: StreamId,
+        jetstream: &AccountJetStream,
+        flush: &mut FlushSet,
+    ) {
+        let keys: Vec<ConsumerKey> = self
+            .streams
+            .get(&stream)
+            .map(|stream| stream.consumers.keys().copied().collect())
+            .unwrap_or_default();
+        for consumer in keys {
+            let target = ConsumerTarget { stream: self.stream_target(stream), consumer };
+            self.stop_consumer(target, jetstream, flush);
+        }
+    }
+
+    fn stop_consumer(
+        &mut self,
+        target: ConsumerTarget,
+        jetstream: &AccountJetStream,
+        flush: &mut FlushSet,
+    ) {
+        self.with_consumer(target, Consumer::on_delete);
+        self.run_last_commands(target, flush);
+        let Some(stream) = self.streams.get_mut(&target.stream.stream) else { return };
+        let Some(consumer) = stream.consumers.remove(&target.consumer) else { return };
+        stream.names.remove(consumer.name());
+        let (account, name) = (&stream.account, &stream.config.name);
+        consumer::stop_listening(account, name, &consumer);
+        jetstream.push_interest.remove(&consumer.deliver_subject, target);
+        advisory::consumer_action(account, name, consumer.name(), Action::Delete, flush);
+        if stream.consumers.is_empty() {
+            self.store.watch_removed(target.stream.stream, false);
+        }
+    }
+}

@@ -1,0 +1,456 @@
+//! JetStream of one account: its streams by name, and their administration.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use jetsled_jetstream_api::{
+    AccountLimits, ApiError, ServerLimits, StorageType, StreamConfig, Timestamp,
+};
+use jetsled_protocol::subject;
+use jetsled_store::{ChangeError, LogPosition};
+use parking_lot::{Mutex, RwLock};
+
+use super::access::StreamAccess;
+use super::push_interest::PushInterest;
+use super::runtime::Runtime;
+use super::shard::{ShardHandle, ShardState};
+use super::stream::RunningStream;
+use super::target::{StreamTarget, Target};
+use crate::account::Account;
+use crate::routing::{self, FlushSet};
+
+/// What JetStream keeps for one account; hangs on [`Account::jetstream`].
+pub(crate) struct AccountJetStream {
+    account: Weak<Account>,
+    runtime: Arc<Runtime>,
+    pub(super) limits: AccountLimits,
+    /// Held by whoever creates, changes or deletes a stream. Comes before every shard's lock.
+    administration: Mutex<()>,
+    /// A leaf lock: nothing else is locked while it is held.
+    streams: RwLock<BTreeMap<Arc<str>, StreamHandle>>,
+    pub(super) push_interest: PushInterest,
+    pub(super) api_total: AtomicU64,
+    pub(super) api_errors: AtomicU64,
+}
+
+/// A stream's place and configuration, as of when it was asked for.
+#[derive(Clone)]
+pub(super) struct StreamHandle {
+    pub(super) target: StreamTarget,
+    pub(super) config: Arc<StreamConfig>,
+    pub(super) created: Timestamp,
+}
+
+/// When a change is durable.
+#[derive(Clone, Copy)]
+pub(super) struct DurableAt {
+    shard: u16,
+    position: Option<LogPosition>,
+}
+
+/// What the streams of one kind of storage take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StorageUse {
+    pub(super) bytes: u64,
+    /// The sum of `max_bytes`.
+    pub(super) reserved: u64,
+}
+
+/// What an account's JetStream takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub(super) memory: StorageUse,
+    pub(super) file: StorageUse,
+    pub(super) streams: usize,
+    pub(super) consumers: usize,
+}
+
+impl AccountJetStream {
+    pub(super) fn new(account: &Arc<Account>, runtime: Arc<Runtime>, limits: AccountLimits) -> Self {
+        Self {
+            account: Arc::downgrade(account),
+            runtime,
+            limits,
+            administration: Mutex::new(()),
+            streams: RwLock::default(),
+            push_interest: PushInterest::default(),
+            api_total: AtomicU64::new(0),
+            api_errors: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn shard(&self, index: u16) -> Option<&ShardHandle> {
+        self.runtime.shards.get(usize::from(index)).map(|shard| &**shard)
+    }
+
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    pub(super) fn server_limits(&self) -> &ServerLimits {
+        &self.runtime.limits
+    }
+
+    /// The account, which lives as long as the server.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        self.account.upgrade()
+    }
+
+    // --- streams
+
+    /// The stream of this name.
+    pub(super) fn stream(&self, name: &str) -> Option<StreamHandle> {
+        self.streams.read().get(name).cloned()
+    }
+
+    /// All streams, by name.
+    pub(super) fn streams(&self) -> Vec<StreamHandle> {
+        self.streams.read().values().cloned().collect()
+    }
+
+    /// Calls `f` with the stream under its shard's lock; `None` if there is no such stream.
+    pub(super) fn with_stream<R>(
+        &self,
+        name: &str,
+        flush: &mut FlushSet,
+        f: impl FnOnce(&mut StreamAccess<'_>, &mut FlushSet) -> R,
+    ) -> Option<R> {
+        let handle = self.stream(name)?;
+        let mut state = self.shard(handle.target.shard)?.lock();
+        let result = StreamAccess::new(&mut state, handle.target, self).map(|mut a| f(&mut a, flush));
+        state.end_of_batch(flush);
+        result
+    }
+
+    /// Creates a stream of a validated configuration. One of the same name and configuration is a success, too.
+    pub(super) fn create_stream(
+        &self,
+        config: StreamConfig,
+    ) -> Result<(StreamHandle, DurableAt), ApiError> {
+        let _administration = self.administration.lock();
+        if let Some(existing) = self.stream(&config.name) {
+            return if same(&existing.config, &config) {
+                let durable = self.durable_now(existing.target.shard);
+                Ok((existing, durable))
+            } else {
+                Err(ApiError::STREAM_NAME_EXIST)
+            };
+        }
+        self.check_limits(None, &config)?;
+        self.check_subjects(None, &config)?;
+        let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
+        let shard = self.runtime.emptiest_shard();
+        let mut state = shard.lock();
+        let now = state.now;
+        let id = state
+            .store
+            .create_stream(account.name(), config.clone(), now, now)
+            .map_err(create_failed)?;
+        let handle = StreamHandle {
+            target: StreamTarget { shard: shard.index, stream: id },
+            config: Arc::new(config),
+            created: now,
+        };
+        self.insert(&account, &mut state, &handle);
+        Ok((handle, written(&mut state)))
+    }
+
+    /// Puts a stream that the store has into service.
+    pub(super) fn insert(
+        &self,
+        account: &Arc<Account>,
+        state: &mut ShardState,
+        handle: &StreamHandle,
+    ) {
+        let StreamHandle { target, config, created } = handle;
+        state.streams.insert(
+            target.stream,
+            RunningStream::new(
+                target.stream,
+                Arc::clone(account),
+                Arc::clone(config),
+                *created,
+                self.runtime.domain.as_deref(),
+            ),
+        );
+        self.streams.write().insert(config.name.as_str().into(), handle.clone());
+        for (subject, target) in listening(config, *target) {
+            account.insert_target(subject.as_bytes(), b"", target);
+        }
+    }
+
+    /// Replaces a stream's configuration by a validated update of it.
+    pub(super) fn update_stream(
+        &self,
+        config: StreamConfig,
+        flush: &mut FlushSet,
+    ) -> Result<(StreamHandle, DurableAt), ApiError> {
+        let _administration = self.administration.lock();
+        let old = self.stream(&config.name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        self.check_limits(Some(&old), &config)?;
+        self.check_subjects(Some(&old), &config)?;
+        let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
+        let handle = StreamHandle { config: Arc::new(config), ..old.clone() };
+        let mut state = self.lock_shard(old.target)?;
+        let now = state.now;
+        state
+            .store
+            .update_stream(old.target.stream, (*handle.config).clone(), now)
+            .map_err(update_failed)?;
+        if let Some(stream) = state.streams.get_mut(&old.target.stream) {
+            stream.config = Arc::clone(&handle.config);
+        }
+        let (before, after) = (listening(&old.config, old.target), listening(&handle.config, old.target));
+        for (subject, target) in after.iter().filter(|entry| !before.contains(entry)) {
+            account.insert_target(subject.as_bytes(), b"", target.clone());
+        }
+        for (subject, target) in before.iter().filter(|entry| !after.contains(entry)) {
+            account.remove_target(subject.as_bytes(), b"", target);
+        }
+        self.streams.write().insert(handle.config.name.as_str().into(), handle.clone());
+        state.report_removed(old.target.stream, flush);
+        state.release_unneeded(old.target.stream, flush);
+        state.end_of_batch(flush);
+        Ok((handle, written(&mut state)))
+    }
+
+    /// Deletes a stream with its consumers and messages.
+    pub(super) fn delete_stream(
+        &self,
+        name: &str,
+        flush: &mut FlushSet,
+    ) -> Result<DurableAt, ApiError> {
+        let _administration = self.administration.lock();
+        let handle = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let mut state = self.lock_shard(handle.target)?;
+        state.end_turn(flush);
+        self.take_out(&handle, &mut state, flush);
+        state.store.delete_stream(handle.target.stream).map_err(delete_failed)?;
+        Ok(written(&mut state))
+    }
+
+    /// Takes a stream out of service; its data is left alone.
+    pub(super) fn take_out(
+        &self,
+        handle: &StreamHandle,
+        state: &mut ShardState,
+        flush: &mut FlushSet,
+    ) {
+        let Some(account) = self.account() else { return };
+        for (subject, target) in listening(&handle.config, handle.target) {
+            account.remove_target(subject.as_bytes(), b"", &target);
+        }
+        state.stop_consumers(handle.target.stream, self, flush);
+        state.streams.remove(&handle.target.stream);
+        self.streams.write().remove(handle.config.name.as_str());
+    }
+
+    /// Takes streams out of service whose creation was never written.
+    pub(super) fn take_out_lost(state: &mut ShardState, flush: &mut FlushSet) {
+        let ShardState { store, streams, .. } = &*state;
+        let lost: Vec<_> = streams
+            .values()
+            .filter(|stream| store.stream(stream.id).is_none())
+            .map(|stream| (Arc::clone(&stream.account), Arc::clone(&stream.config), stream.id))
+            .collect();
+        for (account, config, stream) in lost {
+            let Some(jetstream) = account.jetstream.get() else { continue };
+            let target = StreamTarget { shard: state.index, stream };
+            let handle = StreamHandle { target, config, created: state.now };
+            jetstream.take_out(&handle, state, flush);
+        }
+    }
+
+    /// Streams with a subject that overlaps `pattern`, by name.
+    pub(super) fn streams_on(&self, pattern: &[u8]) -> Vec<StreamHandle> {
+        let overlaps = |handle: &&StreamHandle| {
+            handle.config.subjects.iter().any(|s| subject::collides(s.as_bytes(), pattern))
+        };
+        self.streams.read().values().filter(overlaps).cloned().collect()
+    }
+
+    // --- replies
+
+    /// Sends `body` to `reply` once the change is durable; `failure` is sent in its place if it never is.
+    pub(super) fn reply(
+        &self,
+        reply: &[u8],
+        body: &[u8],
+        after: Option<DurableAt>,
+        failure: impl FnOnce() -> Vec<u8>,
+        flush: &mut FlushSet,
+    ) {
+        let Some(account) = self.account() else { return };
+        if reply.is_empty() {
+            return;
+        }
+        let shard = after.and_then(|after| Some((after.position?, self.shard(after.shard)?)));
+        match shard {
+            Some((position, shard)) => {
+                shard.lock().reply_after(position, &account, reply, body, failure, flush);
+            }
+            None => super::parked::send(&account, reply, body, flush),
+        }
+    }
+
+    // --- limits
+
+    /// What the account's streams and consumers take now.
+    pub(super) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        for handle in self.streams() {
+            let Some(shard) = self.shard(handle.target.shard) else { continue };
+            let state = shard.lock();
+            let Some(stream) = state.store.stream(handle.target.stream) else { continue };
+            let storage = match handle.config.storage {
+                StorageType::Memory => &mut usage.memory,
+                StorageType::File => &mut usage.file,
+            };
+            storage.bytes += stream.bytes();
+            storage.reserved += u64::try_from(handle.config.max_bytes).unwrap_or(0);
+            usage.streams += 1;
+            usage.consumers +=
+                state.streams.get(&handle.target.stream).map_or(0, |s| s.consumers.len());
+        }
+        usage
+    }
+
+    /// Checks the account's and the server's limits for a stream that is made or changed.
+    fn check_limits(
+        &self,
+        old: Option<&StreamHandle>,
+        config: &StreamConfig,
+    ) -> Result<(), ApiError> {
+        let streams = self.streams.read();
+        let max_streams = usize::try_from(self.limits.max_streams).ok();
+        if old.is_none() && max_streams.is_some_and(|max| streams.len() >= max) {
+            return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
+        }
+        let (account_max, stream_max, server_max, exceeded) = match config.storage {
+            StorageType::Memory => (
+                self.limits.max_memory,
+                self.limits.memory_max_stream_bytes,
+                self.runtime.max_memory,
+                ApiError::MEMORY_RESOURCES_EXCEEDED,
+            ),
+            StorageType::File => (
+                self.limits.max_storage,
+                self.limits.storage_max_stream_bytes,
+                self.runtime.max_file,
+                ApiError::STORAGE_RESOURCES_EXCEEDED,
+            ),
+        };
+        if self.limits.max_bytes_required && config.max_bytes <= 0 {
+            return Err(ApiError::STREAM_MAX_BYTES_REQUIRED);
+        }
+        if stream_max > 0 && config.max_bytes > stream_max {
+            return Err(ApiError::STREAM_MAX_STREAM_BYTES_EXCEEDED);
+        }
+        let wanted = u64::try_from(config.max_bytes).unwrap_or(0).max(1);
+        let reserved: u64 = streams
+            .values()
+            .filter(|other| other.config.storage == config.storage)
+            .filter(|other| other.config.name != config.name)
+            .filter_map(|other| u64::try_from(other.config.max_bytes).ok())
+            .sum();
+        if u64::try_from(account_max).is_ok_and(|max| reserved.saturating_add(wanted) > max) {
+            return Err(ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+        }
+        if reserved.saturating_add(wanted) > server_max {
+            return Err(exceeded);
+        }
+        Ok(())
+    }
+
+    fn check_subjects(
+        &self,
+        old: Option<&StreamHandle>,
+        config: &StreamConfig,
+    ) -> Result<(), ApiError> {
+        let overlaps = self.streams.read().values().any(|other| {
+            old.is_none_or(|old| old.target != other.target)
+                && other.config.subjects.iter().any(|theirs| {
+                    config
+                        .subjects
+                        .iter()
+                        .any(|ours| subject::collides(ours.as_bytes(), theirs.as_bytes()))
+                })
+        });
+        if overlaps { Err(ApiError::STREAM_SUBJECT_OVERLAP) } else { Ok(()) }
+    }
+
+    fn lock_shard(&self, target: StreamTarget) -> Result<super::shard::ShardGuard<'_>, ApiError> {
+        Ok(self.shard(target.shard).ok_or(ApiError::STREAM_NOT_FOUND)?.lock())
+    }
+
+    fn durable_now(&self, shard: u16) -> DurableAt {
+        let position = self.shard(shard).map(|shard| shard.lock().store.position());
+        DurableAt { shard, position }
+    }
+
+    /// Counts an API reply.
+    pub(super) fn count_api(&self, error: bool) {
+        self.api_total.fetch_add(1, Ordering::Relaxed);
+        if error {
+            self.api_errors.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl std::fmt::Debug for AccountJetStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountJetStream").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Everything appended so far, as what a reply has to wait for.
+pub(super) fn written(state: &mut ShardState) -> DurableAt {
+    state.commit_now();
+    DurableAt { shard: state.index, position: Some(state.store.position()) }
+}
+
+/// The subjects on which a stream listens.
+fn listening(config: &StreamConfig, target: StreamTarget) -> Vec<(String, routing::Target)> {
+    let stream = routing::Target::JetStream(Target::Stream(target));
+    let mut subjects: Vec<_> =
+        config.subjects.iter().map(|subject| (subject.clone(), stream.clone())).collect();
+    if config.allow_direct {
+        let direct = routing::Target::JetStream(Target::DirectGet(target));
+        let name = &config.name;
+        subjects.push((format!("$JS.API.DIRECT.GET.{name}"), direct.clone()));
+        subjects.push((format!("$JS.API.DIRECT.GET.{name}.>"), direct));
+    }
+    subjects
+}
+
+/// Whether two configurations are the same but for the versions noted in their metadata.
+fn same(a: &StreamConfig, b: &StreamConfig) -> bool {
+    let strip = |config: &StreamConfig| {
+        let mut config = config.clone();
+        config.metadata.retain(|key, _| !key.starts_with("_nats."));
+        config
+    };
+    strip(a) == strip(b)
+}
+
+fn create_failed(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Rejected(error) => error,
+        error => ApiError::stream_create(error),
+    }
+}
+
+fn update_failed(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Rejected(error) => error,
+        error => ApiError::stream_update(error),
+    }
+}
+
+fn delete_failed(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Rejected(error) => error,
+        error => ApiError::stream_delete(error),
+    }
+}

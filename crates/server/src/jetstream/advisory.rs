@@ -1,0 +1,111 @@
+//! Advisories and metrics of streams and consumers.
+
+use std::sync::Arc;
+
+use jetsled_dispatch::{Advisory, UnpinReason};
+use jetsled_jetstream_api::advisory::{
+    Action, AdvisoryBody, ConsumerAck, ConsumerActionAdvisory, ConsumerPauseAdvisory, GroupPinned,
+    GroupUnpinned, MaxDeliver, MsgNaked, MsgTerminated, StreamActionAdvisory, to_json,
+};
+use jetsled_jetstream_api::{Nanos, Timestamp};
+
+use super::clock;
+use super::consumer::RunningConsumer;
+use super::parked::send;
+use super::stream::RunningStream;
+use crate::account::Account;
+use crate::routing::FlushSet;
+
+/// Publishes what a consumer's state machine reports.
+pub(super) fn consumer_event(
+    event: &Advisory,
+    running: &RunningStream,
+    consumer: &RunningConsumer,
+    flush: &mut FlushSet,
+) {
+    let account = &running.account;
+    let stream = running.config.name.as_str();
+    let consumer = consumer.name();
+    let domain = None;
+    match event {
+        Advisory::MaxDeliveries { stream_seq, deliveries } => {
+            let (stream_seq, deliveries) = (*stream_seq, *deliveries);
+            let body = MaxDeliver { stream, consumer, stream_seq, deliveries, domain };
+            publish(account, &body, flush);
+        }
+        Advisory::Nak { consumer_seq, stream_seq, deliveries } => {
+            let (consumer_seq, stream_seq, deliveries) = (*consumer_seq, *stream_seq, *deliveries);
+            let body = MsgNaked { stream, consumer, consumer_seq, stream_seq, deliveries, domain };
+            publish(account, &body, flush);
+        }
+        Advisory::Terminated { consumer_seq, stream_seq, deliveries, reason } => {
+            let body = MsgTerminated {
+                stream,
+                consumer,
+                consumer_seq: *consumer_seq,
+                stream_seq: *stream_seq,
+                deliveries: *deliveries,
+                reason,
+                domain,
+            };
+            publish(account, &body, flush);
+        }
+        Advisory::Acked { consumer_seq, stream_seq, deliveries, delay_nanos } => {
+            let body = ConsumerAck {
+                stream,
+                consumer,
+                consumer_seq: *consumer_seq,
+                stream_seq: *stream_seq,
+                ack_time: Nanos(*delay_nanos),
+                deliveries: *deliveries,
+                domain,
+            };
+            publish(account, &body, flush);
+        }
+        Advisory::Paused { until } | Advisory::Resumed { until } => {
+            let paused = matches!(event, Advisory::Paused { .. });
+            let body =
+                ConsumerPauseAdvisory { stream, consumer, paused, pause_until: *until, domain };
+            publish(account, &body, flush);
+        }
+        Advisory::Pinned { group, pinned_id } => {
+            let body =
+                GroupPinned { account: account.name(), stream, consumer, domain, group, pinned_id };
+            publish(account, &body, flush);
+        }
+        Advisory::Unpinned { group, reason } => {
+            let reason = match reason {
+                UnpinReason::Admin => "admin",
+                UnpinReason::Timeout => "timeout",
+            };
+            let body =
+                GroupUnpinned { account: account.name(), stream, consumer, domain, group, reason };
+            publish(account, &body, flush);
+        }
+    }
+}
+
+/// A stream was created, updated or deleted.
+pub(super) fn stream_action(account: &Arc<Account>, stream: &str, action: Action, flush: &mut FlushSet) {
+    publish(account, &StreamActionAdvisory { stream, action, domain: None }, flush);
+}
+
+/// A consumer was created or deleted.
+pub(super) fn consumer_action(
+    account: &Arc<Account>,
+    stream: &str,
+    consumer: &str,
+    action: Action,
+    flush: &mut FlushSet,
+) {
+    publish(account, &ConsumerActionAdvisory { stream, consumer, action, domain: None }, flush);
+}
+
+/// Builds and sends an advisory if anybody listens.
+fn publish<T: AdvisoryBody>(account: &Arc<Account>, body: &T, flush: &mut FlushSet) {
+    let subject = body.subject();
+    if account.has_interest(subject.as_bytes(), b"") {
+        let now: Timestamp = clock::now();
+        send(account, subject.as_bytes(), &to_json(&crate::nuid::next(), now, body), flush);
+    }
+}

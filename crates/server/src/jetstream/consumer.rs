@@ -1,0 +1,111 @@
+//! A running consumer: its state machine and how its deliveries reach clients.
+
+use std::sync::Arc;
+
+use jetsled_dispatch::Consumer;
+use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, ConsumerConfig, Timestamp};
+use jetsled_protocol::SubjectFilter;
+use jetsled_store::{ConsumerKey, Selection};
+
+use super::target::{ConsumerTarget, Target};
+use crate::account::Account;
+use crate::routing;
+
+/// A consumer, owned by its stream's shard.
+pub(super) struct RunningConsumer {
+    pub(super) target: ConsumerTarget,
+    pub(super) state: Consumer,
+    pub(super) filter: SubjectFilter,
+    /// What the store has worked out about `filter`.
+    pub(super) selection: Selection,
+    pub(super) ack_prefix: AckSubjectPrefix,
+    pub(super) headers_only: bool,
+    /// Empty for pull consumers.
+    pub(super) deliver_subject: Box<[u8]>,
+    /// Deliveries may start: its creation is durable and answered.
+    pub(super) started: bool,
+    /// The earliest wake that is queued for it.
+    pub(super) wake: Option<Timestamp>,
+    /// It waits for its turn in the shard's ready queue.
+    pub(super) queued: bool,
+}
+
+impl RunningConsumer {
+    pub(super) fn new(target: ConsumerTarget, stream: &str, state: Consumer) -> Self {
+        let name = &state.identity().name;
+        let config = state.config();
+        Self {
+            target,
+            filter: SubjectFilter::new(config.filters()),
+            selection: Selection::new(),
+            ack_prefix: AckSubjectPrefix::new(stream, name),
+            headers_only: config.headers_only,
+            deliver_subject: config.deliver_subject.as_bytes().into(),
+            started: false,
+            wake: None,
+            queued: false,
+            state,
+        }
+    }
+
+    pub(super) fn key(&self) -> ConsumerKey {
+        self.target.consumer
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.state.identity().name
+    }
+
+    /// Takes over what changed in the configuration of `state`.
+    pub(super) fn reconfigured(&mut self) {
+        let config = self.state.config();
+        self.filter = SubjectFilter::new(config.filters());
+        self.selection = Selection::new();
+        self.headers_only = config.headers_only;
+        self.deliver_subject = config.deliver_subject.as_bytes().into();
+    }
+}
+
+/// The subjects on which a consumer listens.
+fn subjects(config: &ConsumerConfig, stream: &str, name: &str) -> Vec<(String, Kind)> {
+    let mut subjects = Vec::with_capacity(3);
+    if matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
+        subjects.push((format!("$JS.ACK.{stream}.{name}.>"), Kind::Ack));
+    }
+    subjects.push((format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), Kind::Pull));
+    if config.flow_control {
+        subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::FlowControl));
+    }
+    subjects
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Ack,
+    Pull,
+    FlowControl,
+}
+
+impl Kind {
+    fn target(self, consumer: ConsumerTarget) -> routing::Target {
+        routing::Target::JetStream(match self {
+            Self::Ack => Target::Ack(consumer),
+            Self::Pull => Target::Pull(consumer),
+            Self::FlowControl => Target::FlowControl(consumer),
+        })
+    }
+}
+
+/// Lets the consumer hear acks, pull requests and flow control answers.
+pub(super) fn listen(account: &Arc<Account>, stream: &str, consumer: &RunningConsumer) {
+    for (subject, kind) in subjects(consumer.state.config(), stream, consumer.name()) {
+        account.insert_target(subject.as_bytes(), b"", kind.target(consumer.target));
+    }
+}
+
+/// Undoes [`listen`].
+pub(super) fn stop_listening(account: &Arc<Account>, stream: &str, consumer: &RunningConsumer) {
+    for (subject, kind) in subjects(consumer.state.config(), stream, consumer.name()) {
+        account.remove_target(subject.as_bytes(), b"", &kind.target(consumer.target));
+    }
+}

@@ -1,0 +1,221 @@
+//! Messages of one read batch on their way to JetStream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jetsled_dispatch::{AckEvent, PullEvent};
+use jetsled_jetstream_api::{AckKind, AckNumbers, AckSubject};
+use jetsled_protocol::headers;
+
+use super::shard::ShardState;
+use super::target::{ConsumerTarget, StreamTarget, Target};
+use super::{AccountJetStream, api, clock};
+use crate::account::Account;
+use crate::routing::{FlushSet, Payload, RoutedMessage};
+
+/// Collects messages while a connection's batch is parsed; [`submit`](IngestBatch::submit) then takes each touched
+/// shard's lock once for its run of messages.
+///
+/// Bytes are copied into one reused buffer, large payloads are shared; the batch is bounded by the read batch.
+#[derive(Debug, Default)]
+pub(crate) struct IngestBatch {
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    shared: Vec<Bytes>,
+    accounts: Vec<Arc<AccountJetStream>>,
+}
+
+/// Payloads from this size on are shared instead of copied.
+const SHARE_FROM: usize = 4096;
+
+#[derive(Debug)]
+struct Entry {
+    to: To,
+    account: u32,
+    at: usize,
+    subject: u32,
+    reply: u32,
+    headers: u32,
+    payload: StagedPayload,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum To {
+    Api,
+    Stream(StreamTarget),
+    DirectGet(StreamTarget),
+    Pull(ConsumerTarget),
+    Ack(ConsumerTarget, AckNumbers),
+    FlowControl(ConsumerTarget),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum StagedPayload {
+    Copied(u32),
+    Shared(u32),
+}
+
+/// A staged message, borrowed from the batch.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) account: &'a Arc<AccountJetStream>,
+    pub(super) subject: &'a [u8],
+    pub(super) reply: &'a [u8],
+    pub(super) headers: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+impl IngestBatch {
+    /// Takes a message that matched `target`. Nothing happens before [`submit`](IngestBatch::submit).
+    pub(crate) fn push(&mut self, target: &Target, message: &RoutedMessage<'_>) {
+        let Some(account) = self.account_index(message.account) else { return };
+        let to = match *target {
+            Target::Api => To::Api,
+            Target::Stream(stream) => To::Stream(stream),
+            Target::DirectGet(stream) => To::DirectGet(stream),
+            Target::Pull(consumer) => To::Pull(consumer),
+            Target::FlowControl(consumer) => To::FlowControl(consumer),
+            Target::Ack(consumer) => match AckSubject::parse(message.subject) {
+                Some(ack) => To::Ack(consumer, ack.numbers),
+                None => return,
+            },
+        };
+        let at = self.bytes.len();
+        // An ack's subject has been read; only its payload matters from here on.
+        let subject: &[u8] = if matches!(to, To::Ack(..)) { b"" } else { message.subject };
+        self.bytes.extend_from_slice(subject);
+        self.bytes.extend_from_slice(message.reply);
+        self.bytes.extend_from_slice(message.headers);
+        let payload = match message.payload {
+            Payload::Shared(payload) if payload.len() >= SHARE_FROM => {
+                self.shared.push(payload.clone());
+                StagedPayload::Shared(len32(self.shared.len() - 1))
+            }
+            payload => {
+                self.bytes.extend_from_slice(&payload);
+                StagedPayload::Copied(len32(payload.len()))
+            }
+        };
+        self.entries.push(Entry {
+            to,
+            account,
+            at,
+            subject: len32(subject.len()),
+            reply: len32(message.reply.len()),
+            headers: len32(message.headers.len()),
+            payload,
+        });
+    }
+
+    /// Whether nothing was pushed since the last submit.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Hands everything to the shards, in order. Replies that need no commit are staged in `flush`.
+    pub(crate) fn submit(&mut self, flush: &mut FlushSet) {
+        if self.entries.is_empty() {
+            return;
+        }
+        let now = clock::now();
+        let mut rest = self.entries.as_slice();
+        while let [first, ..] = rest {
+            let Some(shard) = first.to.shard() else {
+                api::handle(&self.request(first), now, flush);
+                rest = &rest[1..];
+                continue;
+            };
+            let run = rest.iter().take_while(|entry| entry.to.shard() == Some(shard)).count();
+            let (run, behind) = rest.split_at(run);
+            rest = behind;
+            let Some(handle) = self.accounts[first.account as usize].shard(shard) else { continue };
+            let mut state = handle.lock();
+            for entry in run {
+                self.apply(entry, &mut state, flush);
+            }
+            state.end_of_batch(flush);
+        }
+        self.entries.clear();
+        self.bytes.clear();
+        self.shared.clear();
+        self.accounts.clear();
+    }
+
+    fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
+        let request = self.request(entry);
+        match entry.to {
+            To::Api => {}
+            To::Stream(target) => state.publish(target.stream, &request, flush),
+            To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
+            To::Ack(consumer, numbers) => {
+                let ack = AckEvent {
+                    numbers,
+                    kind: AckKind::parse(request.payload),
+                    reply: (!request.reply.is_empty())
+                        .then(|| Bytes::copy_from_slice(request.reply)),
+                };
+                state.raise(consumer, flush, |consumer, ctx| consumer.on_ack(&ack, ctx));
+            }
+            To::Pull(consumer) => {
+                if request.reply.is_empty() {
+                    return;
+                }
+                let pull = PullEvent {
+                    payload: request.payload,
+                    reply: Bytes::copy_from_slice(request.reply),
+                    api_level_too_high: api::level_too_high(request.headers),
+                    imported: false,
+                };
+                state.raise(consumer, flush, |consumer, ctx| consumer.on_pull(pull, ctx));
+            }
+            To::FlowControl(consumer) => {
+                let number = |key: &[u8]| -> Option<u64> {
+                    std::str::from_utf8(headers::get(request.headers, key)?).ok()?.parse().ok()
+                };
+                let processed = number(b"Nats-Last-Consumer")
+                    .zip(number(b"Nats-Last-Stream"))
+                    .map(|(consumer, stream)| (consumer.into(), stream.into()));
+                state.raise(consumer, flush, |consumer, ctx| {
+                    consumer.on_flow_control_reply(request.subject, processed, ctx);
+                });
+            }
+        }
+    }
+
+    fn request(&self, entry: &Entry) -> Request<'_> {
+        let (subject, rest) = self.bytes[entry.at..].split_at(entry.subject as usize);
+        let (reply, rest) = rest.split_at(entry.reply as usize);
+        let (headers, rest) = rest.split_at(entry.headers as usize);
+        let payload = match entry.payload {
+            StagedPayload::Copied(len) => &rest[..len as usize],
+            StagedPayload::Shared(index) => &self.shared[index as usize],
+        };
+        Request { account: &self.accounts[entry.account as usize], subject, reply, headers, payload }
+    }
+
+    fn account_index(&mut self, account: &Arc<Account>) -> Option<u32> {
+        let jetstream = account.jetstream.get()?;
+        let known = self.accounts.iter().rposition(|known| Arc::ptr_eq(known, jetstream));
+        Some(len32(known.unwrap_or_else(|| {
+            self.accounts.push(Arc::clone(jetstream));
+            self.accounts.len() - 1
+        })))
+    }
+}
+
+impl To {
+    /// The shard that takes it; API requests find theirs on their own.
+    fn shard(self) -> Option<u16> {
+        match self {
+            Self::Api => None,
+            Self::Stream(stream) | Self::DirectGet(stream) => Some(stream.shard),
+            Self::Pull(consumer) | Self::Ack(consumer, _) | Self::FlowControl(consumer) => {
+                Some(consumer.stream.shard)
+            }
+        }
+    }
+}
+
+fn len32(len: usize) -> u32 {
+    u32::try_from(len).expect("a read batch is far below 4 GiB")
+}

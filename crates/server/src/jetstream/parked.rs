@@ -1,0 +1,159 @@
+//! Replies that wait for the commit that carries what they confirm.
+
+use std::sync::Arc;
+
+use jetsled_jetstream_api::StreamSeq;
+use jetsled_store::{ConsumerKey, StreamId};
+
+use crate::account::Account;
+use crate::routing::{FlushSet, OutboundMessage, Payload};
+
+/// Everything that waits for one commit, in order. Reused: nothing is allocated for a reply once the buffers have grown.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    entries: Vec<Entry>,
+    /// Subjects and bodies of all entries, one behind the other.
+    bytes: Vec<u8>,
+    accounts: Vec<Arc<Account>>,
+}
+
+/// What to do when the commit is durable.
+#[derive(Debug)]
+enum Entry {
+    Reply {
+        account: u32,
+        subject_len: u32,
+        body_len: u32,
+        kind: ReplyKind,
+    },
+    Then(Then),
+}
+
+/// What a reply confirms, which decides what is said instead when the commit fails.
+#[derive(Debug)]
+pub(super) enum ReplyKind {
+    /// A publish into this stream.
+    PubAck(StreamId),
+    /// An API request; the bytes are its reply in case of failure.
+    Api(Box<[u8]>),
+    /// An ack; after a failure the client must not be told anything.
+    Ack,
+}
+
+/// What happens in the shard once a commit is durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Then {
+    /// A consumer no longer needs these messages.
+    Release { stream: StreamId, first: StreamSeq, last: StreamSeq },
+    /// A new consumer may deliver: its creation has been answered.
+    Start { stream: StreamId, consumer: ConsumerKey },
+}
+
+impl Parked {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Parks a reply to `subject` whose body `write` appends.
+    pub(super) fn reply(
+        &mut self,
+        account: &Arc<Account>,
+        subject: &[u8],
+        kind: ReplyKind,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let account = self.account_index(account);
+        self.bytes.extend_from_slice(subject);
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        let body = self.bytes.len() - before;
+        self.entries.push(Entry::Reply {
+            account,
+            subject_len: len32(subject.len()),
+            body_len: len32(body),
+            kind,
+        });
+    }
+
+    /// Parks something to do.
+    pub(super) fn then(&mut self, then: Then) {
+        self.entries.push(Entry::Then(then));
+    }
+
+    /// Stages all replies in `flush`, moves what is to be done to `then`, and forgets everything.
+    pub(super) fn release(&mut self, flush: &mut FlushSet, then: &mut Vec<Then>) {
+        let mut bytes = self.bytes.as_slice();
+        for entry in self.entries.drain(..) {
+            match entry {
+                Entry::Reply { account, subject_len, body_len, .. } => {
+                    let subject = take(&mut bytes, subject_len);
+                    let body = take(&mut bytes, body_len);
+                    send(&self.accounts[account as usize], subject, body, flush);
+                }
+                Entry::Then(todo) => then.push(todo),
+            }
+        }
+        self.forget();
+    }
+
+    /// The commit failed: tells those who wait, and forgets everything. `refusal` writes the publish ack
+    /// that names the error.
+    pub(super) fn fail(
+        &mut self,
+        flush: &mut FlushSet,
+        mut refusal: impl FnMut(StreamId, &mut Vec<u8>),
+    ) {
+        let mut bytes = self.bytes.as_slice();
+        let mut refused = Vec::new();
+        for entry in self.entries.drain(..) {
+            let Entry::Reply { account, subject_len, body_len, kind } = entry else { continue };
+            let subject = take(&mut bytes, subject_len);
+            take(&mut bytes, body_len);
+            refused.clear();
+            match kind {
+                ReplyKind::PubAck(stream) => refusal(stream, &mut refused),
+                ReplyKind::Api(failure) => refused.extend_from_slice(&failure),
+                ReplyKind::Ack => continue,
+            }
+            send(&self.accounts[account as usize], subject, &refused, flush);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.entries.clear();
+        self.bytes.clear();
+        self.accounts.clear();
+    }
+
+    fn account_index(&mut self, account: &Arc<Account>) -> u32 {
+        let known = self.accounts.iter().rposition(|known| Arc::ptr_eq(known, account));
+        let index = known.unwrap_or_else(|| {
+            self.accounts.push(Arc::clone(account));
+            self.accounts.len() - 1
+        });
+        len32(index)
+    }
+}
+
+/// Sends a reply without headers.
+pub(super) fn send(account: &Arc<Account>, subject: &[u8], body: &[u8], flush: &mut FlushSet) {
+    let message = OutboundMessage {
+        subject,
+        deliver_as: subject,
+        reply: b"",
+        headers: b"",
+        payload: Payload::Borrowed(body),
+    };
+    account.deliver(&message, flush);
+}
+
+fn take<'b>(bytes: &mut &'b [u8], len: u32) -> &'b [u8] {
+    let (front, rest) = bytes.split_at(len as usize);
+    *bytes = rest;
+    front
+}
+
+fn len32(len: usize) -> u32 {
+    u32::try_from(len).expect("subjects and replies are far below 4 GiB")
+}

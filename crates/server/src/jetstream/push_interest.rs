@@ -1,0 +1,72 @@
+//! Push consumers wait for subscribers of their deliver subjects.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use jetsled_dispatch::Consumer;
+use jetsled_protocol::subject;
+use parking_lot::Mutex;
+
+use super::AccountJetStream;
+use super::target::ConsumerTarget;
+use crate::account::{Account, InterestChange, InterestListener};
+use crate::routing::FlushSet;
+
+/// The push consumers of an account by deliver subject.
+#[derive(Default)]
+pub(super) struct PushInterest {
+    /// How many entries there are: without any, a subscription costs one load.
+    count: AtomicUsize,
+    /// A leaf lock.
+    consumers: Mutex<HashMap<Box<[u8]>, Vec<ConsumerTarget>>>,
+}
+
+impl PushInterest {
+    pub(super) fn add(&self, deliver_subject: &[u8], consumer: ConsumerTarget) {
+        let mut consumers = self.consumers.lock();
+        consumers.entry(deliver_subject.into()).or_default().push(consumer);
+        self.count.fetch_add(1, Ordering::Release);
+    }
+
+    pub(super) fn remove(&self, deliver_subject: &[u8], consumer: ConsumerTarget) {
+        let mut consumers = self.consumers.lock();
+        let Some(there) = consumers.get_mut(deliver_subject) else { return };
+        let before = there.len();
+        there.retain(|other| *other != consumer);
+        self.count.fetch_sub(before - there.len(), Ordering::Release);
+        if there.is_empty() {
+            consumers.remove(deliver_subject);
+        }
+    }
+
+    /// The consumers whose deliver subject matches a subscription's subject.
+    fn concerned(&self, subscribed: &[u8]) -> Vec<ConsumerTarget> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let consumers = self.consumers.lock();
+        if subject::has_wildcard(subscribed) {
+            let matching = consumers.iter().filter(|(deliver, _)| subject::matches(deliver, subscribed));
+            matching.flat_map(|(_, targets)| targets.iter().copied()).collect()
+        } else {
+            consumers.get(subscribed).cloned().unwrap_or_default()
+        }
+    }
+}
+
+impl InterestListener for AccountJetStream {
+    fn interest_changed(&self, _account: &Account, change: InterestChange<'_>) {
+        let concerned = self.push_interest.concerned(change.subject);
+        if concerned.is_empty() {
+            return;
+        }
+        let mut flush = FlushSet::new();
+        for target in concerned {
+            let Some(shard) = self.shard(target.stream.shard) else { continue };
+            let mut state = shard.lock();
+            state.raise(target, &mut flush, Consumer::on_interest_changed);
+            state.end_of_batch(&mut flush);
+        }
+        flush.flush();
+    }
+}

@@ -1,0 +1,32 @@
+//! What all accounts share: the shards and the server's limits.
+
+use std::sync::Arc;
+
+use jetsled_jetstream_api::ServerLimits;
+
+use super::shard::ShardHandle;
+
+/// The shards and limits of a running JetStream.
+pub(super) struct Runtime {
+    pub(super) shards: Box<[Arc<ShardHandle>]>,
+    pub(super) limits: ServerLimits,
+    pub(super) domain: Option<String>,
+    /// Unknown members of API requests are errors.
+    pub(super) strict: bool,
+    /// Bytes that all memory streams may reserve.
+    pub(super) max_memory: u64,
+    /// Bytes that all file streams may reserve.
+    pub(super) max_file: u64,
+    /// The largest message that a client may publish, in bytes.
+    pub(super) max_payload: usize,
+}
+
+impl Runtime {
+    /// Where a new stream goes: to the shard with the fewest.
+    pub(super) fn emptiest_shard(&self) -> &ShardHandle {
+        self.shards
+            .iter()
+            .min_by_key(|shard| shard.lock().streams.len())
+            .expect("a store has at least one shard")
+    }
+}

@@ -1,0 +1,293 @@
+//! A shard at run time: the store's shard, the consumers of its streams, and what waits for the next commit.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
+use jetsled_store::{
+    ConsumerKey, LogPosition, Publish, PublishError, Removed, Shard, StreamId,
+};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::clock;
+use super::ingest::Request;
+use super::parked::{Parked, ReplyKind, Then, send};
+use super::stream::RunningStream;
+use super::target::{ConsumerTarget, StreamTarget};
+use super::turn::Scratch;
+use crate::account::Account;
+use crate::routing::FlushSet;
+
+/// Progress that nobody waits for is committed after this time at the latest.
+const LAZY_COMMIT: Nanos = Nanos(100_000_000);
+
+/// After a publish the store is asked within this time what is due next: expiry by age is no finer
+/// (observed nats-server 2.15.1: every 250 ms at most).
+const STORE_TICK: Nanos = Nanos(250_000_000);
+
+/// A shard and the worker that commits for it.
+///
+/// Lock order: a shard's lock comes before an account's sublist and a connection's output queue, and after
+/// [`AccountJetStream`](super::AccountJetStream)'s administration lock. No other shard is locked meanwhile.
+pub(super) struct ShardHandle {
+    pub(super) index: u16,
+    state: Mutex<ShardState>,
+    /// Wakes the worker.
+    pub(super) work: Condvar,
+}
+
+/// What the shard's lock guards.
+pub(super) struct ShardState {
+    pub(super) index: u16,
+    pub(super) store: Shard,
+    pub(super) streams: HashMap<StreamId, RunningStream>,
+    /// The time at which the lock was taken.
+    pub(super) now: Timestamp,
+    pub(super) parked: Parked,
+    /// Streams with messages that their consumers have not seen.
+    pub(super) unseen: Vec<StreamId>,
+    /// Consumers that have more to deliver than one turn may.
+    pub(super) ready: VecDeque<ConsumerTarget>,
+    /// When consumers want to be woken; entries that are no longer their consumer's earliest are stale.
+    pub(super) wakes: BinaryHeap<Reverse<(Timestamp, StreamId, ConsumerKey)>>,
+    /// When the store wants its tick.
+    pub(super) store_wake: Option<Timestamp>,
+    /// Commit no later than this.
+    pub(super) commit_by: Option<Timestamp>,
+    /// The consumer whose events of this batch have not been followed by a dispatch.
+    pub(super) open_turn: Option<ConsumerTarget>,
+    pub(super) scratch: Scratch,
+    pub(super) removed: Vec<Removed>,
+    /// Whether the worker sleeps, and until when.
+    pub(super) sleeping_until: Option<Timestamp>,
+    pub(super) stopping: bool,
+}
+
+impl ShardHandle {
+    pub(super) fn new(index: u16, store: Shard) -> Self {
+        Self {
+            index,
+            state: Mutex::new(ShardState {
+                index,
+                store,
+                streams: HashMap::new(),
+                now: clock::now(),
+                parked: Parked::default(),
+                unseen: Vec::new(),
+                ready: VecDeque::new(),
+                wakes: BinaryHeap::new(),
+                store_wake: Some(Timestamp::EPOCH),
+                commit_by: None,
+                open_turn: None,
+                scratch: Scratch::default(),
+                removed: Vec::new(),
+                sleeping_until: None,
+                stopping: false,
+            }),
+            work: Condvar::new(),
+        }
+    }
+
+    /// Takes the lock and reads the clock. Dropping the guard wakes the worker if there is work for it.
+    pub(super) fn lock(&self) -> ShardGuard<'_> {
+        let mut state = self.state.lock();
+        state.now = clock::now();
+        ShardGuard { state, work: &self.work }
+    }
+
+    /// The lock for the worker, which waits on it.
+    pub(super) fn lock_as_worker(&self) -> MutexGuard<'_, ShardState> {
+        let mut state = self.state.lock();
+        state.now = clock::now();
+        state
+    }
+}
+
+/// The shard's state, locked.
+pub(super) struct ShardGuard<'a> {
+    state: MutexGuard<'a, ShardState>,
+    work: &'a Condvar,
+}
+
+impl std::ops::Deref for ShardGuard<'_> {
+    type Target = ShardState;
+
+    fn deref(&self) -> &ShardState {
+        &self.state
+    }
+}
+
+impl std::ops::DerefMut for ShardGuard<'_> {
+    fn deref_mut(&mut self) -> &mut ShardState {
+        &mut self.state
+    }
+}
+
+impl Drop for ShardGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(until) = self.state.sleeping_until
+            && self.state.next_work().is_some_and(|due| due < until)
+        {
+            self.state.sleeping_until = None;
+            self.work.notify_one();
+        }
+    }
+}
+
+impl ShardState {
+    /// When the worker has something to do; a past time means now.
+    pub(super) fn next_work(&self) -> Option<Timestamp> {
+        if !self.ready.is_empty() || self.stopping {
+            return Some(Timestamp::EPOCH);
+        }
+        let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);
+        [self.commit_by, wake, self.store_wake].into_iter().flatten().min()
+    }
+
+    /// Asks for a commit at once: somebody waits for it.
+    pub(super) fn commit_now(&mut self) {
+        self.commit_by = Some(Timestamp::EPOCH);
+    }
+
+    /// Asks for a commit soon: nobody waits, but it should not stay in memory for long.
+    pub(super) fn commit_soon(&mut self) {
+        let by = self.now.saturating_add(LAZY_COMMIT);
+        self.commit_by = Some(self.commit_by.map_or(by, |already| already.min(by)));
+    }
+
+    /// Applies the stream's rules to a published message and parks or sends its ack.
+    pub(super) fn publish(
+        &mut self,
+        stream: StreamId,
+        request: &Request<'_>,
+        flush: &mut FlushSet,
+    ) {
+        self.end_turn(flush);
+        let Some(running) = self.streams.get_mut(&stream) else { return };
+        let message = Publish {
+            subject: request.subject,
+            headers: request.headers,
+            payload: request.payload,
+            has_interest: !running.retains_by_interest() || running.has_interest(request.subject),
+        };
+        let outcome = self.store.publish(stream, &message, self.now);
+        let wants_ack = !request.reply.is_empty() && !running.config.no_ack;
+        match outcome {
+            Ok(published) => {
+                if published.stored && !running.consumers.is_empty() && !running.unseen {
+                    running.unseen = true;
+                    self.unseen.push(stream);
+                }
+                let ack = if published.duplicate {
+                    PubAck::Duplicate(published.seq)
+                } else {
+                    PubAck::Stored(published.seq)
+                };
+                match published.position.filter(|_| wants_ack) {
+                    Some(_) => {
+                        let pub_ack = &running.pub_ack;
+                        self.parked.reply(
+                            &running.account,
+                            request.reply,
+                            ReplyKind::PubAck(stream),
+                            |out| pub_ack.write(ack, out),
+                        );
+                    }
+                    None if wants_ack => {
+                        self.scratch.reply.clear();
+                        running.pub_ack.write(ack, &mut self.scratch.reply);
+                        send(&running.account, request.reply, &self.scratch.reply, flush);
+                    }
+                    None => {}
+                }
+                if published.position.is_some() {
+                    self.commit_now();
+                }
+                let tick = self.now.saturating_add(STORE_TICK);
+                self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
+            }
+            Err(error) => {
+                let refused = refusal(error, running);
+                if wants_ack {
+                    self.scratch.reply.clear();
+                    running.pub_ack.write_error(&refused, &mut self.scratch.reply);
+                    send(&running.account, request.reply, &self.scratch.reply, flush);
+                }
+            }
+        }
+    }
+
+    /// Ends a batch of requests: the last consumer's turn, and memory streams' new messages.
+    pub(super) fn end_of_batch(&mut self, flush: &mut FlushSet) {
+        self.end_turn(flush);
+        self.show_memory_messages(flush);
+        // Another thread may deliver for the same consumers as soon as the lock is free.
+        flush.enqueue();
+    }
+
+    fn show_memory_messages(&mut self, flush: &mut FlushSet) {
+        // Messages of memory streams are visible now, those of the log after its commit.
+        let mut kept = 0;
+        for at in 0..self.unseen.len() {
+            let stream = self.unseen[at];
+            if self.streams.get(&stream).is_some_and(RunningStream::in_memory) {
+                self.show_new_messages(stream, flush);
+            } else {
+                self.unseen[kept] = stream;
+                kept += 1;
+            }
+        }
+        self.unseen.truncate(kept);
+    }
+
+    /// Sends `body` to `subject` once `position` is durable.
+    pub(super) fn reply_after(
+        &mut self,
+        position: LogPosition,
+        account: &Arc<Account>,
+        subject: &[u8],
+        body: &[u8],
+        failure: impl FnOnce() -> Vec<u8>,
+        flush: &mut FlushSet,
+    ) {
+        if position <= self.store.durable() {
+            send(account, subject, body, flush);
+            return;
+        }
+        let kind = ReplyKind::Api(failure().into_boxed_slice());
+        self.parked.reply(account, subject, kind, |out| out.extend_from_slice(body));
+        self.commit_now();
+    }
+
+    /// Lets a new consumer deliver once what was written so far is durable and answered.
+    pub(super) fn start_when_durable(&mut self, stream: StreamId, consumer: ConsumerKey) {
+        self.parked.then(Then::Start { stream, consumer });
+        self.commit_now();
+    }
+
+    pub(super) fn stream_target(&self, stream: StreamId) -> StreamTarget {
+        StreamTarget { shard: self.index, stream }
+    }
+}
+
+/// What a publisher is told of a failed publish.
+fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
+    match error {
+        PublishError::Rejected(error) => error,
+        error @ (PublishError::Log(_) | PublishError::Read(_) | PublishError::UnknownStream(_)) => {
+            tracing::error!(
+                "JetStream failed to store a msg on stream '{} > {}': {error}",
+                stream.account.name(),
+                stream.config.name,
+            );
+            ApiError::stream_store_failed(error)
+        }
+    }
+}
+
+/// What a publisher is told when the commit of its message failed.
+pub(super) fn lost_commit(prefix: &PubAckPrefix, reason: &str, out: &mut Vec<u8>) {
+    prefix.write_error(&ApiError::stream_store_failed(reason), out);
+}

@@ -1,0 +1,239 @@
+//! Opening the store, restoring what it holds, and closing it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use hashbrown::HashMap;
+use jetsled_config::{AccountJetStreamOptions, JetStreamLimits, Options, SyncPolicy};
+use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
+use jetsled_store::storage::FsStorage;
+use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StoreOptions, StreamId};
+use parking_lot::Mutex;
+
+use super::account::{AccountJetStream, StreamHandle};
+use super::runtime::Runtime;
+use super::shard::ShardHandle;
+use super::target::{StreamTarget, Target};
+use super::{clock, worker};
+use crate::account::Account;
+use crate::routing;
+use crate::server::ServerState;
+
+/// The JetStream of a running server.
+pub(crate) struct JetStream {
+    runtime: Arc<Runtime>,
+    store_dir: PathBuf,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+    /// Consumers of accounts that JetStream is not enabled for yet, by shard and stream.
+    waiting: Mutex<HashMap<(u16, StreamId), Vec<RecoveredConsumer>>>,
+}
+
+/// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The directory itself will not do.
+    #[error("storage directory is not a directory")]
+    NotADirectory,
+    /// The store could not be opened.
+    #[error(transparent)]
+    Open(jetsled_store::OpenError),
+    /// A worker thread could not be started.
+    #[error("could not start a shard's thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl From<jetsled_store::OpenError> for StartError {
+    fn from(error: jetsled_store::OpenError) -> Self {
+        match error {
+            jetsled_store::OpenError::NotADirectory(_) => Self::NotADirectory,
+            error => Self::Open(error),
+        }
+    }
+}
+
+impl JetStream {
+    /// Opens the store and restores streams and consumers of all accounts that have JetStream.
+    pub(crate) fn start(server: &Arc<ServerState>) -> Result<Self, StartError> {
+        let options = server.options();
+        let jetstream = &options.jetstream;
+        let store_dir = jetstream.store_dir();
+        let mut store = StoreOptions::new(&store_dir, rand::random());
+        if let SyncPolicy::Every(interval) = jetstream.sync {
+            store.sync = jetsled_store::SyncPolicy::Interval(interval);
+        }
+        let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
+        report(&opened.report);
+
+        let runtime = Arc::new(Runtime::new(&options, opened.shards));
+        let started = Self {
+            waiting: Mutex::new(recovered(&runtime)),
+            workers: Mutex::new(start_workers(&runtime)?),
+            runtime,
+            store_dir,
+        };
+        // As soon as an account is configured, only those that say so have JetStream (observed nats-server 2.15.1).
+        if options.accounts.is_empty() {
+            started.enable(server.global(), AccountLimits::default());
+        }
+        for configured in &options.accounts {
+            if let Some(limits) = &configured.jetstream
+                && let Some(account) = server.account(&configured.name)
+            {
+                started.enable(&account, account_limits(limits));
+            }
+        }
+        Ok(started)
+    }
+
+    /// Where the store lies.
+    pub(crate) fn store_dir(&self) -> &std::path::Path {
+        &self.store_dir
+    }
+
+    /// Makes JetStream available in an account: its streams and consumers start to serve.
+    pub(crate) fn enable(&self, account: &Arc<Account>, limits: AccountLimits) {
+        let jetstream =
+            Arc::new(AccountJetStream::new(account, Arc::clone(&self.runtime), limits));
+        if account.jetstream.set(Arc::clone(&jetstream)).is_err() {
+            return;
+        }
+        for shard in &*self.runtime.shards {
+            let mut state = shard.lock();
+            let streams: Vec<StreamHandle> = state
+                .store
+                .streams()
+                .filter(|stream| stream.account() == account.name())
+                .map(|stream| StreamHandle {
+                    target: StreamTarget { shard: shard.index, stream: stream.id() },
+                    config: Arc::new(stream.config().clone()),
+                    created: stream.created(),
+                })
+                .collect();
+            for handle in streams {
+                jetstream.insert(account, &mut state, &handle);
+                let key = (shard.index, handle.target.stream);
+                for consumer in self.waiting.lock().remove(&key).unwrap_or_default() {
+                    state.restore_consumer(&jetstream, &consumer);
+                }
+            }
+        }
+        account.insert_target(b"$JS.API.>", b"", routing::Target::JetStream(Target::Api));
+        account.listen(jetstream);
+    }
+
+    /// Finishes what is under way, makes it durable and closes the store. Called once, after all client connections are
+    /// closed.
+    pub(crate) fn shutdown(&self) {
+        for shard in &*self.runtime.shards {
+            shard.lock().stopping = true;
+        }
+        for worker in self.workers.lock().drain(..) {
+            if worker.join().is_err() {
+                tracing::error!("JetStream shard ended by a panic");
+            }
+        }
+        // Streams hold their accounts, which hold this.
+        for shard in &*self.runtime.shards {
+            shard.lock().streams.clear();
+        }
+    }
+}
+
+impl Runtime {
+    fn new(options: &Options, shards: Vec<Shard>) -> Self {
+        let jetstream = &options.jetstream;
+        let shards = (0..).zip(shards).map(|(index, shard)| Arc::new(ShardHandle::new(index, shard)));
+        Self {
+            shards: shards.collect(),
+            limits: server_limits(&jetstream.limits),
+            domain: jetstream.domain.clone(),
+            strict: jetstream.strict,
+            max_memory: jetstream.max_memory_store.unwrap_or_else(super::machine::memory_for_streams),
+            max_file: jetstream
+                .max_file_store
+                .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir())),
+            max_payload: options.max_payload,
+        }
+    }
+}
+
+fn server_limits(limits: &JetStreamLimits) -> ServerLimits {
+    let count = |limit: Option<u64>| limit.and_then(|n| i64::try_from(n).ok()).unwrap_or(0);
+    ServerLimits {
+        max_ack_pending: count(limits.max_ack_pending),
+        max_request_batch: count(limits.max_request_batch),
+        duplicate_window: limits.max_duplicate_window.map_or(Nanos::ZERO, |window| {
+            Nanos(i64::try_from(window.as_nanos()).unwrap_or(i64::MAX))
+        }),
+        ..ServerLimits::default()
+    }
+}
+
+fn account_limits(configured: &AccountJetStreamOptions) -> AccountLimits {
+    let limit = |limit: Option<u64>| limit.map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX));
+    AccountLimits {
+        max_memory: limit(configured.max_memory),
+        max_storage: limit(configured.max_store),
+        max_streams: limit(configured.max_streams),
+        max_consumers: limit(configured.max_consumers),
+        max_ack_pending: limit(configured.max_ack_pending),
+        memory_max_stream_bytes: limit(configured.memory_max_stream_bytes),
+        storage_max_stream_bytes: limit(configured.store_max_stream_bytes),
+        max_bytes_required: configured.max_bytes_required,
+    }
+}
+
+fn recovered(runtime: &Runtime) -> HashMap<(u16, StreamId), Vec<RecoveredConsumer>> {
+    let mut waiting = HashMap::<_, Vec<_>>::new();
+    for shard in &*runtime.shards {
+        for consumer in shard.lock().store.recovered_consumers() {
+            waiting.entry((shard.index, consumer.stream)).or_default().push(consumer);
+        }
+    }
+    waiting
+}
+
+fn start_workers(runtime: &Runtime) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let start = |shard: &Arc<ShardHandle>| {
+        let shard = Arc::clone(shard);
+        std::thread::Builder::new()
+            .name(format!("shard-{}", shard.index))
+            .spawn(move || worker::run(&shard))
+            .map_err(StartError::Thread)
+    };
+    runtime.shards.iter().map(start).collect()
+}
+
+/// Tells the operator what opening the store has found.
+fn report(report: &OpenReport) {
+    for (index, shard) in report.shards.iter().enumerate() {
+        for damage in &shard.log.damage {
+            tracing::error!(
+                "JetStream shard {index}: segment {} is damaged from byte {} to {}, what was stored there is lost",
+                damage.segment, damage.from, damage.to,
+            );
+        }
+        for path in &shard.log.set_aside {
+            tracing::error!("JetStream shard {index}: set aside {}", path.display());
+        }
+        if shard.orphaned_messages > 0 {
+            tracing::error!(
+                "JetStream shard {index}: {} messages belong to streams whose configuration is lost; they are kept and not served",
+                shard.orphaned_messages,
+            );
+        }
+        if shard.log.torn_bytes > 0 {
+            tracing::warn!(
+                "JetStream shard {index}: dropped {} bytes of an unfinished, never acknowledged write",
+                shard.log.torn_bytes,
+            );
+        }
+    }
+}
+
+impl std::fmt::Debug for JetStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JetStream").field("store_dir", &self.store_dir).finish_non_exhaustive()
+    }
+}

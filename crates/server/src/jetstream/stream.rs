@@ -1,0 +1,63 @@
+//! A running stream: what the runtime keeps beside the store's stream.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamConfig, Timestamp};
+use jetsled_store::{ConsumerKey, StreamId};
+
+use super::consumer::RunningConsumer;
+use crate::account::Account;
+
+/// A stream and its consumers, owned by its shard.
+pub(super) struct RunningStream {
+    pub(super) id: StreamId,
+    pub(super) account: Arc<Account>,
+    pub(super) config: Arc<StreamConfig>,
+    pub(super) created: Timestamp,
+    pub(super) pub_ack: PubAckPrefix,
+    pub(super) consumers: HashMap<ConsumerKey, RunningConsumer>,
+    pub(super) names: HashMap<Box<str>, ConsumerKey>,
+    /// Whether messages were stored that its consumers have not been told of.
+    pub(super) unseen: bool,
+}
+
+impl RunningStream {
+    pub(super) fn new(
+        id: StreamId,
+        account: Arc<Account>,
+        config: Arc<StreamConfig>,
+        created: Timestamp,
+        domain: Option<&str>,
+    ) -> Self {
+        Self {
+            id,
+            account,
+            pub_ack: PubAckPrefix::new(&config.name, domain),
+            config,
+            created,
+            consumers: HashMap::new(),
+            names: HashMap::new(),
+            unseen: false,
+        }
+    }
+
+    /// Whether consumers decide how long a message stays.
+    pub(super) fn retains_by_interest(&self) -> bool {
+        !matches!(self.config.retention, RetentionPolicy::Limits)
+    }
+
+    /// Memory streams answer at once: nothing of them waits for a commit.
+    pub(super) fn in_memory(&self) -> bool {
+        matches!(self.config.storage, StorageType::Memory)
+    }
+
+    /// Whether a consumer wants messages of this subject.
+    pub(super) fn has_interest(&self, subject: &[u8]) -> bool {
+        self.consumers.values().any(|consumer| consumer.filter.matches(subject))
+    }
+
+    pub(super) fn consumer_named(&self, name: &str) -> Option<&RunningConsumer> {
+        self.consumers.get(self.names.get(name)?)
+    }
+}

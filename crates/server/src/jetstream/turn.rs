@@ -1,0 +1,305 @@
+//! A consumer's turn: events, dispatch, and the commands that follow.
+
+use std::cmp::Reverse;
+
+use bytes::Bytes;
+use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, Target as To};
+use jetsled_jetstream_api::{Nanos, StreamSeq};
+use jetsled_store::{LogPosition, Removed, Shard, StreamId};
+use smallvec::SmallVec;
+
+use super::advisory;
+use super::consumer::RunningConsumer;
+use super::deliver::{Delivered, Delivering};
+use super::parked::{ReplyKind, Then, send};
+use super::shard::ShardState;
+use super::stream::RunningStream;
+use super::target::ConsumerTarget;
+use super::view::{AccountInterest, DurableView};
+use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
+
+/// How often a dispatch may find that a delivery reached nobody before the consumer has to wait for its next event.
+const MAX_ROUNDS: usize = 16;
+
+/// How long a consumer waits before it tries again a destination that has no room.
+const RETRY_FULL: Nanos = Nanos(2_000_000);
+
+/// Buffers of a turn, reused.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) outbox: Outbox,
+    pub(super) reply: Vec<u8>,
+    ack_subject: Vec<u8>,
+    headers: Vec<u8>,
+    /// Where the outbox's deliveries go.
+    destinations: Vec<(To, Destination)>,
+    undelivered: Vec<(StreamSeq, Option<Bytes>)>,
+}
+
+/// What running an outbox's commands left to do.
+#[derive(Default)]
+struct Outcome {
+    /// The consumer was inactive for too long.
+    delete: bool,
+    /// A destination has no room for more.
+    full: bool,
+    released: bool,
+}
+
+impl ShardState {
+    /// Raises an event on a consumer. Its dispatch follows when another consumer's event or the end of the batch comes.
+    pub(super) fn raise(
+        &mut self,
+        target: ConsumerTarget,
+        flush: &mut FlushSet,
+        event: impl FnOnce(&mut Consumer, &mut Context<'_>),
+    ) {
+        if self.open_turn != Some(target) {
+            self.end_turn(flush);
+            self.report_removed(target.stream.stream, flush);
+            self.open_turn = Some(target);
+        }
+        self.with_consumer(target, event);
+    }
+
+    /// Dispatches the consumer whose events were raised last.
+    pub(super) fn end_turn(&mut self, flush: &mut FlushSet) {
+        if let Some(target) = self.open_turn.take() {
+            self.dispatch(target, flush);
+        }
+    }
+
+    /// Calls `f` with the consumer and its context, whose outbox a dispatch must clear before another consumer's turn.
+    pub(super) fn with_consumer<R>(
+        &mut self,
+        target: ConsumerTarget,
+        f: impl FnOnce(&mut Consumer, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let stream = self.streams.get_mut(&target.stream.stream)?;
+        let consumer = stream.consumers.get_mut(&target.consumer)?;
+        let mut view = DurableView::new(&mut self.store, stream.id, &mut consumer.selection);
+        let mut context = Context {
+            view: &mut view,
+            interest: &AccountInterest(&stream.account),
+            now: self.now,
+            out: &mut self.scratch.outbox,
+        };
+        Some(f(&mut consumer.state, &mut context))
+    }
+
+    /// Lets a consumer deliver one turn's worth and runs its commands. What it has beyond that waits in the ready queue.
+    pub(super) fn dispatch(&mut self, target: ConsumerTarget, flush: &mut FlushSet) {
+        let Some(started) = self.consumer(target).map(|consumer| consumer.started) else {
+            self.scratch.outbox.clear();
+            return;
+        };
+        let mut more = false;
+        let mut outcome = Outcome::default();
+        for _ in 0..MAX_ROUNDS {
+            if started {
+                let dispatched = self.with_consumer(target, Consumer::dispatch);
+                more = dispatched == Some(Dispatched::More);
+            }
+            outcome = self.run_commands(target, flush);
+            self.scratch.outbox.clear();
+            if self.scratch.undelivered.is_empty() {
+                break;
+            }
+            let mut undelivered = std::mem::take(&mut self.scratch.undelivered);
+            for (seq, reply) in undelivered.drain(..) {
+                self.with_consumer(target, |consumer, ctx| {
+                    consumer.on_not_delivered(seq, reply.as_ref(), ctx);
+                });
+            }
+            self.scratch.undelivered = undelivered;
+        }
+        if outcome.delete {
+            self.delete_inactive(target, flush);
+            return;
+        }
+        self.schedule(target, more, outcome.full);
+    }
+
+    /// Queues a consumer for what it has left to do, and for when it wants to be woken.
+    fn schedule(&mut self, target: ConsumerTarget, more: bool, full: bool) {
+        let retry = self.now.saturating_add(RETRY_FULL);
+        let Self { streams, ready, wakes, .. } = self;
+        let Some(consumer) = streams
+            .get_mut(&target.stream.stream)
+            .and_then(|stream| stream.consumers.get_mut(&target.consumer))
+        else {
+            return;
+        };
+        let mut wake = consumer.state.next_wake();
+        if more && full {
+            wake = Some(wake.map_or(retry, |wake| wake.min(retry)));
+        } else if more && !consumer.queued {
+            consumer.queued = true;
+            ready.push_back(target);
+        }
+        if let Some(wake) = wake
+            && consumer.wake.is_none_or(|queued| wake < queued)
+        {
+            consumer.wake = Some(wake);
+            wakes.push(Reverse((wake, target.stream.stream, target.consumer)));
+        }
+    }
+
+    pub(super) fn consumer(&self, target: ConsumerTarget) -> Option<&RunningConsumer> {
+        self.streams.get(&target.stream.stream)?.consumers.get(&target.consumer)
+    }
+
+    pub(super) fn consumer_mut(&mut self, target: ConsumerTarget) -> Option<&mut RunningConsumer> {
+        self.streams.get_mut(&target.stream.stream)?.consumers.get_mut(&target.consumer)
+    }
+
+    /// Logs the outbox's progress and runs its commands.
+    fn run_commands(&mut self, target: ConsumerTarget, flush: &mut FlushSet) -> Outcome {
+        let mut outcome = Outcome::default();
+        let Self { store, streams, scratch, parked, .. } = self;
+        let Scratch { outbox, ack_subject, headers, destinations, undelivered, .. } = scratch;
+        if outbox.is_empty() {
+            return outcome;
+        }
+        let Some(stream) = streams.get(&target.stream.stream) else { return outcome };
+        let Some(consumer) = stream.consumers.get(&target.consumer) else { return outcome };
+        let logged = log_progress(store, stream, consumer, outbox);
+        let durable_later = matches!(logged, Ok(Some(_)));
+        let mut someone_waits = false;
+        destinations.clear();
+        let mut delivery_to = Delivering {
+            store,
+            stream,
+            consumer,
+            outbox,
+            ack_subject,
+            headers,
+            destinations,
+        };
+        for command in outbox.commands() {
+            match command {
+                Command::Deliver(delivery) => match delivery_to.deliver(delivery, flush) {
+                    Delivered::Somewhere => {}
+                    Delivered::Nobody => {
+                        let reply = match delivery.to {
+                            To::Request(index) => Some(outbox.subject(index).clone()),
+                            To::DeliverSubject => None,
+                        };
+                        undelivered.push((delivery.numbers.stream_seq, reply));
+                    }
+                },
+                Command::Status { to, status } => {
+                    let block = status.header_block();
+                    let message = OutboundMessage {
+                        subject: to,
+                        deliver_as: to,
+                        reply: status.reply().map_or(&b""[..], |reply| reply),
+                        headers: &block,
+                        payload: Payload::Borrowed(b""),
+                    };
+                    stream.account.deliver(&message, flush);
+                }
+                Command::AckReply { to } if durable_later => {
+                    someone_waits = true;
+                    parked.reply(&stream.account, to, ReplyKind::Ack, |_| {});
+                }
+                Command::AckReply { to } if logged.is_ok() => {
+                    send(&stream.account, to, b"", flush);
+                }
+                // An ack that could not be logged is not confirmed: the client asks again or gets the message again.
+                Command::AckReply { .. } => {}
+                Command::Advisory(event) => advisory::consumer_event(event, stream, consumer, flush),
+                Command::Release { first, last } => {
+                    parked.then(Then::Release { stream: stream.id, first: *first, last: *last });
+                    outcome.released = true;
+                }
+                Command::DeleteInactive => outcome.delete = true,
+            }
+        }
+        outcome.full = scratch.destinations.iter().any(|(_, to)| !to.has_room(flush));
+        if someone_waits || outcome.released && !durable_later {
+            self.commit_now();
+        } else if durable_later {
+            self.commit_soon();
+        }
+        outcome
+    }
+
+    /// Logs and runs what is in the outbox without a dispatch: the consumer is about to go.
+    pub(super) fn run_last_commands(&mut self, target: ConsumerTarget, flush: &mut FlushSet) {
+        self.run_commands(target, flush);
+        self.scratch.outbox.clear();
+        self.scratch.undelivered.clear();
+    }
+
+    /// Tells the stream's consumers what left the stream. Comes before any other event on them.
+    pub(super) fn report_removed(&mut self, stream: StreamId, flush: &mut FlushSet) {
+        let mut removed = std::mem::take(&mut self.removed);
+        self.store.take_removed(stream, &mut removed);
+        if !removed.is_empty() {
+            let purged = removed.iter().any(|r| matches!(r, Removed::Below(_)));
+            for target in self.consumers_of(stream, |_| true) {
+                self.with_consumer(target, |consumer, ctx| {
+                    consumer.on_removed(removed.iter().filter_map(single), ctx);
+                    if purged {
+                        consumer.on_purged(ctx);
+                    }
+                });
+                self.dispatch(target, flush);
+            }
+        }
+        removed.clear();
+        self.removed = removed;
+    }
+
+    /// Shows a stream's new messages to its consumers.
+    pub(super) fn show_new_messages(&mut self, stream: StreamId, flush: &mut FlushSet) {
+        self.report_removed(stream, flush);
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.unseen = false;
+        }
+        let wanting = |c: &RunningConsumer| c.started && c.state.wants_messages();
+        for target in self.consumers_of(stream, wanting) {
+            self.dispatch(target, flush);
+        }
+    }
+
+    fn consumers_of(
+        &self,
+        stream: StreamId,
+        which: impl Fn(&RunningConsumer) -> bool,
+    ) -> SmallVec<[ConsumerTarget; 8]> {
+        let consumers = self.streams.get(&stream).into_iter().flat_map(|s| s.consumers.values());
+        consumers.filter(|consumer| which(consumer)).map(|consumer| consumer.target).collect()
+    }
+}
+
+fn single(removed: &Removed) -> Option<jetsled_dispatch::Removed<'_>> {
+    match removed {
+        Removed::Message { seq, subject, .. } => {
+            Some(jetsled_dispatch::Removed { seq: *seq, subject })
+        }
+        Removed::Below(_) => None,
+    }
+}
+
+/// Logs what the outbox says must survive. `Ok(None)`: nothing to wait for.
+fn log_progress(
+    store: &mut Shard,
+    stream: &RunningStream,
+    consumer: &RunningConsumer,
+    outbox: &mut Outbox,
+) -> Result<Option<LogPosition>, ()> {
+    let progress = outbox.progress();
+    if progress.is_empty() {
+        return Ok(None);
+    }
+    store.log_progress(consumer.key(), progress).map_err(|error| {
+        tracing::error!(
+            "JetStream consumer '{} > {} > {}' can not log its progress: {error}",
+            stream.account.name(),
+            stream.config.name,
+            consumer.name(),
+        );
+    })
+}

@@ -1,0 +1,114 @@
+//! What a consumer sees of its stream and its account.
+
+use jetsled_dispatch::{Interest, MessageMeta, StreamView};
+use jetsled_jetstream_api::{StreamSeq, Timestamp};
+use jetsled_protocol::SubjectFilter;
+use jetsled_store::{PendingCount, ReadError, Selection, Shard, StreamId};
+
+use crate::account::Account;
+
+/// One stream of a shard, as far as it is durable.
+pub(super) struct DurableView<'a> {
+    store: &'a mut Shard,
+    stream: StreamId,
+    /// What the store has worked out about the consumer's filter.
+    selection: &'a mut Selection,
+    first: StreamSeq,
+    last: StreamSeq,
+}
+
+impl<'a> DurableView<'a> {
+    pub(super) fn new(store: &'a mut Shard, stream: StreamId, selection: &'a mut Selection) -> Self {
+        let (first, last) = store.stream(stream).map_or(
+            (StreamSeq::FIRST, StreamSeq(0)),
+            |s| (s.first_seq(), s.visible_last_seq()),
+        );
+        let first = first.min(last.next());
+        Self { store, stream, selection, first, last }
+    }
+
+    /// A record that cannot be read is as good as gone for a consumer; the log has reported the damage.
+    fn read<T>(&self, outcome: Result<Option<T>, ReadError>) -> Option<T> {
+        outcome.unwrap_or_else(|error| {
+            tracing::error!("JetStream stream {} of this shard: {error}", self.stream.0);
+            None
+        })
+    }
+}
+
+impl StreamView for DurableView<'_> {
+    fn first_seq(&self) -> StreamSeq {
+        self.first
+    }
+
+    fn last_seq(&self) -> StreamSeq {
+        self.last
+    }
+
+    fn next_match(&mut self, from: StreamSeq, filter: &SubjectFilter) -> Option<MessageMeta> {
+        if from > self.last {
+            return None;
+        }
+        let found = self.store.next_match(self.stream, from, filter, self.selection);
+        self.read(found).filter(|meta| meta.seq <= self.last).map(convert)
+    }
+
+    fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
+        let found = self.store.meta(self.stream, seq);
+        self.read(found).map(convert)
+    }
+
+    fn num_pending(&mut self, from: StreamSeq, filter: &SubjectFilter) -> u64 {
+        if from > self.last {
+            return 0;
+        }
+        let count =
+            self.store.num_pending(
+            self.stream,
+            from,
+            self.last,
+            filter,
+            self.selection,
+            PendingCount::All,
+        );
+        self.read(count.map(Some)).unwrap_or(0)
+    }
+
+    fn last_seqs_per_subject(&mut self, filter: &SubjectFilter) -> Vec<StreamSeq> {
+        let found = self.store.last_per_subject(self.stream, self.last, filter, usize::MAX);
+        self.read(found.map(Result::ok)).unwrap_or_default()
+    }
+
+    fn last_match(&mut self, filter: &SubjectFilter) -> Option<StreamSeq> {
+        let found = self.store.last_match(self.stream, filter);
+        self.read(found).filter(|seq| *seq <= self.last)
+    }
+
+    fn seq_for_time(&mut self, time: Timestamp) -> StreamSeq {
+        let found = self.store.seq_for_time(self.stream, time).map(Some);
+        self.read(found).unwrap_or(self.last.next())
+    }
+}
+
+fn convert(meta: jetsled_store::MessageMeta) -> MessageMeta {
+    MessageMeta {
+        seq: meta.seq,
+        timestamp: meta.timestamp,
+        subject_len: meta.subject_len,
+        header_len: meta.header_len,
+        payload_len: meta.payload_len,
+    }
+}
+
+/// Who listens in an account.
+pub(super) struct AccountInterest<'a>(pub(super) &'a Account);
+
+impl Interest for AccountInterest<'_> {
+    fn generation(&self) -> u64 {
+        self.0.generation()
+    }
+
+    fn has_interest(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        self.0.has_interest(subject, queue.unwrap_or_default())
+    }
+}
