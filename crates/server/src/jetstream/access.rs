@@ -30,7 +30,11 @@ impl<'a> StreamAccess<'a> {
         target: StreamTarget,
         jetstream: &'a AccountJetStream,
     ) -> Option<Self> {
-        state.streams.contains_key(&target.stream).then_some(Self { state, target, jetstream })
+        state.streams.contains_key(&target.stream).then_some(Self {
+            state,
+            target,
+            jetstream,
+        })
     }
 
     /// The time at which the shard was locked.
@@ -50,7 +54,10 @@ impl<'a> StreamAccess<'a> {
 
     /// The stored stream.
     pub(super) fn stream(&self) -> &Stream {
-        self.state.store.stream(self.target.stream).expect("a running stream is in its store")
+        self.state
+            .store
+            .stream(self.target.stream)
+            .expect("a running stream is in its store")
     }
 
     pub(super) fn config(&self) -> &StreamConfig {
@@ -67,7 +74,11 @@ impl<'a> StreamAccess<'a> {
 
     /// Names of the consumers that clients may see, sorted.
     pub(super) fn consumer_names(&self) -> Vec<String> {
-        let visible = self.running().consumers.values().filter(|c| !c.state.config().direct);
+        let visible = self
+            .running()
+            .consumers
+            .values()
+            .filter(|c| !c.state.config().direct);
         let mut names: Vec<String> = visible.map(|c| c.name().to_owned()).collect();
         names.sort_unstable();
         names
@@ -75,7 +86,11 @@ impl<'a> StreamAccess<'a> {
 
     /// How many consumers clients may see.
     pub(super) fn consumer_count(&self) -> usize {
-        self.running().consumers.values().filter(|c| !c.state.config().direct).count()
+        self.running()
+            .consumers
+            .values()
+            .filter(|c| !c.state.config().direct)
+            .count()
     }
 
     pub(super) fn consumer_config(&self, name: &str) -> Option<&ConsumerConfig> {
@@ -84,11 +99,18 @@ impl<'a> StreamAccess<'a> {
 
     /// The configurations of all consumers.
     pub(super) fn consumer_configs(&self) -> impl Iterator<Item = &ConsumerConfig> {
-        self.running().consumers.values().map(|consumer| consumer.state.config())
+        self.running()
+            .consumers
+            .values()
+            .map(|consumer| consumer.state.config())
     }
 
     /// The consumer's state.
-    pub(super) fn consumer_info(&mut self, name: &str, flush: &mut FlushSet) -> Option<ConsumerInfo> {
+    pub(super) fn consumer_info(
+        &mut self,
+        name: &str,
+        flush: &mut FlushSet,
+    ) -> Option<ConsumerInfo> {
         let target = self.consumer_target(name)?;
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
@@ -108,19 +130,27 @@ impl<'a> StreamAccess<'a> {
         self.state.end_turn(flush);
         self.state.report_removed(stream_id, flush);
         let now = self.state.now;
-        let record = ConsumerRecord { created: now, config: config.clone() };
+        let record = ConsumerRecord {
+            created: now,
+            config: config.clone(),
+        };
         let key = self
             .state
             .store
             .put_consumer(stream_id, name, &record.encode())
             .map_err(consumer_failed)?;
         self.state.store.watch_removed(stream_id, true);
-        let target = ConsumerTarget { stream: self.target, consumer: key };
+        let target = ConsumerTarget {
+            stream: self.target,
+            consumer: key,
+        };
 
         let mut outbox = Outbox::new();
         let mut selection = Selection::new();
         let ShardState { store, streams, .. } = &mut *self.state;
-        let Some(stream) = streams.get_mut(&stream_id) else { return Err(ApiError::STREAM_NOT_FOUND) };
+        let Some(stream) = streams.get_mut(&stream_id) else {
+            return Err(ApiError::STREAM_NOT_FOUND);
+        };
         let identity = identity(stream, name, now, self.jetstream.runtime().max_payload);
         let mut view = DurableView::new(store, stream_id, &mut selection);
         let mut context = Context {
@@ -149,26 +179,36 @@ impl<'a> StreamAccess<'a> {
         config: ConsumerConfig,
         flush: &mut FlushSet,
     ) -> Result<(ConsumerInfo, DurableAt), ApiError> {
-        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let target = self
+            .consumer_target(name)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.persist_config(target, name, &config)?;
         let changed_subject = {
-            let consumer = self.state.consumer(target).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+            let consumer = self
+                .state
+                .consumer(target)
+                .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
             let old = consumer.deliver_subject.clone();
             (*old != *config.deliver_subject.as_bytes()).then_some(old)
         };
         if let Some(old) = changed_subject {
             self.jetstream.push_interest.remove(&old, target);
-            self.jetstream.push_interest.add(config.deliver_subject.as_bytes(), target);
+            self.jetstream
+                .push_interest
+                .add(config.deliver_subject.as_bytes(), target);
         }
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
-        self.state.with_consumer(target, |consumer, ctx| consumer.update(config, ctx));
+        self.state
+            .with_consumer(target, |consumer, ctx| consumer.update(config, ctx));
         if let Some(consumer) = self.state.consumer_mut(target) {
             consumer.reconfigured();
         }
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);
-        let info = self.consumer_info(name, flush).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let info = self
+            .consumer_info(name, flush)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         Ok((info, written(self.state)))
     }
 
@@ -178,8 +218,12 @@ impl<'a> StreamAccess<'a> {
         name: &str,
         flush: &mut FlushSet,
     ) -> Result<DurableAt, ApiError> {
-        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
-        self.state.delete_consumer(target, self.jetstream, flush).map_err(consumer_failed)?;
+        let target = self
+            .consumer_target(name)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        self.state
+            .delete_consumer(target, self.jetstream, flush)
+            .map_err(consumer_failed)?;
         Ok(written(self.state))
     }
 
@@ -190,12 +234,16 @@ impl<'a> StreamAccess<'a> {
         flush: &mut FlushSet,
         f: impl FnOnce(&mut Consumer, &mut Context<'_>) -> R,
     ) -> Result<(R, DurableAt), ApiError> {
-        let target = self.consumer_target(name).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let target = self
+            .consumer_target(name)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
         let before = self.consumer_config(name).cloned();
-        let result =
-            self.state.with_consumer(target, f).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let result = self
+            .state
+            .with_consumer(target, f)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.state.dispatch(target, flush);
         let after = self.consumer_config(name).cloned();
         if let Some(config) = after.filter(|after| Some(after) != before.as_ref()) {
@@ -210,9 +258,15 @@ impl<'a> StreamAccess<'a> {
         name: &str,
         config: &ConsumerConfig,
     ) -> Result<(), ApiError> {
-        let consumer = self.state.consumer(target).ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let consumer = self
+            .state
+            .consumer(target)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         let created = consumer.state.identity().created;
-        let record = ConsumerRecord { created, config: config.clone() };
+        let record = ConsumerRecord {
+            created,
+            config: config.clone(),
+        };
         self.state
             .store
             .put_consumer(target.stream.stream, name, &record.encode())
@@ -222,7 +276,13 @@ impl<'a> StreamAccess<'a> {
 
     fn act(&self, consumer: &str, action: Action, flush: &mut FlushSet) {
         let stream = self.running();
-        advisory::consumer_action(&stream.account, &stream.config.name, consumer, action, flush);
+        advisory::consumer_action(
+            &stream.account,
+            &stream.config.name,
+            consumer,
+            action,
+            flush,
+        );
     }
 
     fn consumer_target(&self, name: &str) -> Option<ConsumerTarget> {
@@ -275,7 +335,9 @@ fn identity(
 fn in_service(jetstream: &AccountJetStream, stream: &mut RunningStream, running: RunningConsumer) {
     consumer::listen(&stream.account, &stream.config.name, &running);
     if !running.deliver_subject.is_empty() {
-        jetstream.push_interest.add(&running.deliver_subject, running.target);
+        jetstream
+            .push_interest
+            .add(&running.deliver_subject, running.target);
     }
     stream.names.insert(running.name().into(), running.key());
     stream.consumers.insert(running.key(), running);
@@ -296,9 +358,20 @@ impl ShardState {
         recovered: &jetsled_store::RecoveredConsumer,
     ) {
         let stream_id = recovered.stream;
-        let target = ConsumerTarget { stream: self.stream_target(stream_id), consumer: recovered.key };
-        let ShardState { store, streams, now, scratch, .. } = self;
-        let Some(stream) = streams.get_mut(&stream_id) else { return };
+        let target = ConsumerTarget {
+            stream: self.stream_target(stream_id),
+            consumer: recovered.key,
+        };
+        let ShardState {
+            store,
+            streams,
+            now,
+            scratch,
+            ..
+        } = self;
+        let Some(stream) = streams.get_mut(&stream_id) else {
+            return;
+        };
         let record: ConsumerRecord = match serde_json::from_slice(&recovered.config) {
             Ok(record) => record,
             Err(error) => {
@@ -330,7 +403,11 @@ impl ShardState {
                 context,
             )
         };
-        let state = restore(recovered.checkpoint.as_deref(), &recovered.deltas, &mut context);
+        let state = restore(
+            recovered.checkpoint.as_deref(),
+            &recovered.deltas,
+            &mut context,
+        );
         let state = match state {
             Ok(state) => state,
             Err(error) => {
@@ -371,8 +448,12 @@ impl ShardState {
 
     /// A consumer was inactive for longer than its threshold.
     pub(super) fn delete_inactive(&mut self, target: ConsumerTarget, flush: &mut FlushSet) {
-        let Some(stream) = self.streams.get(&target.stream.stream) else { return };
-        let Some(jetstream) = stream.account.jetstream.get().cloned() else { return };
+        let Some(stream) = self.streams.get(&target.stream.stream) else {
+            return;
+        };
+        let Some(jetstream) = stream.account.jetstream.get().cloned() else {
+            return;
+        };
         if let Err(error) = self.delete_consumer(target, &jetstream, flush) {
             tracing::warn!("JetStream inactive consumer not deleted: {error}");
         }
@@ -392,7 +473,10 @@ impl ShardState {
             .map(|stream| stream.consumers.keys().copied().collect())
             .unwrap_or_default();
         for consumer in keys {
-            let target = ConsumerTarget { stream: self.stream_target(stream), consumer };
+            let target = ConsumerTarget {
+                stream: self.stream_target(stream),
+                consumer,
+            };
             self.stop_consumer(target, jetstream, flush);
         }
     }
@@ -405,12 +489,18 @@ impl ShardState {
     ) {
         self.with_consumer(target, Consumer::on_delete);
         self.run_last_commands(target, flush);
-        let Some(stream) = self.streams.get_mut(&target.stream.stream) else { return };
-        let Some(consumer) = stream.consumers.remove(&target.consumer) else { return };
+        let Some(stream) = self.streams.get_mut(&target.stream.stream) else {
+            return;
+        };
+        let Some(consumer) = stream.consumers.remove(&target.consumer) else {
+            return;
+        };
         stream.names.remove(consumer.name());
         let (account, name) = (&stream.account, &stream.config.name);
         consumer::stop_listening(account, name, &consumer);
-        jetstream.push_interest.remove(&consumer.deliver_subject, target);
+        jetstream
+            .push_interest
+            .remove(&consumer.deliver_subject, target);
         advisory::consumer_action(account, name, consumer.name(), Action::Delete, flush);
         if stream.consumers.is_empty() {
             self.store.watch_removed(target.stream.stream, false);

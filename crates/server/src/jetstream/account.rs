@@ -67,7 +67,11 @@ pub(super) struct Usage {
 }
 
 impl AccountJetStream {
-    pub(super) fn new(account: &Arc<Account>, runtime: Arc<Runtime>, limits: AccountLimits) -> Self {
+    pub(super) fn new(
+        account: &Arc<Account>,
+        runtime: Arc<Runtime>,
+        limits: AccountLimits,
+    ) -> Self {
         Self {
             account: Arc::downgrade(account),
             runtime,
@@ -81,7 +85,10 @@ impl AccountJetStream {
     }
 
     pub(super) fn shard(&self, index: u16) -> Option<&ShardHandle> {
-        self.runtime.shards.get(usize::from(index)).map(|shard| &**shard)
+        self.runtime
+            .shards
+            .get(usize::from(index))
+            .map(|shard| &**shard)
     }
 
     pub(super) fn runtime(&self) -> &Runtime {
@@ -118,7 +125,8 @@ impl AccountJetStream {
     ) -> Option<R> {
         let handle = self.stream(name)?;
         let mut state = self.shard(handle.target.shard)?.lock();
-        let result = StreamAccess::new(&mut state, handle.target, self).map(|mut a| f(&mut a, flush));
+        let result =
+            StreamAccess::new(&mut state, handle.target, self).map(|mut a| f(&mut a, flush));
         state.end_of_batch(flush);
         result
     }
@@ -148,7 +156,10 @@ impl AccountJetStream {
             .create_stream(account.name(), config.clone(), now, now)
             .map_err(create_failed)?;
         let handle = StreamHandle {
-            target: StreamTarget { shard: shard.index, stream: id },
+            target: StreamTarget {
+                shard: shard.index,
+                stream: id,
+            },
             config: Arc::new(config),
             created: now,
         };
@@ -163,7 +174,11 @@ impl AccountJetStream {
         state: &mut ShardState,
         handle: &StreamHandle,
     ) {
-        let StreamHandle { target, config, created } = handle;
+        let StreamHandle {
+            target,
+            config,
+            created,
+        } = handle;
         state.streams.insert(
             target.stream,
             RunningStream::new(
@@ -174,7 +189,9 @@ impl AccountJetStream {
                 self.runtime.domain.as_deref(),
             ),
         );
-        self.streams.write().insert(config.name.as_str().into(), handle.clone());
+        self.streams
+            .write()
+            .insert(config.name.as_str().into(), handle.clone());
         for (subject, target) in listening(config, *target) {
             account.insert_target(subject.as_bytes(), b"", target);
         }
@@ -187,11 +204,16 @@ impl AccountJetStream {
         flush: &mut FlushSet,
     ) -> Result<(StreamHandle, DurableAt), ApiError> {
         let _administration = self.administration.lock();
-        let old = self.stream(&config.name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let old = self
+            .stream(&config.name)
+            .ok_or(ApiError::STREAM_NOT_FOUND)?;
         self.check_limits(Some(&old), &config)?;
         self.check_subjects(Some(&old), &config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
-        let handle = StreamHandle { config: Arc::new(config), ..old.clone() };
+        let handle = StreamHandle {
+            config: Arc::new(config),
+            ..old.clone()
+        };
         let mut state = self.lock_shard(old.target)?;
         let now = state.now;
         state
@@ -201,14 +223,19 @@ impl AccountJetStream {
         if let Some(stream) = state.streams.get_mut(&old.target.stream) {
             stream.config = Arc::clone(&handle.config);
         }
-        let (before, after) = (listening(&old.config, old.target), listening(&handle.config, old.target));
+        let (before, after) = (
+            listening(&old.config, old.target),
+            listening(&handle.config, old.target),
+        );
         for (subject, target) in after.iter().filter(|entry| !before.contains(entry)) {
             account.insert_target(subject.as_bytes(), b"", target.clone());
         }
         for (subject, target) in before.iter().filter(|entry| !after.contains(entry)) {
             account.remove_target(subject.as_bytes(), b"", target);
         }
-        self.streams.write().insert(handle.config.name.as_str().into(), handle.clone());
+        self.streams
+            .write()
+            .insert(handle.config.name.as_str().into(), handle.clone());
         state.report_removed(old.target.stream, flush);
         state.release_unneeded(old.target.stream, flush);
         state.end_of_batch(flush);
@@ -226,7 +253,10 @@ impl AccountJetStream {
         let mut state = self.lock_shard(handle.target)?;
         state.end_turn(flush);
         self.take_out(&handle, &mut state, flush);
-        state.store.delete_stream(handle.target.stream).map_err(delete_failed)?;
+        state
+            .store
+            .delete_stream(handle.target.stream)
+            .map_err(delete_failed)?;
         Ok(written(&mut state))
     }
 
@@ -237,7 +267,9 @@ impl AccountJetStream {
         state: &mut ShardState,
         flush: &mut FlushSet,
     ) {
-        let Some(account) = self.account() else { return };
+        let Some(account) = self.account() else {
+            return;
+        };
         for (subject, target) in listening(&handle.config, handle.target) {
             account.remove_target(subject.as_bytes(), b"", &target);
         }
@@ -252,12 +284,27 @@ impl AccountJetStream {
         let lost: Vec<_> = streams
             .values()
             .filter(|stream| store.stream(stream.id).is_none())
-            .map(|stream| (Arc::clone(&stream.account), Arc::clone(&stream.config), stream.id))
+            .map(|stream| {
+                (
+                    Arc::clone(&stream.account),
+                    Arc::clone(&stream.config),
+                    stream.id,
+                )
+            })
             .collect();
         for (account, config, stream) in lost {
-            let Some(jetstream) = account.jetstream.get() else { continue };
-            let target = StreamTarget { shard: state.index, stream };
-            let handle = StreamHandle { target, config, created: state.now };
+            let Some(jetstream) = account.jetstream.get() else {
+                continue;
+            };
+            let target = StreamTarget {
+                shard: state.index,
+                stream,
+            };
+            let handle = StreamHandle {
+                target,
+                config,
+                created: state.now,
+            };
             jetstream.take_out(&handle, state, flush);
         }
     }
@@ -265,9 +312,18 @@ impl AccountJetStream {
     /// Streams with a subject that overlaps `pattern`, by name.
     pub(super) fn streams_on(&self, pattern: &[u8]) -> Vec<StreamHandle> {
         let overlaps = |handle: &&StreamHandle| {
-            handle.config.subjects.iter().any(|s| subject::collides(s.as_bytes(), pattern))
+            handle
+                .config
+                .subjects
+                .iter()
+                .any(|s| subject::collides(s.as_bytes(), pattern))
         };
-        self.streams.read().values().filter(overlaps).cloned().collect()
+        self.streams
+            .read()
+            .values()
+            .filter(overlaps)
+            .cloned()
+            .collect()
     }
 
     // --- replies
@@ -281,14 +337,18 @@ impl AccountJetStream {
         failure: impl FnOnce() -> Vec<u8>,
         flush: &mut FlushSet,
     ) {
-        let Some(account) = self.account() else { return };
+        let Some(account) = self.account() else {
+            return;
+        };
         if reply.is_empty() {
             return;
         }
         let shard = after.and_then(|after| Some((after.position?, self.shard(after.shard)?)));
         match shard {
             Some((position, shard)) => {
-                shard.lock().reply_after(position, &account, reply, body, failure, flush);
+                shard
+                    .lock()
+                    .reply_after(position, &account, reply, body, failure, flush);
             }
             None => super::parked::send(&account, reply, body, flush),
         }
@@ -300,9 +360,13 @@ impl AccountJetStream {
     pub(super) fn usage(&self) -> Usage {
         let mut usage = Usage::default();
         for handle in self.streams() {
-            let Some(shard) = self.shard(handle.target.shard) else { continue };
+            let Some(shard) = self.shard(handle.target.shard) else {
+                continue;
+            };
             let state = shard.lock();
-            let Some(stream) = state.store.stream(handle.target.stream) else { continue };
+            let Some(stream) = state.store.stream(handle.target.stream) else {
+                continue;
+            };
             let storage = match handle.config.storage {
                 StorageType::Memory => &mut usage.memory,
                 StorageType::File => &mut usage.file,
@@ -310,8 +374,10 @@ impl AccountJetStream {
             storage.bytes += stream.bytes();
             storage.reserved += u64::try_from(handle.config.max_bytes).unwrap_or(0);
             usage.streams += 1;
-            usage.consumers +=
-                state.streams.get(&handle.target.stream).map_or(0, |s| s.consumers.len());
+            usage.consumers += state
+                .streams
+                .get(&handle.target.stream)
+                .map_or(0, |s| s.consumers.len());
         }
         usage
     }
@@ -377,11 +443,18 @@ impl AccountJetStream {
                         .any(|ours| subject::collides(ours.as_bytes(), theirs.as_bytes()))
                 })
         });
-        if overlaps { Err(ApiError::STREAM_SUBJECT_OVERLAP) } else { Ok(()) }
+        if overlaps {
+            Err(ApiError::STREAM_SUBJECT_OVERLAP)
+        } else {
+            Ok(())
+        }
     }
 
     fn lock_shard(&self, target: StreamTarget) -> Result<super::shard::ShardGuard<'_>, ApiError> {
-        Ok(self.shard(target.shard).ok_or(ApiError::STREAM_NOT_FOUND)?.lock())
+        Ok(self
+            .shard(target.shard)
+            .ok_or(ApiError::STREAM_NOT_FOUND)?
+            .lock())
     }
 
     fn durable_now(&self, shard: u16) -> DurableAt {
@@ -400,21 +473,29 @@ impl AccountJetStream {
 
 impl std::fmt::Debug for AccountJetStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccountJetStream").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("AccountJetStream")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
 /// Everything appended so far, as what a reply has to wait for.
 pub(super) fn written(state: &mut ShardState) -> DurableAt {
     state.commit_now();
-    DurableAt { shard: state.index, position: Some(state.store.position()) }
+    DurableAt {
+        shard: state.index,
+        position: Some(state.store.position()),
+    }
 }
 
 /// The subjects on which a stream listens.
 fn listening(config: &StreamConfig, target: StreamTarget) -> Vec<(String, routing::Target)> {
     let stream = routing::Target::JetStream(Target::Stream(target));
-    let mut subjects: Vec<_> =
-        config.subjects.iter().map(|subject| (subject.clone(), stream.clone())).collect();
+    let mut subjects: Vec<_> = config
+        .subjects
+        .iter()
+        .map(|subject| (subject.clone(), stream.clone()))
+        .collect();
     if config.allow_direct {
         let direct = routing::Target::JetStream(Target::DirectGet(target));
         let name = &config.name;

@@ -28,17 +28,42 @@ pub(super) fn consumer_event(
     let consumer = consumer.name();
     let domain = None;
     match event {
-        Advisory::MaxDeliveries { stream_seq, deliveries } => {
+        Advisory::MaxDeliveries {
+            stream_seq,
+            deliveries,
+        } => {
             let (stream_seq, deliveries) = (*stream_seq, *deliveries);
-            let body = MaxDeliver { stream, consumer, stream_seq, deliveries, domain };
+            let body = MaxDeliver {
+                stream,
+                consumer,
+                stream_seq,
+                deliveries,
+                domain,
+            };
             publish(account, &body, flush);
         }
-        Advisory::Nak { consumer_seq, stream_seq, deliveries } => {
+        Advisory::Nak {
+            consumer_seq,
+            stream_seq,
+            deliveries,
+        } => {
             let (consumer_seq, stream_seq, deliveries) = (*consumer_seq, *stream_seq, *deliveries);
-            let body = MsgNaked { stream, consumer, consumer_seq, stream_seq, deliveries, domain };
+            let body = MsgNaked {
+                stream,
+                consumer,
+                consumer_seq,
+                stream_seq,
+                deliveries,
+                domain,
+            };
             publish(account, &body, flush);
         }
-        Advisory::Terminated { consumer_seq, stream_seq, deliveries, reason } => {
+        Advisory::Terminated {
+            consumer_seq,
+            stream_seq,
+            deliveries,
+            reason,
+        } => {
             let body = MsgTerminated {
                 stream,
                 consumer,
@@ -50,7 +75,12 @@ pub(super) fn consumer_event(
             };
             publish(account, &body, flush);
         }
-        Advisory::Acked { consumer_seq, stream_seq, deliveries, delay_nanos } => {
+        Advisory::Acked {
+            consumer_seq,
+            stream_seq,
+            deliveries,
+            delay_nanos,
+        } => {
             let body = ConsumerAck {
                 stream,
                 consumer,
@@ -64,13 +94,24 @@ pub(super) fn consumer_event(
         }
         Advisory::Paused { until } | Advisory::Resumed { until } => {
             let paused = matches!(event, Advisory::Paused { .. });
-            let body =
-                ConsumerPauseAdvisory { stream, consumer, paused, pause_until: *until, domain };
+            let body = ConsumerPauseAdvisory {
+                stream,
+                consumer,
+                paused,
+                pause_until: *until,
+                domain,
+            };
             publish(account, &body, flush);
         }
         Advisory::Pinned { group, pinned_id } => {
-            let body =
-                GroupPinned { account: account.name(), stream, consumer, domain, group, pinned_id };
+            let body = GroupPinned {
+                account: account.name(),
+                stream,
+                consumer,
+                domain,
+                group,
+                pinned_id,
+            };
             publish(account, &body, flush);
         }
         Advisory::Unpinned { group, reason } => {
@@ -78,16 +119,35 @@ pub(super) fn consumer_event(
                 UnpinReason::Admin => "admin",
                 UnpinReason::Timeout => "timeout",
             };
-            let body =
-                GroupUnpinned { account: account.name(), stream, consumer, domain, group, reason };
+            let body = GroupUnpinned {
+                account: account.name(),
+                stream,
+                consumer,
+                domain,
+                group,
+                reason,
+            };
             publish(account, &body, flush);
         }
     }
 }
 
 /// A stream was created, updated or deleted.
-pub(super) fn stream_action(account: &Arc<Account>, stream: &str, action: Action, flush: &mut FlushSet) {
-    publish(account, &StreamActionAdvisory { stream, action, domain: None }, flush);
+pub(super) fn stream_action(
+    account: &Arc<Account>,
+    stream: &str,
+    action: Action,
+    flush: &mut FlushSet,
+) {
+    publish(
+        account,
+        &StreamActionAdvisory {
+            stream,
+            action,
+            domain: None,
+        },
+        flush,
+    );
 }
 
 /// A consumer was created or deleted.
@@ -98,7 +158,16 @@ pub(super) fn consumer_action(
     action: Action,
     flush: &mut FlushSet,
 ) {
-    publish(account, &ConsumerActionAdvisory { stream, consumer, action, domain: None }, flush);
+    publish(
+        account,
+        &ConsumerActionAdvisory {
+            stream,
+            consumer,
+            action,
+            domain: None,
+        },
+        flush,
+    );
 }
 
 /// Builds and sends an advisory if anybody listens.
@@ -106,6 +175,11 @@ fn publish<T: AdvisoryBody>(account: &Arc<Account>, body: &T, flush: &mut FlushS
     let subject = body.subject();
     if account.has_interest(subject.as_bytes(), b"") {
         let now: Timestamp = clock::now();
-        send(account, subject.as_bytes(), &to_json(&crate::nuid::next(), now, body), flush);
+        send(
+            account,
+            subject.as_bytes(),
+            &to_json(&crate::nuid::next(), now, body),
+            flush,
+        );
     }
 }

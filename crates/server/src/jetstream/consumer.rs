@@ -72,7 +72,10 @@ fn subjects(config: &ConsumerConfig, stream: &str, name: &str) -> Vec<(String, K
     if matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
         subjects.push((format!("$JS.ACK.{stream}.{name}.>"), Kind::Ack));
     }
-    subjects.push((format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"), Kind::Pull));
+    subjects.push((
+        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"),
+        Kind::Pull,
+    ));
     if config.flow_control {
         subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::FlowControl));
     }

@@ -32,7 +32,15 @@ impl Delivering<'_> {
     ///
     /// A message that is gone or unreadable counts as delivered: its removal is reported to the consumer on its own.
     pub(super) fn deliver(&mut self, delivery: &Delivery, flush: &mut FlushSet) -> Delivered {
-        let Self { store, stream, consumer, outbox, ack_subject, headers, destinations } = self;
+        let Self {
+            store,
+            stream,
+            consumer,
+            outbox,
+            ack_subject,
+            headers,
+            destinations,
+        } = self;
         let message = match store.load(stream.id, delivery.numbers.stream_seq) {
             Ok(Some(message)) => message,
             Ok(None) => return Delivered::Somewhere,
@@ -72,7 +80,11 @@ impl Delivering<'_> {
             deliver_as: message.subject,
             reply: ack_subject,
             headers: block,
-            payload: Payload::Borrowed(if consumer.headers_only { b"" } else { message.payload }),
+            payload: Payload::Borrowed(if consumer.headers_only {
+                b""
+            } else {
+                message.payload
+            }),
         };
         let known = destinations
             .iter()

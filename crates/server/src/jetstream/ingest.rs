@@ -68,7 +68,9 @@ pub(super) struct Request<'a> {
 impl IngestBatch {
     /// Takes a message that matched `target`. Nothing happens before [`submit`](IngestBatch::submit).
     pub(crate) fn push(&mut self, target: &Target, message: &RoutedMessage<'_>) {
-        let Some(account) = self.account_index(message.account) else { return };
+        let Some(account) = self.account_index(message.account) else {
+            return;
+        };
         let to = match *target {
             Target::Api => To::Api,
             Target::Stream(stream) => To::Stream(stream),
@@ -82,7 +84,11 @@ impl IngestBatch {
         };
         let at = self.bytes.len();
         // An ack's subject has been read; only its payload matters from here on.
-        let subject: &[u8] = if matches!(to, To::Ack(..)) { b"" } else { message.subject };
+        let subject: &[u8] = if matches!(to, To::Ack(..)) {
+            b""
+        } else {
+            message.subject
+        };
         self.bytes.extend_from_slice(subject);
         self.bytes.extend_from_slice(message.reply);
         self.bytes.extend_from_slice(message.headers);
@@ -125,10 +131,15 @@ impl IngestBatch {
                 rest = &rest[1..];
                 continue;
             };
-            let run = rest.iter().take_while(|entry| entry.to.shard() == Some(shard)).count();
+            let run = rest
+                .iter()
+                .take_while(|entry| entry.to.shard() == Some(shard))
+                .count();
             let (run, behind) = rest.split_at(run);
             rest = behind;
-            let Some(handle) = self.accounts[first.account as usize].shard(shard) else { continue };
+            let Some(handle) = self.accounts[first.account as usize].shard(shard) else {
+                continue;
+            };
             let mut state = handle.lock();
             for entry in run {
                 self.apply(entry, &mut state, flush);
@@ -170,7 +181,10 @@ impl IngestBatch {
             }
             To::FlowControl(consumer) => {
                 let number = |key: &[u8]| -> Option<u64> {
-                    std::str::from_utf8(headers::get(request.headers, key)?).ok()?.parse().ok()
+                    std::str::from_utf8(headers::get(request.headers, key)?)
+                        .ok()?
+                        .parse()
+                        .ok()
                 };
                 let processed = number(b"Nats-Last-Consumer")
                     .zip(number(b"Nats-Last-Stream"))
@@ -190,12 +204,21 @@ impl IngestBatch {
             StagedPayload::Copied(len) => &rest[..len as usize],
             StagedPayload::Shared(index) => &self.shared[index as usize],
         };
-        Request { account: &self.accounts[entry.account as usize], subject, reply, headers, payload }
+        Request {
+            account: &self.accounts[entry.account as usize],
+            subject,
+            reply,
+            headers,
+            payload,
+        }
     }
 
     fn account_index(&mut self, account: &Arc<Account>) -> Option<u32> {
         let jetstream = account.jetstream.get()?;
-        let known = self.accounts.iter().rposition(|known| Arc::ptr_eq(known, jetstream));
+        let known = self
+            .accounts
+            .iter()
+            .rposition(|known| Arc::ptr_eq(known, jetstream));
         Some(len32(known.unwrap_or_else(|| {
             self.accounts.push(Arc::clone(jetstream));
             self.accounts.len() - 1

@@ -11,7 +11,10 @@ pub(super) fn memory_for_streams() -> u64 {
 
 /// 75 % of the free space of the file system that `dir` is or will be on (observed nats-server 2.15.1), in bytes.
 pub(super) fn disk_for_streams(dir: &Path) -> u64 {
-    let existing = dir.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("/"));
+    let existing = dir
+        .ancestors()
+        .find(|ancestor| ancestor.exists())
+        .unwrap_or(Path::new("/"));
     match rustix::fs::statvfs(existing) {
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize) / 4 * 3,
         Err(_) => 1 << 40,

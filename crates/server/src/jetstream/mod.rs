@@ -33,6 +33,6 @@ mod worker;
 
 pub(crate) use account::AccountJetStream;
 pub(crate) use ingest::IngestBatch;
-pub use start::StartError;
 pub(crate) use start::JetStream;
+pub use start::StartError;
 pub(crate) use target::Target;

@@ -44,9 +44,16 @@ pub(super) enum ReplyKind {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Then {
     /// A consumer no longer needs these messages.
-    Release { stream: StreamId, first: StreamSeq, last: StreamSeq },
+    Release {
+        stream: StreamId,
+        first: StreamSeq,
+        last: StreamSeq,
+    },
     /// A new consumer may deliver: its creation has been answered.
-    Start { stream: StreamId, consumer: ConsumerKey },
+    Start {
+        stream: StreamId,
+        consumer: ConsumerKey,
+    },
 }
 
 impl Parked {
@@ -85,7 +92,12 @@ impl Parked {
         let mut bytes = self.bytes.as_slice();
         for entry in self.entries.drain(..) {
             match entry {
-                Entry::Reply { account, subject_len, body_len, .. } => {
+                Entry::Reply {
+                    account,
+                    subject_len,
+                    body_len,
+                    ..
+                } => {
                     let subject = take(&mut bytes, subject_len);
                     let body = take(&mut bytes, body_len);
                     send(&self.accounts[account as usize], subject, body, flush);
@@ -106,7 +118,15 @@ impl Parked {
         let mut bytes = self.bytes.as_slice();
         let mut refused = Vec::new();
         for entry in self.entries.drain(..) {
-            let Entry::Reply { account, subject_len, body_len, kind } = entry else { continue };
+            let Entry::Reply {
+                account,
+                subject_len,
+                body_len,
+                kind,
+            } = entry
+            else {
+                continue;
+            };
             let subject = take(&mut bytes, subject_len);
             take(&mut bytes, body_len);
             refused.clear();
@@ -127,7 +147,10 @@ impl Parked {
     }
 
     fn account_index(&mut self, account: &Arc<Account>) -> u32 {
-        let known = self.accounts.iter().rposition(|known| Arc::ptr_eq(known, account));
+        let known = self
+            .accounts
+            .iter()
+            .rposition(|known| Arc::ptr_eq(known, account));
         let index = known.unwrap_or_else(|| {
             self.accounts.push(Arc::clone(account));
             self.accounts.len() - 1

@@ -24,16 +24,22 @@ pub(super) struct PushInterest {
 impl PushInterest {
     pub(super) fn add(&self, deliver_subject: &[u8], consumer: ConsumerTarget) {
         let mut consumers = self.consumers.lock();
-        consumers.entry(deliver_subject.into()).or_default().push(consumer);
+        consumers
+            .entry(deliver_subject.into())
+            .or_default()
+            .push(consumer);
         self.count.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn remove(&self, deliver_subject: &[u8], consumer: ConsumerTarget) {
         let mut consumers = self.consumers.lock();
-        let Some(there) = consumers.get_mut(deliver_subject) else { return };
+        let Some(there) = consumers.get_mut(deliver_subject) else {
+            return;
+        };
         let before = there.len();
         there.retain(|other| *other != consumer);
-        self.count.fetch_sub(before - there.len(), Ordering::Release);
+        self.count
+            .fetch_sub(before - there.len(), Ordering::Release);
         if there.is_empty() {
             consumers.remove(deliver_subject);
         }
@@ -46,8 +52,12 @@ impl PushInterest {
         }
         let consumers = self.consumers.lock();
         if subject::has_wildcard(subscribed) {
-            let matching = consumers.iter().filter(|(deliver, _)| subject::matches(deliver, subscribed));
-            matching.flat_map(|(_, targets)| targets.iter().copied()).collect()
+            let matching = consumers
+                .iter()
+                .filter(|(deliver, _)| subject::matches(deliver, subscribed));
+            matching
+                .flat_map(|(_, targets)| targets.iter().copied())
+                .collect()
         } else {
             consumers.get(subscribed).cloned().unwrap_or_default()
         }
@@ -62,7 +72,9 @@ impl InterestListener for AccountJetStream {
         }
         let mut flush = FlushSet::new();
         for target in concerned {
-            let Some(shard) = self.shard(target.stream.shard) else { continue };
+            let Some(shard) = self.shard(target.stream.shard) else {
+                continue;
+            };
             let mut state = shard.lock();
             state.raise(target, &mut flush, Consumer::on_interest_changed);
             state.end_of_batch(&mut flush);

@@ -19,7 +19,9 @@ impl ShardState {
         let everything = SubjectFilter::default();
         let mut from = first;
         while from <= last {
-            let Some(stream) = self.streams.get(&stream_id) else { return };
+            let Some(stream) = self.streams.get(&stream_id) else {
+                return;
+            };
             let message = match self.store.load_next(stream_id, from, &everything) {
                 Ok(Some(message)) if message.seq <= last => message,
                 Ok(_) => break,
@@ -54,7 +56,9 @@ impl ShardState {
 
     /// A consumer went or narrowed its filters: messages of an interest stream that only it needed leave.
     pub(super) fn release_unneeded(&mut self, stream_id: StreamId, flush: &mut FlushSet) {
-        let Some(stream) = self.store.stream(stream_id) else { return };
+        let Some(stream) = self.store.stream(stream_id) else {
+            return;
+        };
         if matches!(stream.config().retention, RetentionPolicy::Interest) {
             let (first, last) = (stream.first_seq(), stream.last_seq());
             self.release(stream_id, first, last, flush);

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
-use jetsled_store::{
-    ConsumerKey, LogPosition, Publish, PublishError, Removed, Shard, StreamId,
-};
+use jetsled_store::{ConsumerKey, LogPosition, Publish, PublishError, Removed, Shard, StreamId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::clock;
@@ -94,7 +92,10 @@ impl ShardHandle {
     pub(super) fn lock(&self) -> ShardGuard<'_> {
         let mut state = self.state.lock();
         state.now = clock::now();
-        ShardGuard { state, work: &self.work }
+        ShardGuard {
+            state,
+            work: &self.work,
+        }
     }
 
     /// The lock for the worker, which waits on it.
@@ -143,7 +144,10 @@ impl ShardState {
             return Some(Timestamp::EPOCH);
         }
         let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);
-        [self.commit_by, wake, self.store_wake].into_iter().flatten().min()
+        [self.commit_by, wake, self.store_wake]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Asks for a commit at once: somebody waits for it.
@@ -165,7 +169,9 @@ impl ShardState {
         flush: &mut FlushSet,
     ) {
         self.end_turn(flush);
-        let Some(running) = self.streams.get_mut(&stream) else { return };
+        let Some(running) = self.streams.get_mut(&stream) else {
+            return;
+        };
         let message = Publish {
             subject: request.subject,
             headers: request.headers,
@@ -212,7 +218,9 @@ impl ShardState {
                 let refused = refusal(error, running);
                 if wants_ack {
                     self.scratch.reply.clear();
-                    running.pub_ack.write_error(&refused, &mut self.scratch.reply);
+                    running
+                        .pub_ack
+                        .write_error(&refused, &mut self.scratch.reply);
                     send(&running.account, request.reply, &self.scratch.reply, flush);
                 }
             }
@@ -232,7 +240,11 @@ impl ShardState {
         let mut kept = 0;
         for at in 0..self.unseen.len() {
             let stream = self.unseen[at];
-            if self.streams.get(&stream).is_some_and(RunningStream::in_memory) {
+            if self
+                .streams
+                .get(&stream)
+                .is_some_and(RunningStream::in_memory)
+            {
                 self.show_new_messages(stream, flush);
             } else {
                 self.unseen[kept] = stream;
@@ -257,7 +269,8 @@ impl ShardState {
             return;
         }
         let kind = ReplyKind::Api(failure().into_boxed_slice());
-        self.parked.reply(account, subject, kind, |out| out.extend_from_slice(body));
+        self.parked
+            .reply(account, subject, kind, |out| out.extend_from_slice(body));
         self.commit_now();
     }
 
@@ -268,7 +281,10 @@ impl ShardState {
     }
 
     pub(super) fn stream_target(&self, stream: StreamId) -> StreamTarget {
-        StreamTarget { shard: self.index, stream }
+        StreamTarget {
+            shard: self.index,
+            stream,
+        }
     }
 }
 

@@ -93,8 +93,11 @@ impl JetStream {
 
     /// Makes JetStream available in an account: its streams and consumers start to serve.
     pub(crate) fn enable(&self, account: &Arc<Account>, limits: AccountLimits) {
-        let jetstream =
-            Arc::new(AccountJetStream::new(account, Arc::clone(&self.runtime), limits));
+        let jetstream = Arc::new(AccountJetStream::new(
+            account,
+            Arc::clone(&self.runtime),
+            limits,
+        ));
         if account.jetstream.set(Arc::clone(&jetstream)).is_err() {
             return;
         }
@@ -105,7 +108,10 @@ impl JetStream {
                 .streams()
                 .filter(|stream| stream.account() == account.name())
                 .map(|stream| StreamHandle {
-                    target: StreamTarget { shard: shard.index, stream: stream.id() },
+                    target: StreamTarget {
+                        shard: shard.index,
+                        stream: stream.id(),
+                    },
                     config: Arc::new(stream.config().clone()),
                     created: stream.created(),
                 })
@@ -143,13 +149,17 @@ impl JetStream {
 impl Runtime {
     fn new(options: &Options, shards: Vec<Shard>) -> Self {
         let jetstream = &options.jetstream;
-        let shards = (0..).zip(shards).map(|(index, shard)| Arc::new(ShardHandle::new(index, shard)));
+        let shards = (0..)
+            .zip(shards)
+            .map(|(index, shard)| Arc::new(ShardHandle::new(index, shard)));
         Self {
             shards: shards.collect(),
             limits: server_limits(&jetstream.limits),
             domain: jetstream.domain.clone(),
             strict: jetstream.strict,
-            max_memory: jetstream.max_memory_store.unwrap_or_else(super::machine::memory_for_streams),
+            max_memory: jetstream
+                .max_memory_store
+                .unwrap_or_else(super::machine::memory_for_streams),
             max_file: jetstream
                 .max_file_store
                 .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir())),
@@ -188,7 +198,10 @@ fn recovered(runtime: &Runtime) -> HashMap<(u16, StreamId), Vec<RecoveredConsume
     let mut waiting = HashMap::<_, Vec<_>>::new();
     for shard in &*runtime.shards {
         for consumer in shard.lock().store.recovered_consumers() {
-            waiting.entry((shard.index, consumer.stream)).or_default().push(consumer);
+            waiting
+                .entry((shard.index, consumer.stream))
+                .or_default()
+                .push(consumer);
         }
     }
     waiting
@@ -211,7 +224,9 @@ fn report(report: &OpenReport) {
         for damage in &shard.log.damage {
             tracing::error!(
                 "JetStream shard {index}: segment {} is damaged from byte {} to {}, what was stored there is lost",
-                damage.segment, damage.from, damage.to,
+                damage.segment,
+                damage.from,
+                damage.to,
             );
         }
         for path in &shard.log.set_aside {
@@ -234,6 +249,8 @@ fn report(report: &OpenReport) {
 
 impl std::fmt::Debug for JetStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JetStream").field("store_dir", &self.store_dir).finish_non_exhaustive()
+        f.debug_struct("JetStream")
+            .field("store_dir", &self.store_dir)
+            .finish_non_exhaustive()
     }
 }

@@ -54,7 +54,9 @@ impl RunningStream {
 
     /// Whether a consumer wants messages of this subject.
     pub(super) fn has_interest(&self, subject: &[u8]) -> bool {
-        self.consumers.values().any(|consumer| consumer.filter.matches(subject))
+        self.consumers
+            .values()
+            .any(|consumer| consumer.filter.matches(subject))
     }
 
     pub(super) fn consumer_named(&self, name: &str) -> Option<&RunningConsumer> {

@@ -123,7 +123,12 @@ impl ShardState {
     /// Queues a consumer for what it has left to do, and for when it wants to be woken.
     fn schedule(&mut self, target: ConsumerTarget, more: bool, full: bool) {
         let retry = self.now.saturating_add(RETRY_FULL);
-        let Self { streams, ready, wakes, .. } = self;
+        let Self {
+            streams,
+            ready,
+            wakes,
+            ..
+        } = self;
         let Some(consumer) = streams
             .get_mut(&target.stream.stream)
             .and_then(|stream| stream.consumers.get_mut(&target.consumer))
@@ -146,23 +151,46 @@ impl ShardState {
     }
 
     pub(super) fn consumer(&self, target: ConsumerTarget) -> Option<&RunningConsumer> {
-        self.streams.get(&target.stream.stream)?.consumers.get(&target.consumer)
+        self.streams
+            .get(&target.stream.stream)?
+            .consumers
+            .get(&target.consumer)
     }
 
     pub(super) fn consumer_mut(&mut self, target: ConsumerTarget) -> Option<&mut RunningConsumer> {
-        self.streams.get_mut(&target.stream.stream)?.consumers.get_mut(&target.consumer)
+        self.streams
+            .get_mut(&target.stream.stream)?
+            .consumers
+            .get_mut(&target.consumer)
     }
 
     /// Logs the outbox's progress and runs its commands.
     fn run_commands(&mut self, target: ConsumerTarget, flush: &mut FlushSet) -> Outcome {
         let mut outcome = Outcome::default();
-        let Self { store, streams, scratch, parked, .. } = self;
-        let Scratch { outbox, ack_subject, headers, destinations, undelivered, .. } = scratch;
+        let Self {
+            store,
+            streams,
+            scratch,
+            parked,
+            ..
+        } = self;
+        let Scratch {
+            outbox,
+            ack_subject,
+            headers,
+            destinations,
+            undelivered,
+            ..
+        } = scratch;
         if outbox.is_empty() {
             return outcome;
         }
-        let Some(stream) = streams.get(&target.stream.stream) else { return outcome };
-        let Some(consumer) = stream.consumers.get(&target.consumer) else { return outcome };
+        let Some(stream) = streams.get(&target.stream.stream) else {
+            return outcome;
+        };
+        let Some(consumer) = stream.consumers.get(&target.consumer) else {
+            return outcome;
+        };
         let logged = log_progress(store, stream, consumer, outbox);
         let durable_later = matches!(logged, Ok(Some(_)));
         let mut someone_waits = false;
@@ -208,15 +236,24 @@ impl ShardState {
                 }
                 // An ack that could not be logged is not confirmed: the client asks again or gets the message again.
                 Command::AckReply { .. } => {}
-                Command::Advisory(event) => advisory::consumer_event(event, stream, consumer, flush),
+                Command::Advisory(event) => {
+                    advisory::consumer_event(event, stream, consumer, flush)
+                }
                 Command::Release { first, last } => {
-                    parked.then(Then::Release { stream: stream.id, first: *first, last: *last });
+                    parked.then(Then::Release {
+                        stream: stream.id,
+                        first: *first,
+                        last: *last,
+                    });
                     outcome.released = true;
                 }
                 Command::DeleteInactive => outcome.delete = true,
             }
         }
-        outcome.full = scratch.destinations.iter().any(|(_, to)| !to.has_room(flush));
+        outcome.full = scratch
+            .destinations
+            .iter()
+            .any(|(_, to)| !to.has_room(flush));
         if someone_waits || outcome.released && !durable_later {
             self.commit_now();
         } else if durable_later {
@@ -269,8 +306,15 @@ impl ShardState {
         stream: StreamId,
         which: impl Fn(&RunningConsumer) -> bool,
     ) -> SmallVec<[ConsumerTarget; 8]> {
-        let consumers = self.streams.get(&stream).into_iter().flat_map(|s| s.consumers.values());
-        consumers.filter(|consumer| which(consumer)).map(|consumer| consumer.target).collect()
+        let consumers = self
+            .streams
+            .get(&stream)
+            .into_iter()
+            .flat_map(|s| s.consumers.values());
+        consumers
+            .filter(|consumer| which(consumer))
+            .map(|consumer| consumer.target)
+            .collect()
     }
 }
 
@@ -294,12 +338,14 @@ fn log_progress(
     if progress.is_empty() {
         return Ok(None);
     }
-    store.log_progress(consumer.key(), progress).map_err(|error| {
-        tracing::error!(
-            "JetStream consumer '{} > {} > {}' can not log its progress: {error}",
-            stream.account.name(),
-            stream.config.name,
-            consumer.name(),
-        );
-    })
+    store
+        .log_progress(consumer.key(), progress)
+        .map_err(|error| {
+            tracing::error!(
+                "JetStream consumer '{} > {} > {}' can not log its progress: {error}",
+                stream.account.name(),
+                stream.config.name,
+                consumer.name(),
+            );
+        })
 }

@@ -18,13 +18,24 @@ pub(super) struct DurableView<'a> {
 }
 
 impl<'a> DurableView<'a> {
-    pub(super) fn new(store: &'a mut Shard, stream: StreamId, selection: &'a mut Selection) -> Self {
-        let (first, last) = store.stream(stream).map_or(
-            (StreamSeq::FIRST, StreamSeq(0)),
-            |s| (s.first_seq(), s.visible_last_seq()),
-        );
+    pub(super) fn new(
+        store: &'a mut Shard,
+        stream: StreamId,
+        selection: &'a mut Selection,
+    ) -> Self {
+        let (first, last) = store
+            .stream(stream)
+            .map_or((StreamSeq::FIRST, StreamSeq(0)), |s| {
+                (s.first_seq(), s.visible_last_seq())
+            });
         let first = first.min(last.next());
-        Self { store, stream, selection, first, last }
+        Self {
+            store,
+            stream,
+            selection,
+            first,
+            last,
+        }
     }
 
     /// A record that cannot be read is as good as gone for a consumer; the log has reported the damage.
@@ -49,8 +60,12 @@ impl StreamView for DurableView<'_> {
         if from > self.last {
             return None;
         }
-        let found = self.store.next_match(self.stream, from, filter, self.selection);
-        self.read(found).filter(|meta| meta.seq <= self.last).map(convert)
+        let found = self
+            .store
+            .next_match(self.stream, from, filter, self.selection);
+        self.read(found)
+            .filter(|meta| meta.seq <= self.last)
+            .map(convert)
     }
 
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
@@ -62,8 +77,7 @@ impl StreamView for DurableView<'_> {
         if from > self.last {
             return 0;
         }
-        let count =
-            self.store.num_pending(
+        let count = self.store.num_pending(
             self.stream,
             from,
             self.last,
@@ -75,7 +89,9 @@ impl StreamView for DurableView<'_> {
     }
 
     fn last_seqs_per_subject(&mut self, filter: &SubjectFilter) -> Vec<StreamSeq> {
-        let found = self.store.last_per_subject(self.stream, self.last, filter, usize::MAX);
+        let found = self
+            .store
+            .last_per_subject(self.stream, self.last, filter, usize::MAX);
         self.read(found.map(Result::ok)).unwrap_or_default()
     }
 

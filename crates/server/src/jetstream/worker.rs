@@ -7,10 +7,10 @@ use jetsled_jetstream_api::Timestamp;
 use jetsled_store::{CommitError, StreamId};
 use parking_lot::MutexGuard;
 
-use super::{AccountJetStream, clock};
 use super::parked::{Parked, Then};
 use super::shard::{ShardHandle, ShardState, lost_commit};
 use super::target::ConsumerTarget;
+use super::{AccountJetStream, clock};
 use crate::routing::FlushSet;
 
 /// Turns of consumers that have more to deliver, between two looks at the log.
@@ -135,7 +135,9 @@ impl Worker {
     /// Writes a checkpoint of everything as it is now.
     fn checkpoint(&mut self, shard: &ShardHandle, mut state: MutexGuard<'_, ShardState>) {
         let ShardState { store, streams, .. } = &mut *state;
-        let consumers = streams.values().flat_map(|stream| stream.consumers.values());
+        let consumers = streams
+            .values()
+            .flat_map(|stream| stream.consumers.values());
         let checkpoint = store.take_checkpoint(consumers.map(|consumer| {
             let mut bytes = Vec::new();
             consumer.state.encode_checkpoint(&mut bytes);
@@ -151,7 +153,10 @@ impl Worker {
         let checkpointed = checkpoint.run(synced);
         let mut state = shard.lock_as_worker();
         if let Err(error) = state.store.finish_checkpoint(checkpointed) {
-            tracing::warn!("JetStream checkpoint of shard {} not written: {error}", state.index);
+            tracing::warn!(
+                "JetStream checkpoint of shard {} not written: {error}",
+                state.index
+            );
         }
     }
 
@@ -166,14 +171,21 @@ impl ShardState {
     /// Does what is due by the clock.
     fn timers(&mut self, flush: &mut FlushSet) {
         for _ in 0..TIMERS {
-            let Some(&Reverse((at, stream, consumer))) = self.wakes.peek() else { break };
+            let Some(&Reverse((at, stream, consumer))) = self.wakes.peek() else {
+                break;
+            };
             if at > self.now {
                 break;
             }
             self.wakes.pop();
-            let target = ConsumerTarget { stream: self.stream_target(stream), consumer };
-            let Some(running) =
-                self.streams.get_mut(&stream).and_then(|s| s.consumers.get_mut(&consumer))
+            let target = ConsumerTarget {
+                stream: self.stream_target(stream),
+                consumer,
+            };
+            let Some(running) = self
+                .streams
+                .get_mut(&stream)
+                .and_then(|s| s.consumers.get_mut(&consumer))
             else {
                 continue;
             };
@@ -206,7 +218,9 @@ impl ShardState {
     /// Gives consumers that had more to deliver another turn each.
     fn ready_turns(&mut self, flush: &mut FlushSet) {
         for _ in 0..READY_TURNS.min(self.ready.len()) {
-            let Some(target) = self.ready.pop_front() else { break };
+            let Some(target) = self.ready.pop_front() else {
+                break;
+            };
             if let Some(consumer) = self.consumer_mut(target) {
                 consumer.queued = false;
                 self.dispatch(target, flush);
@@ -217,9 +231,16 @@ impl ShardState {
     /// What was to happen once a commit is durable.
     fn carry_out(&mut self, then: Then, flush: &mut FlushSet) {
         match then {
-            Then::Release { stream, first, last } => self.release(stream, first, last, flush),
+            Then::Release {
+                stream,
+                first,
+                last,
+            } => self.release(stream, first, last, flush),
             Then::Start { stream, consumer } => {
-                let target = ConsumerTarget { stream: self.stream_target(stream), consumer };
+                let target = ConsumerTarget {
+                    stream: self.stream_target(stream),
+                    consumer,
+                };
                 if let Some(running) = self.consumer_mut(target) {
                     running.started = true;
                     self.report_removed(stream, flush);
@@ -231,12 +252,7 @@ impl ShardState {
     }
 
     /// Tells those who wait that their change was not written.
-    fn commit_failed(
-        &mut self,
-        error: &CommitError,
-        parked: &mut Parked,
-        flush: &mut FlushSet,
-    ) {
+    fn commit_failed(&mut self, error: &CommitError, parked: &mut Parked, flush: &mut FlushSet) {
         tracing::error!("JetStream shard {} could not write: {error}", self.index);
         let reason = error.to_string();
         // What was appended while the commit ran is void as well.
