@@ -1,4 +1,3 @@
-#![expect(clippy::todo, reason = "bodies follow within the hour")]
 //! The NATS wire protocol: operations, headers, subjects and their matching, without IO.
 //!
 //! Everything here is a plain function or value: bytes in, an operation, an answer or an error out. Sockets, buffers'

@@ -7,9 +7,9 @@ pub enum TransformError {
     #[error("invalid subject")]
     InvalidSubject,
     /// A destination token is no well-formed function.
-    #[error("invalid mapping destination: invalid transform in {token}")]
+    #[error("invalid mapping destination: invalid transform{}{token}", if token.is_empty() { "" } else { " in " })]
     InvalidTransform {
-        /// The token.
+        /// The token, empty if it is not told.
         token: String,
     },
     /// Imports must use all wildcards.
