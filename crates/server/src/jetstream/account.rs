@@ -350,7 +350,7 @@ impl AccountJetStream {
                     .lock()
                     .reply_after(position, &account, reply, body, failure, flush);
             }
-            None => super::parked::send(&account, reply, body, flush),
+            None => super::reply::send(&account, reply, body, flush),
         }
     }
 

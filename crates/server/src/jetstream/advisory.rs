@@ -11,7 +11,7 @@ use jetsled_jetstream_api::{Nanos, Timestamp};
 
 use super::clock;
 use super::consumer::RunningConsumer;
-use super::parked::send;
+use super::reply::send;
 use super::stream::RunningStream;
 use crate::account::Account;
 use crate::routing::FlushSet;

@@ -21,6 +21,7 @@ mod ingest;
 mod machine;
 mod parked;
 mod push_interest;
+mod reply;
 mod retention;
 mod runtime;
 mod shard;

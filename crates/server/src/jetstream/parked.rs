@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jetsled_jetstream_api::StreamSeq;
 use jetsled_store::{ConsumerKey, StreamId};
 
+use super::reply::{ReplyRoutes, send};
 use crate::account::Account;
-use crate::routing::{FlushSet, OutboundMessage, Payload};
+use crate::routing::FlushSet;
 
 /// Everything that waits for one commit, in order. Reused: nothing is allocated for a reply once the buffers have grown.
 #[derive(Debug, Default)]
@@ -15,6 +16,7 @@ pub(super) struct Parked {
     /// Subjects and bodies of all entries, one behind the other.
     bytes: Vec<u8>,
     accounts: Vec<Arc<Account>>,
+    replies: ReplyRoutes,
 }
 
 /// What to do when the commit is durable.
@@ -100,7 +102,8 @@ impl Parked {
                 } => {
                     let subject = take(&mut bytes, subject_len);
                     let body = take(&mut bytes, body_len);
-                    send(&self.accounts[account as usize], subject, body, flush);
+                    self.replies
+                        .send(&self.accounts[account as usize], subject, body, flush);
                 }
                 Entry::Then(todo) => then.push(todo),
             }
@@ -157,18 +160,6 @@ impl Parked {
         });
         len32(index)
     }
-}
-
-/// Sends a reply without headers.
-pub(super) fn send(account: &Arc<Account>, subject: &[u8], body: &[u8], flush: &mut FlushSet) {
-    let message = OutboundMessage {
-        subject,
-        deliver_as: subject,
-        reply: b"",
-        headers: b"",
-        payload: Payload::Borrowed(body),
-    };
-    account.deliver(&message, flush);
 }
 
 fn take<'b>(bytes: &mut &'b [u8], len: u32) -> &'b [u8] {

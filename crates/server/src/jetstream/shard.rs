@@ -11,7 +11,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::clock;
 use super::ingest::Request;
-use super::parked::{Parked, ReplyKind, Then, send};
+use super::parked::{Parked, ReplyKind, Then};
+use super::reply::send;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::turn::Scratch;
@@ -204,7 +205,12 @@ impl ShardState {
                     None if wants_ack => {
                         self.scratch.reply.clear();
                         running.pub_ack.write(ack, &mut self.scratch.reply);
-                        send(&running.account, request.reply, &self.scratch.reply, flush);
+                        self.scratch.replies.send(
+                            &running.account,
+                            request.reply,
+                            &self.scratch.reply,
+                            flush,
+                        );
                     }
                     None => {}
                 }
@@ -221,7 +227,12 @@ impl ShardState {
                     running
                         .pub_ack
                         .write_error(&refused, &mut self.scratch.reply);
-                    send(&running.account, request.reply, &self.scratch.reply, flush);
+                    self.scratch.replies.send(
+                        &running.account,
+                        request.reply,
+                        &self.scratch.reply,
+                        flush,
+                    );
                 }
             }
         }

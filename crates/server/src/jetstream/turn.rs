@@ -11,7 +11,8 @@ use smallvec::SmallVec;
 use super::advisory;
 use super::consumer::RunningConsumer;
 use super::deliver::{Delivered, Delivering};
-use super::parked::{ReplyKind, Then, send};
+use super::parked::{ReplyKind, Then};
+use super::reply::{ReplyRoutes, send};
 use super::shard::ShardState;
 use super::stream::RunningStream;
 use super::target::ConsumerTarget;
@@ -29,6 +30,7 @@ const RETRY_FULL: Nanos = Nanos(2_000_000);
 pub(super) struct Scratch {
     pub(super) outbox: Outbox,
     pub(super) reply: Vec<u8>,
+    pub(super) replies: ReplyRoutes,
     ack_subject: Vec<u8>,
     headers: Vec<u8>,
     /// Where the outbox's deliveries go.

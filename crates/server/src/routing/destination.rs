@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jetsled_protocol::subject::token_count;
+
 use super::route::{Route, RouteFor};
 use super::{FlushSet, Message, Origin, OutboundMessage};
 use crate::account::Account;
@@ -14,6 +16,16 @@ use crate::account::Account;
 pub(crate) struct Destination {
     account: Arc<Account>,
     route: Route,
+    covered: Covered,
+}
+
+/// Which subjects the resolution answers for.
+#[derive(Debug)]
+enum Covered {
+    /// This one.
+    Subject(Box<[u8]>),
+    /// All that start like this and have this many tokens, none of them empty.
+    Prefix { prefix: Box<[u8]>, tokens: usize },
 }
 
 impl Destination {
@@ -23,11 +35,35 @@ impl Destination {
             without: None,
             is_cached: false,
         };
-        let (route, _) = Route::resolve(subject, resolve_for);
+        let (route, tail) = Route::resolve(subject, resolve_for);
+        let covered = match tail.and_then(|tail| subject.get(..tail.prefix_len)) {
+            Some(prefix) => Covered::Prefix {
+                prefix: prefix.into(),
+                tokens: token_count(subject),
+            },
+            None => Covered::Subject(subject.into()),
+        };
         Self {
             account: Arc::clone(account),
             route,
+            covered,
         }
+    }
+
+    /// Whether a resolution of `subject` in `account` now would have the same result: unique reply subjects
+    /// below one inbox do.
+    pub(crate) fn covers(&self, account: &Arc<Account>, subject: &[u8]) -> bool {
+        Arc::ptr_eq(&self.account, account)
+            && self.is_current()
+            && match &self.covered {
+                Covered::Subject(covered) => **covered == *subject,
+                Covered::Prefix { prefix, tokens } => {
+                    subject.starts_with(prefix)
+                        && token_count(subject) == *tokens
+                        && !subject.ends_with(b".")
+                        && memchr::memmem::find(subject, b"..").is_none()
+                }
+            }
     }
 
     /// Whether the account's interest is still what it was at the resolution. If not, resolve again.
