@@ -1,7 +1,8 @@
 //! The JSON of CONNECT.
 
 use jetsled_auth::ConnectCredentials;
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 /// What a client says of itself and wants. The defaults are those of a connection without CONNECT.
 #[derive(Clone, PartialEq, Eq)]
@@ -56,8 +57,6 @@ impl Default for ConnectOptions {
 pub(crate) enum ConnectError {
     #[error("malformed JSON in CONNECT: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("CONNECT is not a JSON object")]
-    NotAnObject,
     #[error("CONNECT field {field:?} is not a {expected}")]
     WrongType {
         field: String,
@@ -71,12 +70,10 @@ impl ConnectOptions {
     pub(crate) fn update(&mut self, json: &[u8]) -> Result<(), ConnectError> {
         // Go replaces what is not UTF-8.
         let text = String::from_utf8_lossy(json);
-        let fields = match serde_json::from_str(&text)? {
-            Value::Object(fields) => fields,
-            Value::Null => Map::new(),
-            _ => return Err(ConnectError::NotAnObject),
-        };
-        for (field, value) in fields {
+        for (field, value) in serde_json::from_str::<Option<Fields>>(&text)?
+            .unwrap_or_default()
+            .0
+        {
             self.set(&field, value)?;
         }
         Ok(())
@@ -138,6 +135,31 @@ impl ConnectOptions {
     }
 }
 
+/// The fields of an object in their order, since a later one overrides an earlier one in another case.
+#[derive(Default)]
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some(field) = map.next_entry()? {
+            self.0.push(field);
+        }
+        Ok(self)
+    }
+}
+
 enum Slot<'a> {
     Bool(&'a mut bool),
     Int(&'a mut i64),
@@ -184,6 +206,13 @@ mod tests {
             r#"{"protocol":1}"#,
             Some(ConnectOptions {
                 protocol: 1,
+                ..default.clone()
+            }),
+        );
+        check(
+            r#"{"verbose":true,"VERBOSE":false}"#,
+            Some(ConnectOptions {
+                verbose: false,
                 ..default.clone()
             }),
         );
