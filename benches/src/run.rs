@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use jetsled_testkit::{Launch, Server};
+use jetsled_testkit::Launch;
 
 use crate::Error;
 use crate::cases::{self, Case, Scale, Target};
@@ -125,7 +125,6 @@ fn warmed_up(case: &Case, spec: &ServerSpec, options: &Options) -> Result<Runnin
 /// A server with its store directory, ready for a case.
 struct Running {
     target: Target,
-    _server: Server,
     _store: tempfile::TempDir,
 }
 
@@ -140,33 +139,26 @@ impl Running {
             .iter()
             .fold(launch, |launch, arg| launch.arg(arg))
             .start()?;
-        let target = Target {
-            address: server.address(),
-            pid: server.pid().expect("a server that was just started runs"),
-            ready_after: server
-                .ready_after()
-                .expect("a server that was just started was ready"),
-            scale: if options.smoke {
-                Scale::Smoke
-            } else {
-                Scale::Full
-            },
+        let scale = if options.smoke {
+            Scale::Smoke
+        } else {
+            Scale::Full
         };
+        let target = Target::new(server, scale);
         (case.prepare)(&target)?;
         Ok(Self {
             target,
-            _server: server,
             _store: store,
         })
     }
 }
 
 fn measure(case: &Case, running: &Running, options: &Options) -> Result<Measured, Error> {
-    let pid = running.target.pid;
+    let pid = running.target.pid();
     let own = std::process::id();
     let (server_before, client_before) = (cpu_seconds(pid)?, cpu_seconds(own)?);
     let sample = (case.run)(&running.target, options.duration)?;
-    let (server_after, client_after) = (cpu_seconds(pid)?, cpu_seconds(own)?);
+    let (server_after, client_after) = (cpu_seconds(running.target.pid())?, cpu_seconds(own)?);
     let millions = (sample.messages > 0).then_some(sample.messages as f64 / 1e6);
     let per_million = |seconds: f64| millions.map(|millions| seconds / millions);
     Ok(Measured {
@@ -175,6 +167,6 @@ fn measure(case: &Case, running: &Running, options: &Options) -> Result<Measured
         messages: sample.messages,
         server_cpu_seconds_per_million: per_million(server_after - server_before),
         client_cpu_seconds_per_million: per_million(client_after - client_before),
-        resident_mib: resident_kib(pid)? / 1024.0,
+        resident_mib: resident_kib(running.target.pid())? / 1024.0,
     })
 }

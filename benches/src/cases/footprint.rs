@@ -1,5 +1,6 @@
 //! What a server takes when nothing happens: memory an idle connection, memory a subscription, time to start.
 
+use super::publish::fill;
 use super::{Case, Sample, Target, Unit};
 use crate::Error;
 use crate::client::Client;
@@ -43,7 +44,7 @@ pub(super) fn cases() -> Vec<Case> {
         )
         .on_fresh_servers(),
         Case::new("start, empty store", Unit::Milliseconds, |target, _| {
-            let value = target.ready_after.as_secs_f64() * 1e3;
+            let value = target.ready_after().as_secs_f64() * 1e3;
             Ok(Sample {
                 value,
                 p99: None,
@@ -51,6 +52,23 @@ pub(super) fn cases() -> Vec<Case> {
             })
         })
         .on_fresh_servers(),
+        Case::new(
+            "start after a kill, 1 M messages of 128 B",
+            Unit::Milliseconds,
+            |target, _| {
+                target.crash_and_restart()?;
+                let value = target.ready_after().as_secs_f64() * 1e3;
+                Ok(Sample {
+                    value,
+                    p99: None,
+                    messages: 0,
+                })
+            },
+        )
+        .prepared(|target| {
+            let count = target.scale.pick(5_000, 1_000_000) as u64;
+            fill(&mut Client::connect(target.address)?, count)
+        }),
     ]
 }
 
@@ -60,12 +78,12 @@ fn grown(
     count: usize,
     mut add: impl FnMut(&mut Vec<Client>) -> Result<(), Error>,
 ) -> Result<Sample, Error> {
-    let before = resident_kib(target.pid)?;
+    let before = resident_kib(target.pid())?;
     let mut clients = Vec::new();
     for _ in 0..count {
         add(&mut clients)?;
     }
-    let after = resident_kib(target.pid)?;
+    let after = resident_kib(target.pid())?;
     Ok(Sample {
         value: (after - before).max(0.0) / count as f64,
         p99: None,

@@ -6,9 +6,11 @@ mod footprint;
 mod key_value;
 mod publish;
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jetsled_testkit::Server;
 use serde::Serialize;
 
 use crate::Error;
@@ -17,10 +19,34 @@ use crate::measure::percentile;
 /// A running server.
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    pub(crate) pid: u32,
-    /// From the start of its process to its ready line.
-    pub(crate) ready_after: Duration,
     pub(crate) scale: Scale,
+    server: RefCell<Server>,
+}
+
+impl Target {
+    pub(crate) fn new(server: Server, scale: Scale) -> Self {
+        Self {
+            address: server.address(),
+            scale,
+            server: RefCell::new(server),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.server.borrow().pid().expect("a target runs")
+    }
+
+    /// From the start of its process to its ready line.
+    fn ready_after(&self) -> Duration {
+        self.server.borrow().ready_after().expect("a target runs")
+    }
+
+    /// SIGKILL, and a start on the same data and port.
+    fn crash_and_restart(&self) -> Result<(), Error> {
+        let mut server = self.server.borrow_mut();
+        server.kill();
+        Ok(server.start_again()?)
+    }
 }
 
 /// How much data a case prepares.
