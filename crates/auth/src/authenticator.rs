@@ -156,7 +156,7 @@ impl Authenticator {
                 user,
             };
             let duplicate = match &known.user.credential {
-                UserCredential::Nkey(key) if !nkey::is_user_key(key) => {
+                UserCredential::Nkey(key) if !nkey::is_user_nkey(key) => {
                     return Err(AuthConfigError::InvalidNkey);
                 }
                 UserCredential::Nkey(_) => nkeys

@@ -30,11 +30,12 @@ pub use authenticator::{
     AuthConfig, AuthConfigError, AuthError, Authenticator, ConnectCredentials, ConnectionFacts,
     Identity, SingleCredential, UserLimits,
 };
+pub use nkey::{is_account_nkey, is_user_nkey};
 pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};
 pub use permissions::{Permissions, ResponsePermission, SubjectPermission};
 pub use response_tracker::ResponseTracker;
 pub use secret::Secret;
-pub use user::{ConnectionType, ConnectionTypes, User, UserCredential};
+pub use user::{ConnectionType, ConnectionTypes, UnknownConnectionType, User, UserCredential};
 
 /// The account of every user that is not defined inside another one.
 pub const GLOBAL_ACCOUNT: &str = "$G";

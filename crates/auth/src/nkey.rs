@@ -15,6 +15,11 @@ pub(crate) fn signed_by(public_key: &str, signature: &str, nonce: &[u8]) -> bool
 }
 
 /// Whether the text is the public key of a user (`U...`).
-pub(crate) fn is_user_key(text: &str) -> bool {
+pub fn is_user_nkey(text: &str) -> bool {
     KeyPair::from_public_key(text).is_ok_and(|key| key.key_pair_type() == KeyPairType::User)
+}
+
+/// Whether the text is the public key of an account (`A...`).
+pub fn is_account_nkey(text: &str) -> bool {
+    KeyPair::from_public_key(text).is_ok_and(|key| key.key_pair_type() == KeyPairType::Account)
 }

@@ -124,6 +124,18 @@ pub enum PermissionError {
     },
 }
 
+impl PermissionError {
+    /// The message without the list's name, for an error that names the place instead.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::InvalidSubject { subject, .. } => {
+                format!("subject {subject:?} is not a valid subject")
+            }
+            Self::InvalidQueue { queue, .. } => format!("queue {queue:?} is not a valid queue"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct SubjectRules {
     /// `None` allows everything.

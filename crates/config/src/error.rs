@@ -39,6 +39,16 @@ impl fmt::Display for ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
+impl ConfigErrors {
+    /// One error that belongs to no place in a file.
+    pub(crate) fn one(text: impl Into<String>) -> Self {
+        Self(vec![ConfigError {
+            position: None,
+            text: text.into(),
+        }])
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, error) in self.0.iter().enumerate() {

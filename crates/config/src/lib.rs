@@ -8,10 +8,13 @@
 
 mod command_line;
 mod digest;
+mod duration;
 mod environment;
 mod error;
+mod file;
 mod language;
 mod options;
+mod reader;
 mod reload;
 mod unsupported;
 
@@ -21,6 +24,6 @@ pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthorizationOptions, CurvePreference,
     HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MonitorOptions,
-    Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
+    NATS_VERSION, Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
 };
 pub use reload::{OptionChange, ReloadDiff};

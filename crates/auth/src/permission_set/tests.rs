@@ -210,7 +210,7 @@ proptest! {
     ) {
         let any = |list: &[String]| list.iter().any(|pattern| naive_match(pattern, &subject));
         let expected = (allow.is_empty() || any(&allow)) && !any(&deny);
-        let set = set(Some(SubjectPermission { allow: allow.clone(), deny: deny.clone() }), None);
+        let set = set(Some(SubjectPermission { allow, deny }), None);
         prop_assert_eq!(set.may_publish(subject.as_bytes()), expected);
     }
 }

@@ -5,6 +5,7 @@ mod authorization;
 mod jetstream;
 mod process;
 mod tls;
+mod validate;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -101,6 +102,40 @@ pub enum Program {
     NatsServer,
 }
 
+impl Program {
+    /// Decides by the executable's base name; whatever begins with `nats-server` stands in for it.
+    pub(crate) fn of(executable: &str) -> Self {
+        let name = executable.rsplit(['/', '\\']).next().unwrap_or_default();
+        if name.starts_with("nats-server") {
+            Self::NatsServer
+        } else {
+            Self::Jetsled
+        }
+    }
+
+    /// The name in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jetsled => "jetsled",
+            Self::NatsServer => "nats-server",
+        }
+    }
+
+    /// What `-v` prints. Tools take the first version number in it.
+    pub(crate) fn version_line(self) -> String {
+        match self {
+            Self::Jetsled => format!(
+                "jetsled: v{NATS_VERSION} (jetsled {})",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::NatsServer => format!("nats-server: v{NATS_VERSION}"),
+        }
+    }
+}
+
+/// The nats-server version whose behaviour is followed; clients and tools decide by it what they may use.
+pub const NATS_VERSION: &str = "2.15.1";
+
 /// A TCP port to listen on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Port {
@@ -111,6 +146,25 @@ pub enum Port {
 }
 
 impl Port {
+    /// Reads a configured number: -1 is any free port, 0 is none. Gives the number back if it is no port.
+    pub(crate) fn from_number(number: i64) -> Result<Option<Self>, i64> {
+        match number {
+            -1 => Ok(Some(Self::Random)),
+            0 => Ok(None),
+            _ => u16::try_from(number)
+                .map(|port| Some(Self::Fixed(port)))
+                .map_err(|_| number),
+        }
+    }
+
+    /// The number as configured: -1 for any free one.
+    pub fn to_config(self) -> i32 {
+        match self {
+            Self::Random => -1,
+            Self::Fixed(port) => port.into(),
+        }
+    }
+
     /// The number to bind: 0 lets the system choose.
     pub fn to_bind(self) -> u16 {
         match self {

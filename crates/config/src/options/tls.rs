@@ -24,6 +24,23 @@ pub struct TlsOptions {
     pub curve_preferences: Vec<CurvePreference>,
 }
 
+impl TlsOptions {
+    /// A certificate and its key, everything else by default.
+    pub fn new(cert_file: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
+        Self {
+            cert_file: cert_file.into(),
+            key_file: key_file.into(),
+            ca_file: None,
+            verify: false,
+            timeout: Duration::from_secs(2),
+            handshake_first: HandshakeFirst::default(),
+            min_version: TlsMinVersion::default(),
+            cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
+        }
+    }
+}
+
 /// `handshake_first`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HandshakeFirst {
@@ -63,4 +80,19 @@ pub enum CurvePreference {
     P384,
     /// `CurveP521`
     P521,
+}
+
+impl CurvePreference {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "X25519MLKEM768" => Self::X25519MlKem768,
+            "SecP256r1MLKEM768" => Self::SecP256r1MlKem768,
+            "SecP384r1MLKEM1024" => Self::SecP384r1MlKem1024,
+            "X25519" => Self::X25519,
+            "CurveP256" => Self::P256,
+            "CurveP384" => Self::P384,
+            "CurveP521" => Self::P521,
+            _ => return None,
+        })
+    }
 }
