@@ -1,15 +1,39 @@
 //! One stream: its rules and its counters.
+//!
+//! Every change goes the same way: decide (may refuse), log, apply. A replay applies what was logged through the same functions, so that
+//! memory after a restart is what it was. What limits remove at a publish is a function of configuration and state and is not
+//! logged; everything else that leaves (expiry, purge, delete, release) is.
 
+mod dedup;
+mod extents;
+mod memory;
+mod publish;
+mod publish_headers;
+mod read;
+mod remove;
+mod replay;
 mod request;
+mod seq_set;
+mod snapshot;
+mod subject_table;
+mod ttl;
+mod ttl_queue;
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use jetsled_jetstream_api::{StorageType, StreamConfig, StreamSeq, Timestamp};
 
-use crate::log::StreamId;
+use crate::log::{Log, LogPosition, ReadError, Record, StreamId};
+use dedup::DedupWindow;
+use extents::Extents;
+use memory::MemoryMessages;
 pub use request::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
     Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, StoredMessage,
     TooManyResults,
 };
+use seq_set::SeqSet;
+pub(crate) use snapshot::{Decoder, StreamHead, encode_bytes};
+use subject_table::SubjectTable;
+use ttl_queue::TtlQueue;
 
 /// A stream of a shard: identity, configuration, counters.
 #[derive(Debug)]
@@ -18,9 +42,79 @@ pub struct Stream {
     account: Box<str>,
     config: StreamConfig,
     created: Timestamp,
+
+    /// One past `last` when empty.
+    first: u64,
+    last: u64,
+    visible_last: u64,
+    messages: u64,
+    bytes: u64,
+    /// Of the message stored last; unset in a new stream.
+    last_time: Timestamp,
+    /// Empty if the message stored last had none.
+    last_msg_id: Vec<u8>,
+    /// Between `first` and `last`.
+    gaps: SeqSet,
+    subjects: SubjectTable,
+    dedup: DedupWindow,
+    ttls: TtlQueue,
+    /// Messages below are gone or never expire by age.
+    age_checked_below: u64,
+    /// The message that expires by age next, with its time.
+    age_head: Option<(u64, i64)>,
+    /// Sequences that damage took, at most [`LOST_KEPT`].
+    lost: Vec<u64>,
+
+    /// Where a file stream's messages lie.
+    extents: Extents,
+    /// A memory stream's messages.
+    memory: Option<MemoryMessages>,
+    /// The last configuration and state in the log begin behind this.
+    emitted_at: LogPosition,
+    /// Published to since the last commit was taken.
+    touched: bool,
+    /// What left while somebody watched.
+    removed: Option<Vec<Removed>>,
+    scratch: Vec<u8>,
 }
 
+/// How many lost sequences a stream's state lists.
+const LOST_KEPT: usize = 1024;
+
 impl Stream {
+    pub(crate) fn new(id: StreamId, account: &str, config: StreamConfig, created: Timestamp) -> Self {
+        let first = config.first_seq.get().max(1);
+        let memory =
+            (config.storage == StorageType::Memory).then(MemoryMessages::default);
+        let subjects = subject_table_for(&config);
+        Self {
+            id,
+            account: account.into(),
+            config,
+            created,
+            first,
+            last: first - 1,
+            visible_last: first - 1,
+            messages: 0,
+            bytes: 0,
+            last_time: Timestamp::UNSET,
+            last_msg_id: Vec::new(),
+            gaps: SeqSet::default(),
+            subjects,
+            dedup: DedupWindow::default(),
+            ttls: TtlQueue::default(),
+            age_checked_below: 0,
+            age_head: None,
+            lost: Vec::new(),
+            extents: Extents::default(),
+            memory,
+            emitted_at: LogPosition::ZERO,
+            touched: false,
+            removed: None,
+            scratch: Vec::new(),
+        }
+    }
+
     /// Its number in the shard.
     #[must_use]
     pub fn id(&self) -> StreamId {
@@ -45,39 +139,178 @@ impl Stream {
         self.created
     }
 
-    /// The lowest sequence still stored; one past the last when empty; 0 if never used.
+    /// The lowest sequence still stored; one past the last when empty.
     #[must_use]
     pub fn first_seq(&self) -> StreamSeq {
-        todo!()
+        StreamSeq(self.first)
     }
 
     /// The highest sequence given, durable or not.
     #[must_use]
     pub fn last_seq(&self) -> StreamSeq {
-        todo!()
+        StreamSeq(self.last)
     }
 
     /// The highest sequence that is durable: what consumers may see.
     #[must_use]
     pub fn visible_last_seq(&self) -> StreamSeq {
-        todo!()
+        StreamSeq(if self.memory.is_some() { self.last } else { self.visible_last })
     }
 
     /// How many messages it holds.
     #[must_use]
     pub fn messages(&self) -> u64 {
-        todo!()
+        self.messages
     }
 
     /// Their bytes, counted as nats-server counts them.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        todo!()
+        self.bytes
     }
 
     /// How many subjects they have.
     #[must_use]
     pub fn num_subjects(&self) -> u64 {
-        todo!()
+        self.subjects.len() as u64
+    }
+
+    /// Whether its messages are in memory only.
+    #[must_use]
+    pub fn is_memory(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    pub(crate) fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    pub(crate) fn extents_mut(&mut self) -> &mut Extents {
+        &mut self.extents
+    }
+
+    pub(crate) fn emitted_at(&self) -> LogPosition {
+        self.emitted_at
+    }
+
+    pub(crate) fn set_emitted_at(&mut self, position: LogPosition) {
+        self.emitted_at = position;
+    }
+
+    pub(crate) fn set_visible_last(&mut self, seq: u64) {
+        self.visible_last = self.visible_last.max(seq);
+    }
+
+    /// Notes that it was published to; answers whether that is news since the last commit was taken.
+    pub(crate) fn touch(&mut self) -> bool {
+        !std::mem::replace(&mut self.touched, true)
+    }
+
+    pub(crate) fn untouch(&mut self) {
+        self.touched = false;
+    }
+
+    pub(crate) fn watch_removed(&mut self, watched: bool) {
+        match (watched, &self.removed) {
+            (true, None) => self.removed = Some(Vec::new()),
+            (false, Some(_)) => self.removed = None,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn take_removed(&mut self, out: &mut Vec<Removed>) {
+        if let Some(removed) = &mut self.removed {
+            out.append(removed);
+        }
+    }
+
+    pub(crate) fn is_live(&self, seq: u64) -> bool {
+        self.messages > 0 && seq >= self.first && seq <= self.last && !self.gaps.contains(seq)
+    }
+
+    /// The first message at or above `from`.
+    fn next_live(&self, from: u64) -> Option<u64> {
+        let seq = self.gaps.next_absent(from.max(self.first));
+        (self.messages > 0 && seq <= self.last).then_some(seq)
+    }
+
+    /// The last message at or below `from`.
+    fn previous_live(&self, from: u64) -> Option<u64> {
+        let seq = self.gaps.previous_absent(from.min(self.last));
+        (self.messages > 0 && seq >= self.first).then_some(seq)
+    }
+
+    /// How many messages lie from `first` to `last`.
+    fn count_live(&self, first: u64, last: u64) -> u64 {
+        let (first, last) = (first.max(self.first), last.min(self.last));
+        if first > last { 0 } else { last - first + 1 - self.gaps.count(first, last) }
+    }
+
+    /// A message's accounted size, as nats-server counts it.
+    fn size_of(&self, subject_len: usize, header_len: usize, payload_len: usize) -> u64 {
+        let bytes = (subject_len + header_len + payload_len) as u64;
+        if self.memory.is_some() {
+            bytes + 16
+        } else {
+            bytes + 30 + if header_len > 0 { 4 } else { 0 }
+        }
+    }
+
+    /// Checks what must hold between calls. For tests.
+    #[cfg(test)]
+    pub(crate) fn validate(&self) {
+        assert!(self.first >= 1 && self.first <= self.last + 1, "{} {}", self.first, self.last);
+        let span = self.last + 1 - self.first;
+        assert_eq!(span, self.messages + self.gaps.len(), "messages and gaps fill the span");
+        let counted: u64 = self.subjects.iter().map(|(.., entry)| u64::from(entry.count)).sum();
+        assert_eq!(counted, self.messages, "subjects count all messages");
+        if self.messages == 0 {
+            assert_eq!((self.first, self.bytes), (self.last + 1, 0));
+        } else {
+            assert!(self.is_live(self.first), "the first message lives");
+        }
+        if self.memory.is_none() {
+            let (live, bytes) = self.extents.iter().fold((0, 0), |(live, bytes), extent| {
+                (live + extent.live, bytes + extent.live_bytes)
+            });
+            assert_eq!((live, bytes), (self.messages, self.bytes), "extents cover all messages");
+        }
+    }
+}
+
+/// A small `max_msgs_per_subject` needs each subject's sequences.
+fn subject_table_for(config: &StreamConfig) -> SubjectTable {
+    if (2..=HISTORY_MAX).contains(&config.max_msgs_per_subject) {
+        SubjectTable::with_history()
+    } else {
+        SubjectTable::default()
+    }
+}
+
+/// Up to so many messages of a subject are remembered one by one (64 is the largest history of a key-value bucket).
+const HISTORY_MAX: i64 = 64;
+
+/// The message at `seq`, if it is stored, dead or alive.
+fn fetch<'a>(
+    memory: Option<&'a MemoryMessages>,
+    log: &'a mut Log,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<StoredMessage<'a>>, ReadError> {
+    if let Some(memory) = memory {
+        return Ok(memory.get(seq));
+    }
+    let Some(at) = log.locate(stream, seq)? else { return Ok(None) };
+    match log.read(at)? {
+        Record::Message(message) if message.stream == stream && message.seq == seq => {
+            Ok(Some(StoredMessage {
+                seq: StreamSeq(seq),
+                timestamp: Timestamp(message.timestamp),
+                subject: message.subject,
+                headers: message.headers,
+                payload: message.payload,
+            }))
+        }
+        _ => Err(ReadError::Damaged(at)),
     }
 }

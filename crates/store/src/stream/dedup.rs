@@ -1,0 +1,160 @@
+//! The deduplication window: which `Nats-Msg-Id`s were seen of late.
+
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// The ids of a window in order of arrival, in one ring of entries and one ring of bytes, so that a publish allocates nothing once
+/// the rings have grown to the window's size.
+#[derive(Debug, Default)]
+pub(crate) struct DedupWindow {
+    entries: VecDeque<Entry>,
+    bytes: VecDeque<u8>,
+    /// Number of the entry at the front: entries are numbered in order of arrival, for ever.
+    front: u64,
+    /// Offset of the first byte, counted in the same way.
+    bytes_front: u64,
+    index: HashTable<u64>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    seq: u64,
+    /// Nanoseconds since 1970.
+    time: i64,
+    at: u64,
+    len: u32,
+}
+
+impl DedupWindow {
+    /// The sequence that was stored under `id`.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<u64> {
+        if self.entries.is_empty() {
+            return None;
+        }
+        let number = *self.index.find(self.hash(id), |number| self.is(*number, id))?;
+        Some(self.entry(number)?.seq)
+    }
+
+    /// Remembers an id that is not in the window.
+    pub(crate) fn insert(&mut self, id: &[u8], seq: u64, time: i64) {
+        let number = self.front + self.entries.len() as u64;
+        let at = self.bytes_front + self.bytes.len() as u64;
+        self.bytes.extend(id);
+        self.entries.push_back(Entry { seq, time, at, len: id.len() as u32 });
+        let hash = self.hash(id);
+        let Self { index, entries, bytes, front, bytes_front, hasher } = self;
+        index.insert_unique(hash, number, |number| {
+            let entry = entries[(*number - *front) as usize];
+            hash_ring(hasher, bytes, *bytes_front, entry)
+        });
+    }
+
+    /// Forgets what arrived before `time`.
+    pub(crate) fn expire(&mut self, time: i64) {
+        while let Some(entry) = self.entries.front().copied() {
+            if entry.time >= time {
+                break;
+            }
+            let hash = hash_ring(&self.hasher, &self.bytes, self.bytes_front, entry);
+            let number = self.front;
+            if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
+                found.remove();
+            }
+            self.entries.pop_front();
+            self.bytes.drain(..entry.len as usize);
+            self.front += 1;
+            self.bytes_front += u64::from(entry.len);
+        }
+        if self.entries.is_empty() && self.entries.capacity() > SMALL {
+            *self = Self { hasher: self.hasher, ..Self::default() };
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self { hasher: self.hasher, ..Self::default() };
+    }
+
+    /// When the oldest id arrived.
+    pub(crate) fn oldest(&self) -> Option<i64> {
+        self.entries.front().map(|entry| entry.time)
+    }
+
+    /// Sequence, time and id of each, in order of arrival.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, i64, Vec<u8>)> {
+        self.entries.iter().map(|entry| {
+            (entry.seq, entry.time, ring(&self.bytes, self.bytes_front, *entry).copied().collect())
+        })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(usize::try_from(number.checked_sub(self.front)?).ok()?)
+    }
+
+    fn is(&self, number: u64, id: &[u8]) -> bool {
+        self.entry(number).is_some_and(|entry| {
+            entry.len as usize == id.len() && ring(&self.bytes, self.bytes_front, *entry).eq(id)
+        })
+    }
+
+    fn hash(&self, id: &[u8]) -> u64 {
+        self.hasher.hash_one(id)
+    }
+}
+
+fn ring(bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> impl Iterator<Item = &u8> {
+    let at = (entry.at - bytes_front) as usize;
+    bytes.range(at..at + entry.len as usize)
+}
+
+fn hash_ring(hasher: &DefaultHashBuilder, bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> u64 {
+    let at = (entry.at - bytes_front) as usize;
+    let (front, back) = bytes.as_slices();
+    let end = at + entry.len as usize;
+    if end <= front.len() {
+        hasher.hash_one(&front[at..end])
+    } else if at >= front.len() {
+        hasher.hash_one(&back[at - front.len()..end - front.len()])
+    } else {
+        let id: Vec<u8> = bytes.range(at..end).copied().collect();
+        hasher.hash_one(&id[..])
+    }
+}
+
+/// An empty window of at most this many entries keeps its memory.
+const SMALL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn finds_what_a_plain_list_finds(ids in proptest::collection::vec((0_u32..40, 0_i64..5), 1..300)) {
+            let mut window = DedupWindow::default();
+            let mut model: Vec<(String, u64, i64)> = Vec::new();
+            let mut now = 0;
+            for (n, (id, step)) in ids.into_iter().enumerate() {
+                now += step;
+                window.expire(now - 20);
+                model.retain(|(_, _, time)| *time >= now - 20);
+                let id = "x".repeat(id as usize % 7) + &id.to_string();
+                let expected = model.iter().find(|(other, ..)| *other == id).map(|(_, seq, _)| *seq);
+                prop_assert_eq!(window.find(id.as_bytes()), expected);
+                if expected.is_none() {
+                    window.insert(id.as_bytes(), n as u64, now);
+                    model.push((id, n as u64, now));
+                }
+                prop_assert_eq!(window.len(), model.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Applying what the log says to a stream after a start.
+
+use jetsled_jetstream_api::StreamConfig;
+
+use super::publish::Accepted;
+use super::publish_headers::PublishHeaders;
+use super::ttl::MessageTtl;
+use super::{RemoveReason, Stream, StreamHead, fetch, subject_table_for};
+use crate::log::{Log, ReadError, SegmentNo};
+
+/// A message record as a replay needs it: everything but the payload's bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplayedMessage {
+    pub(crate) seq: u64,
+    pub(crate) time: i64,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) headers: Vec<u8>,
+    pub(crate) payload_len: usize,
+    pub(crate) segment: SegmentNo,
+}
+
+impl Stream {
+    /// A message behind the state that was restored. One that the stream has already is a copy made to free a segment.
+    pub(crate) fn replay_message(&mut self, log: &mut Log, message: &ReplayedMessage) -> Result<(), ReadError> {
+        if message.seq <= self.last {
+            if self.is_live(message.seq) {
+                let bytes =
+                    self.size_of(message.subject.len(), message.headers.len(), message.payload_len);
+                if let Some(from) = self.extents.segment_of(message.seq) {
+                    self.extents.relocate(message.seq, bytes, from, message.segment);
+                }
+            }
+            return Ok(());
+        }
+        let steering = PublishHeaders::scan(&message.headers);
+        // Only its length counts: file streams keep no payload in memory.
+        let payload = vec![0; message.payload_len];
+        let accepted = Accepted {
+            subject: &message.subject,
+            headers: &message.headers,
+            payload: &payload,
+            steering,
+        };
+        self.apply_message(log, message.seq, message.time, &accepted, Some(message.segment))?;
+        self.visible_last = self.last;
+        Ok(())
+    }
+
+    pub(crate) fn replay_delete(&mut self, log: &mut Log, seq: u64) -> Result<(), ReadError> {
+        if seq > self.last {
+            self.apply_skip(seq);
+            self.visible_last = self.last;
+            Ok(())
+        } else {
+            self.remove(log, seq, RemoveReason::Delete)
+        }
+    }
+
+    pub(crate) fn replay_purge(&mut self, log: &mut Log, through: u64, keep: u64, filter: &[u8]) -> Result<(), ReadError> {
+        self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?;
+        self.visible_last = self.last;
+        Ok(())
+    }
+
+    /// Takes a new configuration and removes what it does not allow.
+    pub(crate) fn apply_config(&mut self, log: &mut Log, config: StreamConfig) -> Result<(), ReadError> {
+        if self.config == config {
+            return Ok(());
+        }
+        if config.duplicate_window.is_zero() {
+            self.dedup.clear();
+        }
+        self.config = config;
+        self.age_checked_below = 0;
+        self.age_head = None;
+        self.enforce_limits(log, None)?;
+        if subject_table_for(&self.config).has_history() != self.subjects.has_history() {
+            self.rebuild_subjects(log)?;
+        }
+        Ok(())
+    }
+
+    fn rebuild_subjects(&mut self, log: &mut Log) -> Result<(), ReadError> {
+        let mut subjects = subject_table_for(&self.config);
+        let mut from = self.first;
+        while let Some(seq) = self.next_live(from) {
+            match fetch(self.memory.as_ref(), log, self.id, seq) {
+                Ok(Some(message)) => {
+                    let bytes = super::Stream::size_of(
+                        self,
+                        message.subject.len(),
+                        message.headers.len(),
+                        message.payload.len(),
+                    );
+                    subjects.push(message.subject, seq, u32::try_from(bytes).unwrap_or(0));
+                }
+                Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => self.lose(seq),
+                Err(error) => return Err(error),
+            }
+            from = seq + 1;
+        }
+        self.subjects = subjects;
+        Ok(())
+    }
+
+    /// Builds the stream of a head and of the messages found before it, in order of the log; of several copies the last counts. What the
+    /// head says lives and was not found is lost.
+    pub(crate) fn rebuild(&mut self, head: StreamHead, mut found: Vec<ReplayedMessage>) {
+        found.sort_by_key(|message| message.seq);
+        for at in 0..found.len() {
+            let message = &found[at];
+            if found.get(at + 1).is_some_and(|next| next.seq == message.seq) {
+                continue;
+            }
+            let steering = PublishHeaders::scan(&message.headers);
+            self.last_time = jetsled_jetstream_api::Timestamp(message.time);
+            self.rebuild_dedup(&steering, message);
+            if !head.is_live(message.seq) {
+                continue;
+            }
+            let bytes = self.size_of(message.subject.len(), message.headers.len(), message.payload_len);
+            self.messages += 1;
+            self.bytes += bytes;
+            self.subjects.push(&message.subject, message.seq, u32::try_from(bytes).unwrap_or(0));
+            self.extents.push(message.seq, message.segment, bytes);
+            if self.config.allow_msg_ttl
+                && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
+                && let Some(deadline) = ttl.deadline(message.time)
+            {
+                self.ttls.push(deadline, message.seq);
+            }
+        }
+        let live: Vec<u64> =
+            found.iter().map(|message| message.seq).filter(|seq| head.is_live(*seq)).collect();
+        self.take_head(head);
+        self.lose_all_but(&live);
+        self.visible_last = self.last;
+    }
+
+    fn rebuild_dedup(&mut self, steering: &PublishHeaders<'_>, message: &ReplayedMessage) {
+        let window = self.config.duplicate_window;
+        if let Some(id) = steering.msg_id.filter(|id| !id.is_empty() && window.get() > 0) {
+            self.dedup.expire(self.last_time.saturating_sub(window).0);
+            if self.dedup.find(id).is_none() {
+                self.dedup.insert(id, message.seq, message.time);
+            }
+        }
+    }
+
+    /// Notes what lives by the head but is not among `found`, which ascends.
+    fn lose_all_but(&mut self, found: &[u64]) {
+        let span = self.last + 1 - self.first;
+        if span - self.gaps.len() == self.messages {
+            if self.messages == 0 {
+                self.first = self.last + 1;
+                self.gaps.clear();
+            }
+            return;
+        }
+        let mut gaps = super::SeqSet::default();
+        let mut next = self.first;
+        for seq in found {
+            gaps.insert_range(next, seq.saturating_sub(1));
+            next = seq + 1;
+        }
+        gaps.insert_range(next, self.last);
+        let lost: Vec<u64> =
+            gaps.iter().filter(|seq| !self.gaps.contains(*seq)).take(super::LOST_KEPT).collect();
+        tracing::error!(stream = %self.config.name, messages = lost.len(), "messages were lost to damage");
+        self.lost.extend(lost);
+        self.lost.truncate(super::LOST_KEPT);
+        self.gaps = gaps;
+        if self.messages == 0 {
+            self.first = self.last + 1;
+        } else {
+            self.first = self.gaps.next_absent(self.first);
+        }
+        self.gaps.remove_below(self.first);
+    }
+}
