@@ -1,31 +1,74 @@
 //! Checkpoints: what the catalog keeps so that a start replays only the log's tail.
 
-use crate::catalog::CatalogError;
-use crate::log::LogPosition;
+use std::collections::BTreeSet;
+
+use crate::catalog::{Catalog, CatalogError, Section};
+use crate::log::{ConsumerKey, LogPosition, SegmentNo};
 
 /// The state of a shard at one log position, on its way to the catalog.
 #[derive(Debug)]
-pub struct Checkpoint {}
+pub struct Checkpoint {
+    pub(crate) shard: u8,
+    pub(crate) catalog: Catalog,
+    pub(crate) position: LogPosition,
+    /// Bytes appended to the log when it was taken.
+    pub(crate) appended: u64,
+    /// Segments in which nothing lived.
+    pub(crate) dead: BTreeSet<SegmentNo>,
+    pub(crate) entries: Vec<(Section, Vec<u8>, Vec<u8>)>,
+    /// The consumers' states, which go back to the shard.
+    pub(crate) consumers: Vec<(ConsumerKey, Vec<u8>)>,
+}
 
 impl Checkpoint {
     /// Run it once [`crate::Shard::synced`] has reached this.
     #[must_use]
     pub fn position(&self) -> LogPosition {
-        todo!()
+        self.position
     }
 
     /// Writes the checkpoint. Blocks; holds no lock. `synced` is [`crate::Shard::synced`]: a checkpoint that is ahead of the log
     /// is not written, since a power cut would leave it describing records that never were.
     #[must_use = "give it to Shard::finish_checkpoint"]
     pub fn run(self, synced: LogPosition) -> Checkpointed {
-        let _ = synced;
-        todo!()
+        let outcome = if synced < self.position {
+            Err(CheckpointError::AheadOfLog {
+                position: self.position,
+                synced,
+            })
+        } else {
+            self.write().map_err(CheckpointError::from)
+        };
+        Checkpointed {
+            position: self.position,
+            appended: self.appended,
+            dead: self.dead,
+            consumers: self.consumers,
+            outcome,
+        }
+    }
+
+    fn write(&self) -> Result<(), CatalogError> {
+        let mut writer = self.catalog.begin(self.shard)?;
+        for (section, key, value) in &self.entries {
+            writer.put(*section, key, value)?;
+        }
+        for (consumer, state) in &self.consumers {
+            writer.put(Section::ConsumerState, &consumer.0.to_be_bytes(), state)?;
+        }
+        writer.finish()
     }
 }
 
 /// What became of a [`Checkpoint`].
 #[derive(Debug)]
-pub struct Checkpointed {}
+pub struct Checkpointed {
+    pub(crate) position: LogPosition,
+    pub(crate) appended: u64,
+    pub(crate) dead: BTreeSet<SegmentNo>,
+    pub(crate) consumers: Vec<(ConsumerKey, Vec<u8>)>,
+    pub(crate) outcome: Result<(), CheckpointError>,
+}
 
 /// Why a checkpoint was not written. The one before it stays in force.
 #[derive(Debug, thiserror::Error)]
@@ -42,3 +85,8 @@ pub enum CheckpointError {
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
+
+/// Key of the log's own checkpoint in [`Section::Log`].
+pub(crate) const LOG_KEY: &[u8] = b"log";
+/// Key of the shard's counters and graves in [`Section::Log`].
+pub(crate) const SHARD_KEY: &[u8] = b"shard";

@@ -1,14 +1,19 @@
 //! Opening a store: its directory, its shards, what was found.
 
-use std::path::PathBuf;
+use std::io;
+use std::num::{NonZero, NonZeroU8};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use jetsled_jetstream_api::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::catalog::{CatalogError, CatalogState};
-use crate::log::{self, LogReport};
-use crate::storage::Storage;
-use crate::{Shard, StoreOptions};
+use crate::catalog::{Catalog, CatalogError, CatalogState};
+use crate::log::{self, LogOptions, LogReport};
+use crate::shard::{Seat, recover};
+use crate::storage::{OpenMode, Storage, StorageLock};
+use crate::{MAX_SHARDS, Shard, StoreOptions};
 
 /// An open store.
 #[derive(Debug)]
@@ -77,12 +82,16 @@ pub enum OpenError {
     /// A shard's log.
     #[error(transparent)]
     Log(#[from] log::OpenError),
+    /// A record of a log that its index knows could not be read.
+    #[error(transparent)]
+    Read(#[from] log::ReadError),
     /// The catalog could not even be made anew.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
 }
 
 /// Opens the store in `options.dir`, creating it if missing: each shard's checkpoint, then the tail of its log; shards in parallel.
+/// The directory stays locked until the last shard drops.
 ///
 /// # Errors
 /// [`OpenError`]; damage in a log or catalog is reported, not an error.
@@ -91,6 +100,166 @@ pub fn open(
     storage: Arc<dyn Storage>,
     now: Timestamp,
 ) -> Result<Opened, OpenError> {
-    let _ = (options, storage, now);
-    todo!()
+    let dir = &options.dir;
+    storage
+        .create_dir_all(dir)
+        .map_err(|source| directory_error(dir, source))?;
+    let lock = storage
+        .lock(&dir.join("lock"))
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse(dir.clone()),
+            _ => directory_error(dir, source),
+        })?;
+    let lock: Arc<dyn StorageLock> = Arc::from(lock);
+    let description = Description::load_or_create(options, &*storage)?;
+    let (catalog, catalog_state) = Catalog::open(&dir.join("catalog"))?;
+    let log_options = LogOptions {
+        segment_bytes: options.segment_bytes,
+        sync: options.sync,
+        tail_cache_bytes: options.cache_bytes / 3,
+        index_cache_bytes: options.cache_bytes - options.cache_bytes / 3,
+        ..LogOptions::new(description.secret)
+    };
+    let seats = (0..description.shards.get()).map(|number| Seat {
+        number,
+        dir: dir.join(format!("shard-{number:02}")),
+        storage: Arc::clone(&storage),
+        log_options: log_options.clone(),
+        catalog: catalog.clone(),
+        checkpoint_log_bytes: options.checkpoint_log_bytes,
+        lock: Arc::clone(&lock),
+    });
+    let recovered: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = seats.map(|seat| scope.spawn(|| recover(seat))).collect();
+        running
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(recovered) => recovered,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
+    let mut shards = Vec::with_capacity(recovered.len());
+    let mut reports = Vec::with_capacity(recovered.len());
+    for recovered in recovered {
+        let (mut shard, report) = recovered?;
+        shard.tick(now);
+        shards.push(shard);
+        reports.push(report);
+    }
+    Ok(Opened {
+        shards,
+        report: OpenReport {
+            catalog: catalog_state,
+            shards: reports,
+        },
+    })
+}
+
+/// The file that says what the store is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    format: u32,
+    shards: NonZeroU8,
+    /// Mixed into every checksum of the logs.
+    secret: u32,
+}
+
+/// The format version that this program writes.
+const FORMAT: u32 = 1;
+/// Name of the [`Description`] file.
+const DESCRIPTION: &str = "store.json";
+
+impl Description {
+    fn load_or_create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
+        let dir = &options.dir;
+        let path = dir.join(DESCRIPTION);
+        let file = match storage.open(&path, OpenMode::Read) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Self::create(options, storage);
+            }
+            Err(source) => return Err(io_error("opening the description", &path, source)),
+        };
+        let len = file
+            .len()
+            .map_err(|source| io_error("reading the description", &path, source))?;
+        let mut bytes = vec![0; usize::try_from(len.min(MAX_DESCRIPTION)).unwrap_or(0)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let read = file
+                .read_at(&mut bytes[filled..], filled as u64)
+                .map_err(|source| io_error("reading the description", &path, source))?;
+            if read == 0 {
+                break;
+            }
+            filled += read;
+        }
+        bytes.truncate(filled);
+        // A newer version may have other members, so its number is looked at first.
+        #[derive(Deserialize)]
+        struct Versioned {
+            format: u32,
+        }
+        let damaged = |_| OpenError::DescriptionDamaged(path.clone());
+        let Versioned { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        if format > FORMAT {
+            return Err(OpenError::NewerFormat {
+                path: dir.clone(),
+                found: format,
+                known: FORMAT,
+            });
+        }
+        serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    fn create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let shards = options
+            .shards
+            .or_else(|| NonZeroU8::new(u8::try_from(cores).unwrap_or(MAX_SHARDS)))
+            .unwrap_or(NonZeroU8::MIN)
+            .min(NonZeroU8::new(MAX_SHARDS).unwrap_or(NonZeroU8::MIN));
+        let secret = (options.random ^ options.random >> 32) as u32;
+        let description = Self {
+            format: FORMAT,
+            shards,
+            secret,
+        };
+        let dir = &options.dir;
+        let (path, fresh) = (dir.join(DESCRIPTION), dir.join("store.json.new"));
+        let bytes = serde_json::to_vec(&description).expect("three numbers are always JSON");
+        let file = storage
+            .open(&fresh, OpenMode::Create)
+            .map_err(|source| directory_error(dir, source))?;
+        file.write_all_at(&bytes, 0)
+            .and_then(|()| file.sync_data())
+            .and_then(|()| storage.rename(&fresh, &path))
+            .and_then(|()| storage.sync_dir(dir))
+            .map_err(|source| io_error("writing the description", &path, source))?;
+        Ok(description)
+    }
+}
+
+/// More than any description has.
+const MAX_DESCRIPTION: u64 = 64 << 10;
+
+fn io_error(doing: &'static str, path: &Path, source: io::Error) -> OpenError {
+    OpenError::Io {
+        doing,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn directory_error(dir: &Path, source: io::Error) -> OpenError {
+    match source.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            OpenError::NotADirectory(dir.to_owned())
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            OpenError::NotWritable(dir.to_owned())
+        }
+        _ => io_error("opening the directory", dir, source),
+    }
 }

@@ -1,28 +1,81 @@
 //! A shard: some streams, their consumers' bytes, and one log with one group commit.
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq, StreamState, Timestamp};
-use jetsled_protocol::SubjectFilter;
+mod commit;
+mod consumers;
+mod reads;
+mod reclaim;
+mod recover;
 
-use crate::log::{
-    Commit, CommitError, Committed, ConsumerKey, LogPosition, Maintained, Maintenance, ReadError,
-    Selection, StreamId,
-};
-use crate::{
-    ChangeError, Checkpoint, CheckpointError, Checkpointed, DeletedDetails, Erase, MessageMeta,
-    PendingCount, Publish, PublishError, Published, Purge, Purged, RecoveredConsumer, Removed,
-    StoredMessage, Stream, TooManyResults,
-};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, StreamId};
+use crate::{ChangeError, Erase, Publish, PublishError, Published, Purge, Purged, Removed, Stream};
+use commit::EXPIRY_STEP;
+use consumers::ConsumerEntry;
+use reclaim::Reclaim;
+pub(crate) use recover::{Seat, recover};
 
 /// One shard of the store. A plain value: the server gives it one owner at a time.
 ///
 /// Changes are applied to memory and to the open commit at once; they survive once [`Shard::durable`] has reached
 /// the position that they answered with. Memory streams go through the same calls and answer without a position.
 #[derive(Debug)]
-pub struct Shard {}
+pub struct Shard {
+    /// Where it lives; to open it again.
+    seat: Seat,
+    log: Log,
+    streams: BTreeMap<StreamId, Stream>,
+    consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
+    /// Whether consumers were found at the start and nobody has asked for them.
+    consumers_recovered: bool,
+    next_stream: u32,
+    next_consumer: u32,
+    graves: Graves,
+    /// File streams published to since the last commit was taken.
+    touched: Vec<StreamId>,
+    /// The last sequences that the commit under way makes visible.
+    in_flight: Vec<(StreamId, u64)>,
+    /// What the last checkpoint describes; segments before it may be reclaimed.
+    checkpoint_position: LogPosition,
+    /// Bytes appended to the log when it was taken.
+    checkpoint_appended: u64,
+    reclaim: Reclaim,
+    /// After a failed commit the log could not be read again: memory tells of what is not there, so nothing may be written.
+    broken: Option<Arc<io::Error>>,
+}
+
+/// Deleted streams and consumers of which older segments may still tell, with the place of the record that says so.
+#[derive(Debug, Default)]
+struct Graves {
+    streams: BTreeMap<StreamId, LogPosition>,
+    consumers: BTreeMap<ConsumerKey, (StreamId, LogPosition)>,
+}
+
+/// What the log's configuration record holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct StoredConfig {
+    account: String,
+    created: Timestamp,
+    config: StreamConfig,
+}
+
+impl StoredConfig {
+    fn encode(stream: &Stream) -> Vec<u8> {
+        let stored = Self {
+            account: stream.account().to_owned(),
+            created: stream.created(),
+            config: stream.config().clone(),
+        };
+        serde_json::to_vec(&stored).expect("a configuration has no map with keys that are not text")
+    }
+}
 
 impl Shard {
-    // --- streams
-
     /// Creates a stream. `config` must be validated. The change is durable at [`Shard::position`] as of the return.
     ///
     /// # Errors
@@ -32,10 +85,21 @@ impl Shard {
         account: &str,
         config: StreamConfig,
         created: Timestamp,
-        now: Timestamp,
     ) -> Result<StreamId, ChangeError> {
-        let _ = (account, config, created, now);
-        todo!()
+        self.check_broken()?;
+        let id = StreamId(self.next_stream);
+        let mut stream = Stream::new(id, account, config, created);
+        if !stream.is_memory() {
+            let config = StoredConfig::encode(&stream);
+            let record = Record::StreamConfig(log::StreamConfig {
+                stream: id,
+                config: &config,
+            });
+            stream.set_emitted_at(self.log.append(&record)?.start());
+        }
+        self.next_stream += 1;
+        self.streams.insert(id, stream);
+        Ok(id)
     }
 
     /// Replaces a stream's configuration, validated as an update of the present one, and enforces lowered limits at once.
@@ -48,8 +112,31 @@ impl Shard {
         config: StreamConfig,
         now: Timestamp,
     ) -> Result<(), ChangeError> {
-        let _ = (stream, config, now);
-        todo!()
+        self.check_broken()?;
+        let target = self
+            .streams
+            .get_mut(&stream)
+            .ok_or(ChangeError::UnknownStream(stream))?;
+        if !target.is_memory() {
+            let stored = StoredConfig {
+                account: target.account().to_owned(),
+                created: target.created(),
+                config: config.clone(),
+            };
+            let bytes = serde_json::to_vec(&stored)
+                .expect("a configuration has no map with keys that are not text");
+            self.log.append(&Record::StreamConfig(log::StreamConfig {
+                stream,
+                config: &bytes,
+            }))?;
+        }
+        target.apply_config(&mut self.log, config)?;
+        // What a lowered age ends beyond this step goes by the next ticks.
+        target.expire(&mut self.log, now, EXPIRY_STEP)?;
+        if !target.is_memory() && target.touch() {
+            self.touched.push(stream);
+        }
+        Ok(())
     }
 
     /// Deletes a stream with its messages and consumers.
@@ -57,23 +144,33 @@ impl Shard {
     /// # Errors
     /// When the stream is unknown or the log takes no records.
     pub fn delete_stream(&mut self, stream: StreamId) -> Result<(), ChangeError> {
-        let _ = stream;
-        todo!()
+        self.check_broken()?;
+        let target = self
+            .streams
+            .get(&stream)
+            .ok_or(ChangeError::UnknownStream(stream))?;
+        if !target.is_memory() {
+            let at = self
+                .log
+                .append(&Record::StreamDeleted(log::StreamDeleted { stream }))?;
+            self.graves.streams.insert(stream, at.start());
+        }
+        self.streams.remove(&stream);
+        self.consumers.retain(|_, entry| entry.stream != stream);
+        self.reclaim.hurry();
+        Ok(())
     }
 
     /// A stream's identity, configuration and counters.
     #[must_use]
     pub fn stream(&self, stream: StreamId) -> Option<&Stream> {
-        let _ = stream;
-        todo!()
+        self.streams.get(&stream)
     }
 
     /// All streams, by id.
     pub fn streams(&self) -> impl Iterator<Item = &Stream> {
-        std::iter::empty()
+        self.streams.values()
     }
-
-    // --- writes
 
     /// Applies the stream's rules to a message and stores it if they allow: everything of the publish flow after the
     /// input transform, in nats-server's order of checks. Status line and `Nats-Request-Info` are dropped.
@@ -86,22 +183,31 @@ impl Shard {
         message: &Publish<'_>,
         now: Timestamp,
     ) -> Result<Published, PublishError> {
-        let _ = (stream, message, now);
-        todo!()
+        self.check_broken()?;
+        let Some(target) = self.streams.get_mut(&stream) else {
+            return Err(PublishError::UnknownStream(stream));
+        };
+        let mut published = target.publish(&mut self.log, message, now)?;
+        if !target.is_memory() {
+            // A duplicate of a message that is not durable yet must wait for it.
+            if !published.duplicate || published.seq > target.visible_last_seq() {
+                published.position = Some(self.log.position());
+            }
+            if !published.duplicate && target.touch() {
+                self.touched.push(stream);
+            }
+        }
+        Ok(published)
     }
 
     /// Purges messages.
     ///
     /// # Errors
     /// [`ChangeError::Rejected`] for `deny_purge` and sealed streams.
-    pub fn purge(
-        &mut self,
-        stream: StreamId,
-        purge: &Purge<'_>,
-        now: Timestamp,
-    ) -> Result<Purged, ChangeError> {
-        let _ = (stream, purge, now);
-        todo!()
+    pub fn purge(&mut self, stream: StreamId, purge: &Purge<'_>) -> Result<Purged, ChangeError> {
+        let (messages, position) = self.change(stream, |target, log| target.purge(log, purge))?;
+        self.reclaim.hurry();
+        Ok(Purged { messages, position })
     }
 
     /// Deletes one message. The change is durable at [`Shard::position`] as of the return.
@@ -114,8 +220,15 @@ impl Shard {
         seq: StreamSeq,
         erase: Erase,
     ) -> Result<(), ChangeError> {
-        let _ = (stream, seq, erase);
-        todo!()
+        let segment = self
+            .streams
+            .get(&stream)
+            .and_then(|target| target.extents().segment_of(seq.0));
+        self.change(stream, |target, log| target.delete(log, seq.0))?;
+        if let (Erase::Yes, Some(segment)) = (erase, segment) {
+            self.reclaim.erase(segment);
+        }
+        Ok(())
     }
 
     /// Removes a message that no consumer needs any more (interest and workqueue retention). A message that is gone already is fine.
@@ -123,309 +236,67 @@ impl Shard {
     /// # Errors
     /// When the stream is unknown or the log takes no records.
     pub fn release(&mut self, stream: StreamId, seq: StreamSeq) -> Result<(), ChangeError> {
-        let _ = (stream, seq);
-        todo!()
+        self.change(stream, |target, log| target.release(log, seq.0))
+            .map(|_| ())
     }
 
     /// Starts or stops the recording of removed messages for [`Shard::take_removed`]. Streams with consumers are watched.
     pub fn watch_removed(&mut self, stream: StreamId, watched: bool) {
-        let _ = (stream, watched);
-        todo!()
+        if let Some(target) = self.streams.get_mut(&stream) {
+            target.watch_removed(watched);
+        }
     }
 
     /// Moves what limits, purges, deletes and rollups have removed since the last call to the end of `out`.
     pub fn take_removed(&mut self, stream: StreamId, out: &mut Vec<Removed>) {
-        let _ = (stream, out);
-        todo!()
+        if let Some(target) = self.streams.get_mut(&stream) {
+            target.take_removed(out);
+        }
     }
 
-    // --- reads: all of them see what was published, durable or not, unless they say otherwise
+    fn check_broken(&self) -> Result<(), AppendError> {
+        match &self.broken {
+            None => Ok(()),
+            Some(reason) => Err(AppendError::Fenced(Arc::clone(reason))),
+        }
+    }
 
-    /// The message at `seq`.
-    ///
-    /// # Errors
-    /// When the record can not be read.
-    pub fn load(
+    /// Changes a stream; answers with the position at which the change is durable.
+    fn change<T>(
         &mut self,
         stream: StreamId,
-        seq: StreamSeq,
-    ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        let _ = (stream, seq);
-        todo!()
+        change: impl FnOnce(&mut Stream, &mut Log) -> Result<T, ChangeError>,
+    ) -> Result<(T, Option<LogPosition>), ChangeError> {
+        self.check_broken()?;
+        let target = self
+            .streams
+            .get_mut(&stream)
+            .ok_or(ChangeError::UnknownStream(stream))?;
+        let changed = change(target, &mut self.log)?;
+        if target.is_memory() {
+            return Ok((changed, None));
+        }
+        if target.touch() {
+            self.touched.push(stream);
+        }
+        Ok((changed, Some(self.log.position())))
     }
 
-    /// The newest message that matches.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn load_last(
-        &mut self,
-        stream: StreamId,
-        filter: &SubjectFilter,
-    ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        let _ = (stream, filter);
-        todo!()
-    }
-
-    /// The first message at or above `from` that matches.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn load_next(
-        &mut self,
-        stream: StreamId,
-        from: StreamSeq,
-        filter: &SubjectFilter,
-    ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        let _ = (stream, from, filter);
-        todo!()
-    }
-
-    /// The sequence of the first message at or above `from` that matches, with what a consumer must know of it. Cheap in rising order.
-    /// Not bounded by [`Stream::visible_last_seq`]: the caller compares. `selection` belongs to this stream and filter; keep it with the consumer.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn next_match(
-        &mut self,
-        stream: StreamId,
-        from: StreamSeq,
-        filter: &SubjectFilter,
-        selection: &mut Selection,
-    ) -> Result<Option<MessageMeta>, ReadError> {
-        let _ = (stream, from, filter, selection);
-        todo!()
-    }
-
-    /// What a consumer must know of the message at `seq`.
-    ///
-    /// # Errors
-    /// When the record can not be read.
-    pub fn meta(
-        &mut self,
-        stream: StreamId,
-        seq: StreamSeq,
-    ) -> Result<Option<MessageMeta>, ReadError> {
-        let _ = (stream, seq);
-        todo!()
-    }
-
-    /// The newest sequence that matches.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn last_match(
-        &mut self,
-        stream: StreamId,
-        filter: &SubjectFilter,
-    ) -> Result<Option<StreamSeq>, ReadError> {
-        let _ = (stream, filter);
-        todo!()
-    }
-
-    /// The first sequence stored at or after `time`; one past the last when there is none.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn seq_for_time(
-        &mut self,
-        stream: StreamId,
-        time: Timestamp,
-    ) -> Result<StreamSeq, ReadError> {
-        let _ = (stream, time);
-        todo!()
-    }
-
-    /// How many messages from `from` up to `up_to`, both included, match.
-    ///
-    /// # Errors
-    /// When a record can not be read.
-    pub fn num_pending(
-        &mut self,
-        stream: StreamId,
-        from: StreamSeq,
-        up_to: StreamSeq,
-        filter: &SubjectFilter,
-        selection: &mut Selection,
-        count: PendingCount,
-    ) -> Result<u64, ReadError> {
-        let _ = (stream, from, up_to, filter, selection, count);
-        todo!()
-    }
-
-    /// The sequences of the newest message, at or below `up_to`, of each matching subject, ascending.
-    ///
-    /// # Errors
-    /// The outer error when a record can not be read, the inner one when more than `limit` subjects match.
-    pub fn last_per_subject(
-        &mut self,
-        stream: StreamId,
-        up_to: StreamSeq,
-        filter: &SubjectFilter,
-        limit: usize,
-    ) -> Result<Result<Vec<StreamSeq>, TooManyResults>, ReadError> {
-        let _ = (stream, up_to, filter, limit);
-        todo!()
-    }
-
-    /// The stream's state as clients see it; `consumer_count` and `subjects` are left empty.
-    ///
-    /// # Errors
-    /// When the first message's record can not be read.
-    pub fn state(
-        &mut self,
-        stream: StreamId,
-        deleted: DeletedDetails,
-    ) -> Result<StreamState, ReadError> {
-        let _ = (stream, deleted);
-        todo!()
-    }
-
-    /// Calls `visit` with each matching subject and its number of messages, in no particular order.
-    pub fn subjects(
-        &self,
-        stream: StreamId,
-        filter: &SubjectFilter,
-        visit: &mut dyn FnMut(&[u8], u64),
-    ) {
-        let _ = (stream, filter, visit);
-        todo!()
-    }
-
-    // --- consumers: opaque bytes
-
-    /// Records a consumer's configuration; the same name again replaces it and keeps the key.
-    ///
-    /// # Errors
-    /// When the stream is unknown or the log takes no records.
-    pub fn put_consumer(
-        &mut self,
-        stream: StreamId,
-        name: &str,
-        config: &[u8],
-    ) -> Result<ConsumerKey, ChangeError> {
-        let _ = (stream, name, config);
-        todo!()
-    }
-
-    /// Forgets a consumer.
-    ///
-    /// # Errors
-    /// When it is unknown or the log takes no records.
-    pub fn delete_consumer(&mut self, consumer: ConsumerKey) -> Result<(), ChangeError> {
-        let _ = consumer;
-        todo!()
-    }
-
-    /// Records progress of a consumer. It is durable at the position returned; `None`: at once (memory streams).
-    ///
-    /// # Errors
-    /// When the consumer is unknown or the log takes no records.
-    pub fn log_progress(
-        &mut self,
-        consumer: ConsumerKey,
-        delta: &[u8],
-    ) -> Result<Option<LogPosition>, ChangeError> {
-        let _ = (consumer, delta);
-        todo!()
-    }
-
-    /// The consumers found at the start; a second call answers nothing.
-    pub fn recovered_consumers(&mut self) -> Vec<RecoveredConsumer> {
-        todo!()
-    }
-
-    // --- commit
-
-    /// The end of what was written so far.
-    #[must_use]
-    pub fn position(&self) -> LogPosition {
-        todo!()
-    }
-
-    /// The end of what is durable.
-    #[must_use]
-    pub fn durable(&self) -> LogPosition {
-        todo!()
-    }
-
-    /// The end of what was fdatasynced, whatever the sync policy.
-    #[must_use]
-    pub fn synced(&self) -> LogPosition {
-        todo!()
-    }
-
-    /// Whether an fdatasync is due under [`SyncPolicy::Interval`](crate::SyncPolicy::Interval): call [`Shard::take_sync`].
-    #[must_use]
-    pub fn sync_due(&self, now: Timestamp) -> bool {
-        let _ = now;
-        todo!()
-    }
-
-    /// Like [`Shard::take_commit`], but ends with an fdatasync whatever the policy.
-    pub fn take_sync(&mut self, now: Timestamp) -> Option<Commit> {
-        let _ = now;
-        todo!()
-    }
-
-    /// Takes what was written since the last commit; run it without the shard, then hand the result to [`Shard::finish_commit`].
-    /// `None` when nothing was written or a commit is under way.
-    pub fn take_commit(&mut self) -> Option<Commit> {
-        todo!()
-    }
-
-    /// Accepts a commit's outcome: streams' visible ends advance.
-    ///
-    /// # Errors
-    /// When the commit failed. Everything that was not durable is gone and must be answered with an error: the streams are as
-    /// the log has them. After a failed sync the shard is fenced: reads go on, writes fail.
-    pub fn finish_commit(&mut self, committed: Committed) -> Result<LogPosition, CommitError> {
-        let _ = committed;
-        todo!()
-    }
-
-    // --- time
-
-    /// Does what is due: expiry by age and TTL, the end of deduplication windows, a bounded step of space reclaim.
-    /// Answers when to call again at the latest.
-    pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
-        let _ = now;
-        todo!()
-    }
-
-    /// Whether enough log was written for a checkpoint to be worth while.
-    #[must_use]
-    pub fn checkpoint_due(&self) -> bool {
-        todo!()
-    }
-
-    /// Collects a checkpoint of everything in this shard; `consumers` has each consumer's whole state, as of now. Run it without the
-    /// shard once everything appended so far is synced, then hand the result to [`Shard::finish_checkpoint`].
-    pub fn take_checkpoint(
-        &mut self,
-        consumers: impl Iterator<Item = (ConsumerKey, Vec<u8>)>,
-    ) -> Checkpoint {
-        let _ = consumers;
-        todo!()
-    }
-
-    /// Accepts a checkpoint's outcome: segments before it may be reclaimed from now on.
-    ///
-    /// # Errors
-    /// When the checkpoint could not be written; the one before it stays.
-    pub fn finish_checkpoint(&mut self, checkpointed: Checkpointed) -> Result<(), CheckpointError> {
-        let _ = checkpointed;
-        todo!()
-    }
-
-    /// Work that is better done without the shard's lock, in no hurry, such as writing the index of a full segment.
-    pub fn take_maintenance(&mut self) -> Option<Maintenance> {
-        todo!()
-    }
-
-    /// Takes the result of [`Maintenance::run`].
-    pub fn finish_maintenance(&mut self, maintained: Maintained) {
-        let _ = maintained;
-        todo!()
+    /// Writes a stream's configuration and head anew, so that what is older can go.
+    fn emit_stream(log: &mut Log, stream: &mut Stream) -> Result<(), AppendError> {
+        let id = stream.id();
+        let config = StoredConfig::encode(stream);
+        let at = log.append(&Record::StreamConfig(log::StreamConfig {
+            stream: id,
+            config: &config,
+        }))?;
+        let mut state = Vec::new();
+        stream.head().encode(&mut state);
+        log.append(&Record::StreamState(log::StreamState {
+            stream: id,
+            state: &state,
+        }))?;
+        stream.set_emitted_at(at.start());
+        Ok(())
     }
 }

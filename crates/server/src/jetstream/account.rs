@@ -153,7 +153,7 @@ impl AccountJetStream {
         let now = state.now;
         let id = state
             .store
-            .create_stream(account.name(), config.clone(), now, now)
+            .create_stream(account.name(), config.clone(), now)
             .map_err(create_failed)?;
         let handle = StreamHandle {
             target: StreamTarget {

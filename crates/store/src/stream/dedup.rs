@@ -34,7 +34,9 @@ impl DedupWindow {
         if self.entries.is_empty() {
             return None;
         }
-        let number = *self.index.find(self.hash(id), |number| self.is(*number, id))?;
+        let number = *self
+            .index
+            .find(self.hash(id), |number| self.is(*number, id))?;
         Some(self.entry(number)?.seq)
     }
 
@@ -43,9 +45,21 @@ impl DedupWindow {
         let number = self.front + self.entries.len() as u64;
         let at = self.bytes_front + self.bytes.len() as u64;
         self.bytes.extend(id);
-        self.entries.push_back(Entry { seq, time, at, len: id.len() as u32 });
+        self.entries.push_back(Entry {
+            seq,
+            time,
+            at,
+            len: id.len() as u32,
+        });
         let hash = self.hash(id);
-        let Self { index, entries, bytes, front, bytes_front, hasher } = self;
+        let Self {
+            index,
+            entries,
+            bytes,
+            front,
+            bytes_front,
+            hasher,
+        } = self;
         index.insert_unique(hash, number, |number| {
             let entry = entries[(*number - *front) as usize];
             hash_ring(hasher, bytes, *bytes_front, entry)
@@ -69,12 +83,18 @@ impl DedupWindow {
             self.bytes_front += u64::from(entry.len);
         }
         if self.entries.is_empty() && self.entries.capacity() > SMALL {
-            *self = Self { hasher: self.hasher, ..Self::default() };
+            *self = Self {
+                hasher: self.hasher.clone(),
+                ..Self::default()
+            };
         }
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self { hasher: self.hasher, ..Self::default() };
+        *self = Self {
+            hasher: self.hasher.clone(),
+            ..Self::default()
+        };
     }
 
     /// When the oldest id arrived.
@@ -85,7 +105,13 @@ impl DedupWindow {
     /// Sequence, time and id of each, in order of arrival.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, i64, Vec<u8>)> {
         self.entries.iter().map(|entry| {
-            (entry.seq, entry.time, ring(&self.bytes, self.bytes_front, *entry).copied().collect())
+            (
+                entry.seq,
+                entry.time,
+                ring(&self.bytes, self.bytes_front, *entry)
+                    .copied()
+                    .collect(),
+            )
         })
     }
 
@@ -94,7 +120,8 @@ impl DedupWindow {
     }
 
     fn entry(&self, number: u64) -> Option<&Entry> {
-        self.entries.get(usize::try_from(number.checked_sub(self.front)?).ok()?)
+        self.entries
+            .get(usize::try_from(number.checked_sub(self.front)?).ok()?)
     }
 
     fn is(&self, number: u64, id: &[u8]) -> bool {
@@ -113,7 +140,12 @@ fn ring(bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> impl Iterator<I
     bytes.range(at..at + entry.len as usize)
 }
 
-fn hash_ring(hasher: &DefaultHashBuilder, bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> u64 {
+fn hash_ring(
+    hasher: &DefaultHashBuilder,
+    bytes: &VecDeque<u8>,
+    bytes_front: u64,
+    entry: Entry,
+) -> u64 {
     let at = (entry.at - bytes_front) as usize;
     let (front, back) = bytes.as_slices();
     let end = at + entry.len as usize;

@@ -31,7 +31,13 @@ impl Extents {
             run.live += 1;
             return;
         }
-        self.runs.push_back(Extent { first: seq, last: seq, segment, live_bytes: bytes, live: 1 });
+        self.runs.push_back(Extent {
+            first: seq,
+            last: seq,
+            segment,
+            live_bytes: bytes,
+            live: 1,
+        });
     }
 
     /// A message is gone.
@@ -77,7 +83,13 @@ impl Extents {
             live: run.live.saturating_sub(1),
             ..run
         };
-        let moved = Extent { first: run.first, last: seq, segment: to, live_bytes: bytes, live: 1 };
+        let moved = Extent {
+            first: run.first,
+            last: seq,
+            segment: to,
+            live_bytes: bytes,
+            live: 1,
+        };
         insert(&mut self.runs, moved);
         insert(&mut self.runs, rest);
         self.join_with_previous(seq);
@@ -111,6 +123,9 @@ impl Extents {
             return (run.first <= seq).then_some(0);
         }
         let at = self.runs.partition_point(|run| run.last < seq);
-        self.runs.get(at).is_some_and(|run| run.first <= seq).then_some(at)
+        self.runs
+            .get(at)
+            .is_some_and(|run| run.first <= seq)
+            .then_some(at)
     }
 }

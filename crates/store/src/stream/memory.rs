@@ -25,7 +25,14 @@ struct MemoryMessage {
 
 impl MemoryMessages {
     /// Adds the newest message; sequences rise, not always by one.
-    pub(crate) fn push(&mut self, seq: u64, timestamp: i64, subject: &[u8], headers: &[u8], payload: &[u8]) {
+    pub(crate) fn push(
+        &mut self,
+        seq: u64,
+        timestamp: i64,
+        subject: &[u8],
+        headers: &[u8],
+        payload: &[u8],
+    ) {
         if self.slots.is_empty() {
             self.base = seq;
         }
@@ -43,14 +50,24 @@ impl MemoryMessages {
     pub(crate) fn get(&self, seq: u64) -> Option<StoredMessage<'_>> {
         let at = usize::try_from(seq.checked_sub(self.base)?).ok()?;
         let message = self.slots.get(at)?.as_ref()?;
-        let (subject, rest) = message.bytes.split_at_checked(message.subject_len as usize)?;
+        let (subject, rest) = message
+            .bytes
+            .split_at_checked(message.subject_len as usize)?;
         let (headers, payload) = rest.split_at_checked(message.header_len as usize)?;
         let timestamp = Timestamp(message.timestamp);
-        Some(StoredMessage { seq: StreamSeq(seq), timestamp, subject, headers, payload })
+        Some(StoredMessage {
+            seq: StreamSeq(seq),
+            timestamp,
+            subject,
+            headers,
+            payload,
+        })
     }
 
     pub(crate) fn remove(&mut self, seq: u64) {
-        let at = seq.checked_sub(self.base).and_then(|at| usize::try_from(at).ok());
+        let at = seq
+            .checked_sub(self.base)
+            .and_then(|at| usize::try_from(at).ok());
         if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
             *slot = None;
         }

@@ -21,10 +21,11 @@ mod ttl_queue;
 
 use jetsled_jetstream_api::{StorageType, StreamConfig, StreamSeq, Timestamp};
 
-use crate::log::{Log, LogPosition, ReadError, Record, StreamId};
+use crate::log::{Log, LogPosition, ReadError, Record, SegmentNo, StreamId};
 use dedup::DedupWindow;
 use extents::Extents;
 use memory::MemoryMessages;
+pub(crate) use replay::ReplayedMessage;
 pub use request::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
     Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, StoredMessage,
@@ -82,10 +83,14 @@ pub struct Stream {
 const LOST_KEPT: usize = 1024;
 
 impl Stream {
-    pub(crate) fn new(id: StreamId, account: &str, config: StreamConfig, created: Timestamp) -> Self {
+    pub(crate) fn new(
+        id: StreamId,
+        account: &str,
+        config: StreamConfig,
+        created: Timestamp,
+    ) -> Self {
         let first = config.first_seq.get().max(1);
-        let memory =
-            (config.storage == StorageType::Memory).then(MemoryMessages::default);
+        let memory = (config.storage == StorageType::Memory).then(MemoryMessages::default);
         let subjects = subject_table_for(&config);
         Self {
             id,
@@ -154,7 +159,11 @@ impl Stream {
     /// The highest sequence that is durable: what consumers may see.
     #[must_use]
     pub fn visible_last_seq(&self) -> StreamSeq {
-        StreamSeq(if self.memory.is_some() { self.last } else { self.visible_last })
+        StreamSeq(if self.memory.is_some() {
+            self.last
+        } else {
+            self.visible_last
+        })
     }
 
     /// How many messages it holds.
@@ -185,8 +194,43 @@ impl Stream {
         &self.extents
     }
 
-    pub(crate) fn extents_mut(&mut self) -> &mut Extents {
-        &mut self.extents
+    /// A live message, of these lengths of subject, headers and payload, was copied to another segment.
+    pub(crate) fn relocated(&mut self, seq: u64, lens: [usize; 3], from: SegmentNo, to: SegmentNo) {
+        let [subject, headers, payload] = lens;
+        let bytes = self.size_of(subject, headers, payload);
+        self.extents.relocate(seq, bytes, from, to);
+    }
+
+    /// What is said to live in this segment can not be read.
+    pub(crate) fn lose_segment(&mut self, segment: SegmentNo) {
+        let runs: Vec<(u64, u64)> = self
+            .extents
+            .iter()
+            .filter(|extent| extent.segment == segment)
+            .map(|extent| (extent.first, extent.last))
+            .collect();
+        for (first, last) in runs {
+            let mut from = first;
+            while let Some(seq) = self.next_live(from).filter(|seq| *seq <= last) {
+                self.lose(seq);
+                from = seq + 1;
+            }
+        }
+    }
+
+    /// When the clock has work here.
+    pub(crate) fn next_due(
+        &mut self,
+        log: &mut Log,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, ReadError> {
+        let window = self.config.duplicate_window;
+        self.dedup.expire(now.saturating_sub(window).0);
+        let dedup = self
+            .dedup
+            .oldest()
+            .map(|time| Timestamp(time).saturating_add(window));
+        Ok([self.next_expiry(log)?, dedup].into_iter().flatten().min())
     }
 
     pub(crate) fn emitted_at(&self) -> LogPosition {
@@ -243,7 +287,11 @@ impl Stream {
     /// How many messages lie from `first` to `last`.
     fn count_live(&self, first: u64, last: u64) -> u64 {
         let (first, last) = (first.max(self.first), last.min(self.last));
-        if first > last { 0 } else { last - first + 1 - self.gaps.count(first, last) }
+        if first > last {
+            0
+        } else {
+            last - first + 1 - self.gaps.count(first, last)
+        }
     }
 
     /// A message's accounted size, as nats-server counts it.
@@ -259,10 +307,23 @@ impl Stream {
     /// Checks what must hold between calls. For tests.
     #[cfg(test)]
     pub(crate) fn validate(&self) {
-        assert!(self.first >= 1 && self.first <= self.last + 1, "{} {}", self.first, self.last);
+        assert!(
+            self.first >= 1 && self.first <= self.last + 1,
+            "{} {}",
+            self.first,
+            self.last
+        );
         let span = self.last + 1 - self.first;
-        assert_eq!(span, self.messages + self.gaps.len(), "messages and gaps fill the span");
-        let counted: u64 = self.subjects.iter().map(|(.., entry)| u64::from(entry.count)).sum();
+        assert_eq!(
+            span,
+            self.messages + self.gaps.len(),
+            "messages and gaps fill the span"
+        );
+        let counted: u64 = self
+            .subjects
+            .iter()
+            .map(|(.., entry)| u64::from(entry.count))
+            .sum();
         assert_eq!(counted, self.messages, "subjects count all messages");
         if self.messages == 0 {
             assert_eq!((self.first, self.bytes), (self.last + 1, 0));
@@ -273,7 +334,11 @@ impl Stream {
             let (live, bytes) = self.extents.iter().fold((0, 0), |(live, bytes), extent| {
                 (live + extent.live, bytes + extent.live_bytes)
             });
-            assert_eq!((live, bytes), (self.messages, self.bytes), "extents cover all messages");
+            assert_eq!(
+                (live, bytes),
+                (self.messages, self.bytes),
+                "extents cover all messages"
+            );
         }
     }
 }
@@ -300,7 +365,9 @@ fn fetch<'a>(
     if let Some(memory) = memory {
         return Ok(memory.get(seq));
     }
-    let Some(at) = log.locate(stream, seq)? else { return Ok(None) };
+    let Some(at) = log.locate(stream, seq)? else {
+        return Ok(None);
+    };
     match log.read(at)? {
         Record::Message(message) if message.stream == stream && message.seq == seq => {
             Ok(Some(StoredMessage {

@@ -5,14 +5,16 @@ use jetsled_protocol::{SubjectFilter, headers};
 
 use super::publish_headers::{PublishHeaders, parse_seq};
 use super::ttl::{MessageTtl, NANOS_A_SECOND};
-use super::{Publish, PublishError, Published, RemoveReason, Stream, fetch};
+use super::{ChangeError, Publish, PublishError, Published, RemoveReason, Stream, fetch};
 use crate::log::{self, Log, ReadError, Record, SegmentNo};
 
 /// A message that the checks have let through.
 pub(super) struct Accepted<'a> {
     pub(super) subject: &'a [u8],
     pub(super) headers: &'a [u8],
+    /// Left empty by a replay: file streams keep no payload in memory.
     pub(super) payload: &'a [u8],
+    pub(super) payload_len: usize,
     pub(super) steering: PublishHeaders<'a>,
 }
 
@@ -30,8 +32,17 @@ const MAX_HEADERS: usize = 65_535;
 
 impl Stream {
     /// Applies the stream's rules to a message. `position` of the answer is left to the caller.
-    pub(crate) fn publish(&mut self, log: &mut Log, message: &Publish<'_>, now: Timestamp) -> Result<Published, PublishError> {
-        let size = self.size_of(message.subject.len(), message.headers.len(), message.payload.len());
+    pub(crate) fn publish(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        now: Timestamp,
+    ) -> Result<Published, PublishError> {
+        let size = self.size_of(
+            message.subject.len(),
+            message.headers.len(),
+            message.payload.len(),
+        );
         if size > MAX_RECORD {
             return Err(ApiError::stream_store_failed("message too large").into());
         }
@@ -52,7 +63,10 @@ impl Stream {
         let headers = if has_lines(&edited) { &edited[..] } else { &[] };
         let published = self.publish_clean(
             log,
-            &Publish { headers, ..*message },
+            &Publish {
+                headers,
+                ..*message
+            },
             PublishHeaders::scan(headers),
             now,
         );
@@ -85,7 +99,13 @@ impl Stream {
         }
     }
 
-    fn publish_clean(&mut self, log: &mut Log, message: &Publish<'_>, steering: PublishHeaders<'_>, now: Timestamp) -> Result<Published, PublishError> {
+    fn publish_clean(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        steering: PublishHeaders<'_>,
+        now: Timestamp,
+    ) -> Result<Published, PublishError> {
         // Time that runs backward would put messages out of order for a search by time.
         let time = now.max(self.last_time);
         self.check_headers(log, message.subject, message.payload, &steering)?;
@@ -126,9 +146,12 @@ impl Stream {
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
+            payload_len: message.payload.len(),
             steering,
         };
-        let (seq, previous) = self.store(log, &accepted, time)?;
+        let (seq, previous) = self
+            .store(log, &accepted, time)
+            .map_err(PublishError::from)?;
         Ok(Published {
             seq: StreamSeq(seq),
             duplicate: false,
@@ -141,7 +164,13 @@ impl Stream {
 
     // --- checks
 
-    fn check_headers(&mut self, log: &mut Log, subject: &[u8], payload: &[u8], steering: &PublishHeaders<'_>) -> Result<(), PublishError> {
+    fn check_headers(
+        &mut self,
+        log: &mut Log,
+        subject: &[u8],
+        payload: &[u8],
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), PublishError> {
         if steering.batch_id.is_some_and(|id| !id.is_empty()) && !self.config.allow_atomic {
             return Err(ApiError::ATOMIC_PUBLISH_DISABLED.into());
         }
@@ -156,11 +185,16 @@ impl Stream {
                 return Err(ApiError::MESSAGE_INCR_PAYLOAD.into());
             }
         }
-        if steering.expected_stream.is_some_and(|name| !name.is_empty() && name != self.config.name.as_bytes()) {
+        if steering
+            .expected_stream
+            .is_some_and(|name| !name.is_empty() && name != self.config.name.as_bytes())
+        {
             return Err(ApiError::STREAM_NOT_MATCH.into());
         }
         if !self.config.allow_msg_ttl
-            && steering.ttl.is_some_and(|ttl| !ttl.is_empty() && MessageTtl::parse(ttl).is_ok())
+            && steering
+                .ttl
+                .is_some_and(|ttl| !ttl.is_empty() && MessageTtl::parse(ttl).is_ok())
         {
             return Err(ApiError::MESSAGE_TTL_DISABLED.into());
         }
@@ -170,7 +204,11 @@ impl Stream {
         {
             return Err(ApiError::stream_wrong_last_sequence(self.last).into());
         }
-        if steering.schedule.is_some_and(|schedule| !schedule.is_empty()) && !self.config.allow_msg_schedules {
+        if steering
+            .schedule
+            .is_some_and(|schedule| !schedule.is_empty())
+            && !self.config.allow_msg_schedules
+        {
             return Err(ApiError::MESSAGE_SCHEDULES_DISABLED.into());
         }
         if steering.stream_source.is_some() {
@@ -179,9 +217,19 @@ impl Stream {
         Ok(())
     }
 
-    fn check_expected_subject_seq(&mut self, log: &mut Log, subject: &[u8], steering: &PublishHeaders<'_>) -> Result<(), PublishError> {
-        let other = steering.expected_last_subject_seq_subject.filter(|subject| !subject.is_empty());
-        let Some(expected) = steering.expected_last_subject_seq.filter(|value| !value.is_empty()) else {
+    fn check_expected_subject_seq(
+        &mut self,
+        log: &mut Log,
+        subject: &[u8],
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), PublishError> {
+        let other = steering
+            .expected_last_subject_seq_subject
+            .filter(|subject| !subject.is_empty());
+        let Some(expected) = steering
+            .expected_last_subject_seq
+            .filter(|value| !value.is_empty())
+        else {
             return match other {
                 Some(_) => Err(ApiError::STREAM_EXPECTED_LAST_SEQ_PER_SUBJECT_INVALID.into()),
                 None => Ok(()),
@@ -192,20 +240,26 @@ impl Stream {
             Some(filter) => self.last_matching(log, &SubjectFilter::new([filter]))?,
         };
         let last = last.unwrap_or(0);
-        if last == parse_seq(expected) { Ok(()) } else { Err(ApiError::stream_wrong_last_sequence(last).into()) }
+        if last == parse_seq(expected) {
+            Ok(())
+        } else {
+            Err(ApiError::stream_wrong_last_sequence(last).into())
+        }
     }
 
     fn check_last_msg_id(&self, steering: &PublishHeaders<'_>) -> Result<(), ApiError> {
         match steering.expected_last_msg_id {
-            Some(expected) if !expected.is_empty() && expected != self.last_msg_id => {
-                Err(ApiError::stream_wrong_last_msg_id(String::from_utf8_lossy(&self.last_msg_id)))
-            }
+            Some(expected) if !expected.is_empty() && expected != self.last_msg_id => Err(
+                ApiError::stream_wrong_last_msg_id(String::from_utf8_lossy(&self.last_msg_id)),
+            ),
             _ => Ok(()),
         }
     }
 
     fn check_rollup(&self, steering: &PublishHeaders<'_>) -> Result<Option<Rollup>, ApiError> {
-        let Some(value) = steering.rollup.filter(|value| !value.is_empty()) else { return Ok(None) };
+        let Some(value) = steering.rollup.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
         if !self.config.allow_rollup_hdrs || self.config.deny_purge {
             return Err(ApiError::stream_rollup_failed("rollup not permitted"));
         }
@@ -222,17 +276,27 @@ impl Stream {
         }
         let per_subject = u64::try_from(config.max_msgs_per_subject).unwrap_or(0);
         let replaces = per_subject > 0
-            && self.subjects.find(message.subject).is_some_and(|id| {
-                u64::from(self.subjects.entry(id).count) >= per_subject
-            });
+            && self
+                .subjects
+                .find(message.subject)
+                .is_some_and(|id| u64::from(self.subjects.entry(id).count) >= per_subject);
         if replaces && config.discard_new_per_subject && !rollup {
-            return Err(ApiError::stream_store_failed("maximum messages per subject exceeded"));
+            return Err(ApiError::stream_store_failed(
+                "maximum messages per subject exceeded",
+            ));
         }
-        if u64::try_from(config.max_msgs).is_ok_and(|limit| limit > 0 && self.messages >= limit) && !replaces {
+        if u64::try_from(config.max_msgs).is_ok_and(|limit| limit > 0 && self.messages >= limit)
+            && !replaces
+        {
             return Err(ApiError::stream_store_failed("maximum messages exceeded"));
         }
-        let size = self.size_of(message.subject.len(), message.headers.len(), message.payload.len());
-        if u64::try_from(config.max_bytes).is_ok_and(|limit| limit > 0 && self.bytes + size > limit) {
+        let size = self.size_of(
+            message.subject.len(),
+            message.headers.len(),
+            message.payload.len(),
+        );
+        if u64::try_from(config.max_bytes).is_ok_and(|limit| limit > 0 && self.bytes + size > limit)
+        {
             return Err(ApiError::stream_store_failed("maximum bytes exceeded"));
         }
         Ok(())
@@ -241,7 +305,12 @@ impl Stream {
     // --- log and apply
 
     /// Logs and applies a message. Answers its sequence and that of its predecessor on the subject.
-    fn store(&mut self, log: &mut Log, message: &Accepted<'_>, time: Timestamp) -> Result<(u64, u64), PublishError> {
+    fn store(
+        &mut self,
+        log: &mut Log,
+        message: &Accepted<'_>,
+        time: Timestamp,
+    ) -> Result<(u64, u64), ChangeError> {
         let seq = self.last + 1;
         let segment = if self.memory.is_some() {
             None
@@ -262,8 +331,19 @@ impl Stream {
     }
 
     /// Counts a message in and enforces what follows from it. Answers the sequence of its predecessor on the subject.
-    pub(super) fn apply_message(&mut self, log: &mut Log, seq: u64, time: i64, message: &Accepted<'_>, segment: Option<SegmentNo>) -> Result<u64, ReadError> {
-        let bytes = self.size_of(message.subject.len(), message.headers.len(), message.payload.len());
+    pub(super) fn apply_message(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        time: i64,
+        message: &Accepted<'_>,
+        segment: Option<SegmentNo>,
+    ) -> Result<u64, ReadError> {
+        let bytes = self.size_of(
+            message.subject.len(),
+            message.headers.len(),
+            message.payload_len,
+        );
         let size = u32::try_from(bytes).unwrap_or(0);
         if self.messages == 0 {
             self.first = seq;
@@ -294,14 +374,21 @@ impl Stream {
             self.ttls.push(deadline, seq);
             let (first, last) = (self.first, self.last);
             let gaps = &self.gaps;
-            self.ttls.shrink(self.messages, |seq| seq >= first && seq <= last && !gaps.contains(seq));
+            self.ttls.shrink(self.messages, |seq| {
+                seq >= first && seq <= last && !gaps.contains(seq)
+            });
         }
         if self.config.max_msgs_per_subject == 1
             && let Some(before) = before
             && before.count == 1
             && before.last_bytes > 0
         {
-            self.remove_known(before.last, id, u64::from(before.last_bytes), RemoveReason::Limits);
+            self.remove_known(
+                before.last,
+                id,
+                u64::from(before.last_bytes),
+                RemoveReason::Limits,
+            );
         }
         self.enforce_limits(log, Some(id))?;
         self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time);
@@ -336,18 +423,37 @@ impl Stream {
     }
 
     /// Interest retention without interest: the sequence is used up, nothing is stored, a rollup still purges.
-    fn skip(&mut self, log: &mut Log, message: &Publish<'_>, msg_id: Option<&[u8]>, rollup: Option<Rollup>, time: Timestamp) -> Result<Published, PublishError> {
+    fn skip(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        msg_id: Option<&[u8]>,
+        rollup: Option<Rollup>,
+        time: Timestamp,
+    ) -> Result<Published, PublishError> {
         let seq = self.last + 1;
         if self.memory.is_none() {
-            log.append(&Record::Delete(log::Delete { stream: self.id, seq }))?;
+            log.append(&Record::Delete(log::Delete {
+                stream: self.id,
+                seq,
+            }))?;
         }
         self.apply_skip(seq);
         self.last_time = time;
         self.remember_msg_id(msg_id, seq, time.0);
         if let Some(rollup) = rollup {
-            let filter = if rollup == Rollup::Subject { message.subject } else { &[] };
+            let filter = if rollup == Rollup::Subject {
+                message.subject
+            } else {
+                &[]
+            };
             if self.memory.is_none() {
-                let purge = log::Purge { stream: self.id, through: seq, keep: 1, filter };
+                let purge = log::Purge {
+                    stream: self.id,
+                    through: seq,
+                    keep: 1,
+                    filter,
+                };
                 log.append(&Record::Purge(purge))?;
             }
             self.apply_purge(log, seq, 1, filter, RemoveReason::Purge)?;
@@ -373,12 +479,19 @@ impl Stream {
     }
 
     /// Stores a delete marker in the place of an expired message, if the stream wants one and the message is its subject's last.
-    pub(super) fn store_marker(&mut self, log: &mut Log, seq: u64, now: Timestamp) -> Result<bool, PublishError> {
+    pub(super) fn store_marker(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
         let ttl = self.config.subject_delete_marker_ttl;
         if ttl.get() <= 0 {
             return Ok(false);
         }
-        let Some(message) = fetch(self.memory.as_ref(), log, self.id, seq)? else { return Ok(false) };
+        let Some(message) = fetch(self.memory.as_ref(), log, self.id, seq)? else {
+            return Ok(false);
+        };
         let is_last = self
             .subjects
             .find(message.subject)
@@ -387,12 +500,14 @@ impl Stream {
             return Ok(false);
         }
         let subject = message.subject.to_vec();
-        let headers =
-            format!("NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: {ttl}\r\nNats-Rollup: sub\r\n\r\n");
+        let headers = format!(
+            "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: {ttl}\r\nNats-Rollup: sub\r\n\r\n"
+        );
         let marker = Accepted {
             subject: &subject,
             headers: headers.as_bytes(),
             payload: b"",
+            payload_len: 0,
             steering: PublishHeaders::scan(headers.as_bytes()),
         };
         self.store(log, &marker, now.max(self.last_time))?;
@@ -416,6 +531,9 @@ fn has_lines(block: &[u8]) -> bool {
 }
 
 fn is_integer(value: &[u8]) -> bool {
-    let digits = value.strip_prefix(b"-").or_else(|| value.strip_prefix(b"+")).unwrap_or(value);
+    let digits = value
+        .strip_prefix(b"-")
+        .or_else(|| value.strip_prefix(b"+"))
+        .unwrap_or(value);
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }

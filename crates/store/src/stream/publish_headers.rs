@@ -39,8 +39,9 @@ impl<'a> PublishHeaders<'a> {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if first {
                 first = false;
-                found.status =
-                    line.strip_prefix(b"NATS/1.0").is_some_and(|tail| !tail.trim_ascii().is_empty());
+                found.status = line
+                    .strip_prefix(b"NATS/1.0")
+                    .is_some_and(|tail| !tail.trim_ascii().is_empty());
             } else if let Some(name) = line.strip_prefix(b"Nats-") {
                 found.take(name);
             } else if let Some(value) = line.strip_prefix(b"KV-Operation:") {
@@ -52,7 +53,9 @@ impl<'a> PublishHeaders<'a> {
 
     /// Takes a line that begins with `Nats-`, without that.
     fn take(&mut self, line: &'a [u8]) {
-        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let Some(colon) = memchr::memchr(b':', line) else {
+            return;
+        };
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default();
         let slot = match name {
@@ -60,7 +63,9 @@ impl<'a> PublishHeaders<'a> {
             b"Expected-Stream" => &mut self.expected_stream,
             b"Expected-Last-Sequence" => &mut self.expected_last_seq,
             b"Expected-Last-Subject-Sequence" => &mut self.expected_last_subject_seq,
-            b"Expected-Last-Subject-Sequence-Subject" => &mut self.expected_last_subject_seq_subject,
+            b"Expected-Last-Subject-Sequence-Subject" => {
+                &mut self.expected_last_subject_seq_subject
+            }
             b"Expected-Last-Msg-Id" => &mut self.expected_last_msg_id,
             b"Rollup" => &mut self.rollup,
             b"TTL" => &mut self.ttl,
@@ -96,7 +101,10 @@ fn set<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
 /// A header's unsigned number; what is not one equals no sequence.
 pub(crate) fn parse_seq(value: &[u8]) -> u64 {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    let number = std::str::from_utf8(value)
+        .ok()
+        .filter(|_| digits)
+        .and_then(|text| text.parse().ok());
     number.unwrap_or(u64::MAX)
 }
 

@@ -4,16 +4,30 @@ use jetsled_jetstream_api::{LostStreamData, StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
 use super::subject_table::SubjectId;
-use super::{DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch};
+use super::{
+    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch,
+};
 use crate::log::{Log, ReadError, Selection};
 
 impl Stream {
-    pub(crate) fn load<'a>(&'a self, log: &'a mut Log, seq: u64) -> Result<Option<StoredMessage<'a>>, ReadError> {
-        if self.is_live(seq) { fetch(self.memory.as_ref(), log, self.id, seq) } else { Ok(None) }
+    pub(crate) fn load<'a>(
+        &'a self,
+        log: &'a mut Log,
+        seq: u64,
+    ) -> Result<Option<StoredMessage<'a>>, ReadError> {
+        if self.is_live(seq) {
+            fetch(self.memory.as_ref(), log, self.id, seq)
+        } else {
+            Ok(None)
+        }
     }
 
     /// What a consumer must know of the message at `seq`; one that is damaged is gone.
-    pub(crate) fn meta(&mut self, log: &mut Log, seq: u64) -> Result<Option<MessageMeta>, ReadError> {
+    pub(crate) fn meta(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+    ) -> Result<Option<MessageMeta>, ReadError> {
         if !self.is_live(seq) {
             return Ok(None);
         }
@@ -34,7 +48,13 @@ impl Stream {
     }
 
     /// The first message at or above `from` that matches, with its lengths; damaged ones are passed over.
-    pub(crate) fn next_match(&mut self, log: &mut Log, from: u64, filter: &SubjectFilter, selection: &mut Selection) -> Result<Option<MessageMeta>, ReadError> {
+    pub(crate) fn next_match(
+        &mut self,
+        log: &mut Log,
+        from: u64,
+        filter: &SubjectFilter,
+        selection: &mut Selection,
+    ) -> Result<Option<MessageMeta>, ReadError> {
         let mut from = from;
         while let Some(seq) = self.next_matching(log, from, filter, selection)? {
             if let Some(meta) = self.meta(log, seq)? {
@@ -46,13 +66,21 @@ impl Stream {
     }
 
     /// The first sequence at or above `from` that is live and matches.
-    pub(super) fn next_matching(&mut self, log: &mut Log, from: u64, filter: &SubjectFilter, selection: &mut Selection) -> Result<Option<u64>, ReadError> {
+    pub(super) fn next_matching(
+        &mut self,
+        log: &mut Log,
+        from: u64,
+        filter: &SubjectFilter,
+        selection: &mut Selection,
+    ) -> Result<Option<u64>, ReadError> {
         if filter.matches_all() {
             return Ok(self.next_live(from));
         }
         let mut from = from.max(self.first);
         if let Some(name) = filter.single_literal() {
-            let Some(id) = self.subjects.find(name) else { return Ok(None) };
+            let Some(id) = self.subjects.find(name) else {
+                return Ok(None);
+            };
             let entry = self.subjects.entry(id);
             from = from.max(entry.first);
             if from > entry.last {
@@ -71,11 +99,20 @@ impl Stream {
         self.search_up(log, from, selection, &mut |subject| filter.matches(subject))
     }
 
-    fn search_up(&self, log: &mut Log, from: u64, selection: &mut Selection, matches: &mut dyn FnMut(&[u8]) -> bool) -> Result<Option<u64>, ReadError> {
+    fn search_up(
+        &self,
+        log: &mut Log,
+        from: u64,
+        selection: &mut Selection,
+        matches: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Option<u64>, ReadError> {
         let mut from = from;
         if let Some(memory) = &self.memory {
             while let Some(seq) = self.next_live(from) {
-                if memory.get(seq).is_some_and(|message| matches(message.subject)) {
+                if memory
+                    .get(seq)
+                    .is_some_and(|message| matches(message.subject))
+                {
                     return Ok(Some(seq));
                 }
                 from = seq + 1;
@@ -92,11 +129,20 @@ impl Stream {
         Ok(None)
     }
 
-    fn search_down(&self, log: &mut Log, from: u64, selection: &mut Selection, matches: &mut dyn FnMut(&[u8]) -> bool) -> Result<Option<u64>, ReadError> {
+    fn search_down(
+        &self,
+        log: &mut Log,
+        from: u64,
+        selection: &mut Selection,
+        matches: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<Option<u64>, ReadError> {
         let mut from = from;
         if let Some(memory) = &self.memory {
             while let Some(seq) = self.previous_live(from) {
-                if memory.get(seq).is_some_and(|message| matches(message.subject)) {
+                if memory
+                    .get(seq)
+                    .is_some_and(|message| matches(message.subject))
+                {
                     return Ok(Some(seq));
                 }
                 from = seq - 1;
@@ -114,13 +160,19 @@ impl Stream {
     }
 
     /// The oldest message of a subject.
-    pub(super) fn first_of(&mut self, log: &mut Log, id: SubjectId) -> Result<Option<u64>, ReadError> {
+    pub(super) fn first_of(
+        &mut self,
+        log: &mut Log,
+        id: SubjectId,
+    ) -> Result<Option<u64>, ReadError> {
         let entry = *self.subjects.entry(id);
         if !entry.first_is_bound {
             return Ok(Some(entry.first));
         }
         let name = self.subjects.name(id);
-        let found = self.search_up(log, entry.first, &mut Selection::new(), &mut |subject| subject == name)?;
+        let found = self.search_up(log, entry.first, &mut Selection::new(), &mut |subject| {
+            subject == name
+        })?;
         if let Some(seq) = found {
             let entry = self.subjects.entry_mut(id);
             entry.first = seq;
@@ -130,13 +182,19 @@ impl Stream {
     }
 
     /// The newest message of a subject.
-    pub(super) fn last_of(&mut self, log: &mut Log, id: SubjectId) -> Result<Option<u64>, ReadError> {
+    pub(super) fn last_of(
+        &mut self,
+        log: &mut Log,
+        id: SubjectId,
+    ) -> Result<Option<u64>, ReadError> {
         let entry = *self.subjects.entry(id);
         if !entry.last_is_bound {
             return Ok(Some(entry.last));
         }
         let name = self.subjects.name(id);
-        let found = self.search_down(log, entry.last, &mut Selection::new(), &mut |subject| subject == name)?;
+        let found = self.search_down(log, entry.last, &mut Selection::new(), &mut |subject| {
+            subject == name
+        })?;
         if let Some(seq) = found {
             let entry = self.subjects.entry_mut(id);
             entry.last = seq;
@@ -147,15 +205,26 @@ impl Stream {
     }
 
     /// The newest message of `name` at or below `from`; 0 without one.
-    pub(super) fn resolve_previous(&self, log: &mut Log, name: &[u8], from: u64) -> Result<u64, ReadError> {
+    pub(super) fn resolve_previous(
+        &self,
+        log: &mut Log,
+        name: &[u8],
+        from: u64,
+    ) -> Result<u64, ReadError> {
         if self.config.republish.is_none() {
             return Ok(0);
         }
-        let found = self.search_down(log, from, &mut Selection::new(), &mut |subject| subject == name)?;
+        let found = self.search_down(log, from, &mut Selection::new(), &mut |subject| {
+            subject == name
+        })?;
         Ok(found.unwrap_or(0))
     }
 
-    pub(super) fn last_of_subject(&mut self, log: &mut Log, subject: &[u8]) -> Result<Option<u64>, ReadError> {
+    pub(super) fn last_of_subject(
+        &mut self,
+        log: &mut Log,
+        subject: &[u8],
+    ) -> Result<Option<u64>, ReadError> {
         match self.subjects.find(subject) {
             Some(id) => self.last_of(log, id),
             None => Ok(None),
@@ -163,17 +232,27 @@ impl Stream {
     }
 
     /// The newest message that matches.
-    pub(crate) fn last_matching(&mut self, log: &mut Log, filter: &SubjectFilter) -> Result<Option<u64>, ReadError> {
+    pub(crate) fn last_matching(
+        &mut self,
+        log: &mut Log,
+        filter: &SubjectFilter,
+    ) -> Result<Option<u64>, ReadError> {
         if filter.matches_all() {
             return Ok(self.previous_live(self.last));
         }
         if let Some(name) = filter.single_literal() {
             return self.last_of_subject(log, name);
         }
-        self.search_down(log, self.last, &mut Selection::new(), &mut |subject| filter.matches(subject))
+        self.search_down(log, self.last, &mut Selection::new(), &mut |subject| {
+            filter.matches(subject)
+        })
     }
 
-    pub(crate) fn seq_for_time(&mut self, log: &mut Log, time: Timestamp) -> Result<StreamSeq, ReadError> {
+    pub(crate) fn seq_for_time(
+        &mut self,
+        log: &mut Log,
+        time: Timestamp,
+    ) -> Result<StreamSeq, ReadError> {
         let (mut low, mut high) = (self.first, self.last + 1);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -190,7 +269,15 @@ impl Stream {
         Ok(StreamSeq(self.next_live(low).unwrap_or(self.last + 1)))
     }
 
-    pub(crate) fn num_pending(&mut self, log: &mut Log, from: u64, up_to: u64, filter: &SubjectFilter, selection: &mut Selection, count: PendingCount) -> Result<u64, ReadError> {
+    pub(crate) fn num_pending(
+        &mut self,
+        log: &mut Log,
+        from: u64,
+        up_to: u64,
+        filter: &SubjectFilter,
+        selection: &mut Selection,
+        count: PendingCount,
+    ) -> Result<u64, ReadError> {
         let (from, up_to) = (from.max(self.first), up_to.min(self.last));
         if from > up_to {
             return Ok(0);
@@ -217,7 +304,10 @@ impl Stream {
 
     fn count_by_subject(&self, filter: &SubjectFilter) -> u64 {
         if let Some(name) = filter.single_literal() {
-            return self.subjects.find(name).map_or(0, |id| u64::from(self.subjects.entry(id).count));
+            return self
+                .subjects
+                .find(name)
+                .map_or(0, |id| u64::from(self.subjects.entry(id).count));
         }
         self.subjects
             .iter()
@@ -226,22 +316,42 @@ impl Stream {
             .sum()
     }
 
-    fn count_range(&mut self, log: &mut Log, first: u64, last: u64, filter: &SubjectFilter, selection: &mut Selection) -> Result<u64, ReadError> {
+    fn count_range(
+        &mut self,
+        log: &mut Log,
+        first: u64,
+        last: u64,
+        filter: &SubjectFilter,
+        selection: &mut Selection,
+    ) -> Result<u64, ReadError> {
         if self.memory.is_none() && self.gaps.count(first, last) == 0 {
             let matches: &mut dyn FnMut(&[u8]) -> bool = &mut |subject| filter.matches(subject);
             return log.count(self.id, first..=last, selection, matches);
         }
         let mut found = 0;
         let mut from = first;
-        while let Some(seq) = self.next_matching(log, from, filter, selection)?.filter(|seq| *seq <= last) {
+        while let Some(seq) = self
+            .next_matching(log, from, filter, selection)?
+            .filter(|seq| *seq <= last)
+        {
             found += 1;
             from = seq + 1;
         }
         Ok(found)
     }
 
-    pub(crate) fn last_per_subject(&mut self, log: &mut Log, up_to: u64, filter: &SubjectFilter, limit: usize) -> Result<Result<Vec<StreamSeq>, TooManyResults>, ReadError> {
-        let matching = self.subjects.iter().filter(|(_, name, _)| filter.matches(name)).count();
+    pub(crate) fn last_per_subject(
+        &mut self,
+        log: &mut Log,
+        up_to: u64,
+        filter: &SubjectFilter,
+        limit: usize,
+    ) -> Result<Result<Vec<StreamSeq>, TooManyResults>, ReadError> {
+        let matching = self
+            .subjects
+            .iter()
+            .filter(|(_, name, _)| filter.matches(name))
+            .count();
         if matching > limit {
             return Ok(Err(TooManyResults { limit }));
         }
@@ -251,7 +361,12 @@ impl Stream {
     }
 
     /// The newest message at or below `up_to` of each matching subject.
-    fn last_of_each(&mut self, log: &mut Log, up_to: u64, filter: &SubjectFilter) -> Result<Vec<u64>, ReadError> {
+    fn last_of_each(
+        &mut self,
+        log: &mut Log,
+        up_to: u64,
+        filter: &SubjectFilter,
+    ) -> Result<Vec<u64>, ReadError> {
         let ids: Vec<SubjectId> = match filter.single_literal() {
             Some(name) => self.subjects.find(name).into_iter().collect(),
             None => self
@@ -267,7 +382,9 @@ impl Stream {
             let newest = match last {
                 Some(seq) if seq > up_to => {
                     let name = self.subjects.name(id);
-                    self.search_down(log, up_to, &mut Selection::new(), &mut |subject| subject == name)?
+                    self.search_down(log, up_to, &mut Selection::new(), &mut |subject| {
+                        subject == name
+                    })?
                 }
                 last => last,
             };
@@ -276,7 +393,11 @@ impl Stream {
         Ok(seqs)
     }
 
-    pub(crate) fn state(&mut self, log: &mut Log, deleted: DeletedDetails) -> Result<StreamState, ReadError> {
+    pub(crate) fn state(
+        &mut self,
+        log: &mut Log,
+        deleted: DeletedDetails,
+    ) -> Result<StreamState, ReadError> {
         let first_ts = match self.meta(log, self.first)? {
             Some(meta) => meta.timestamp,
             None => Timestamp::UNSET,
@@ -310,7 +431,11 @@ impl Stream {
             }
             return;
         }
-        for (_, name, entry) in self.subjects.iter().filter(|(_, name, _)| filter.matches(name)) {
+        for (_, name, entry) in self
+            .subjects
+            .iter()
+            .filter(|(_, name, _)| filter.matches(name))
+        {
             visit(name, u64::from(entry.count));
         }
     }

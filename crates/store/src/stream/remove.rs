@@ -18,7 +18,9 @@ impl Stream {
         if self.config.deny_purge {
             return Err(ApiError::stream_purge_failed("stream purge not permitted").into());
         }
-        let filter = purge.filter.filter(|filter| !filter.is_empty() && *filter != b">");
+        let filter = purge
+            .filter
+            .filter(|filter| !filter.is_empty() && *filter != b">");
         let below = purge.below.get();
         let (through, keep) = match filter {
             _ if below == 1 => return Ok(0),
@@ -32,7 +34,12 @@ impl Stream {
         };
         let filter = filter.unwrap_or_default();
         if self.memory.is_none() {
-            log.append(&Record::Purge(log::Purge { stream: self.id, through, keep, filter }))?;
+            log.append(&Record::Purge(log::Purge {
+                stream: self.id,
+                through,
+                keep,
+                filter,
+            }))?;
         }
         Ok(self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?)
     }
@@ -62,7 +69,11 @@ impl Stream {
             return Err(ApiError::stream_msg_delete_failed("message delete not permitted").into());
         }
         if !self.is_live(seq) {
-            let reason = if seq > self.last { "stream store EOF" } else { "no message found" };
+            let reason = if seq > self.last {
+                "stream store EOF"
+            } else {
+                "no message found"
+            };
             return Err(ApiError::stream_msg_delete_failed(reason).into());
         }
         self.log_delete(log, seq)?;
@@ -83,12 +94,19 @@ impl Stream {
     }
 
     /// Removes what age and TTLs have ended, at most `limit` messages; answers whether more is due. Stores delete markers where configured.
-    pub(crate) fn expire(&mut self, log: &mut Log, now: Timestamp, limit: usize) -> Result<bool, ChangeError> {
+    pub(crate) fn expire(
+        &mut self,
+        log: &mut Log,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<bool, ChangeError> {
         if self.config.sealed {
             return Ok(false);
         }
         for _ in 0..limit {
-            let Some(seq) = self.next_expired(log, now)? else { return Ok(false) };
+            let Some(seq) = self.next_expired(log, now)? else {
+                return Ok(false);
+            };
             if self.store_marker(log, seq, now)? {
                 continue;
             }
@@ -109,7 +127,9 @@ impl Stream {
             self.ttls.pop();
         }
         let by_ttl = self.ttls.peek().map(|(deadline, _)| Timestamp(deadline));
-        let by_age = self.age_head(log)?.map(|(_, time)| Timestamp(time).saturating_add(self.config.max_age));
+        let by_age = self
+            .age_head(log)?
+            .map(|(_, time)| Timestamp(time).saturating_add(self.config.max_age));
         Ok([by_ttl, by_age].into_iter().flatten().min())
     }
 
@@ -159,7 +179,10 @@ impl Stream {
 
     fn log_delete(&mut self, log: &mut Log, seq: u64) -> Result<(), log::AppendError> {
         if self.memory.is_none() {
-            log.append(&Record::Delete(log::Delete { stream: self.id, seq }))?;
+            log.append(&Record::Delete(log::Delete {
+                stream: self.id,
+                seq,
+            }))?;
         }
         Ok(())
     }
@@ -167,7 +190,14 @@ impl Stream {
     // --- apply
 
     /// Removes those messages of at most `through` that match, except the newest `keep` of them. An empty filter matches all.
-    pub(super) fn apply_purge(&mut self, log: &mut Log, through: u64, keep: u64, filter: &[u8], reason: RemoveReason) -> Result<u64, ReadError> {
+    pub(super) fn apply_purge(
+        &mut self,
+        log: &mut Log,
+        through: u64,
+        keep: u64,
+        filter: &[u8],
+        reason: RemoveReason,
+    ) -> Result<u64, ReadError> {
         let before = self.messages;
         if filter.is_empty() && keep == 0 {
             if through >= self.last {
@@ -208,7 +238,14 @@ impl Stream {
         }
     }
 
-    fn purge_subject(&mut self, log: &mut Log, name: &[u8], through: u64, keep: u64, reason: RemoveReason) -> Result<(), ReadError> {
+    fn purge_subject(
+        &mut self,
+        log: &mut Log,
+        name: &[u8],
+        through: u64,
+        keep: u64,
+        reason: RemoveReason,
+    ) -> Result<(), ReadError> {
         while let Some(id) = self.subjects.find(name) {
             if u64::from(self.subjects.entry(id).count) <= keep {
                 break;
@@ -221,16 +258,28 @@ impl Stream {
         Ok(())
     }
 
-    fn purge_wildcard(&mut self, log: &mut Log, filter: &[u8], through: u64, keep: u64, reason: RemoveReason) -> Result<(), ReadError> {
+    fn purge_wildcard(
+        &mut self,
+        log: &mut Log,
+        filter: &[u8],
+        through: u64,
+        keep: u64,
+        reason: RemoveReason,
+    ) -> Result<(), ReadError> {
         let filter = SubjectFilter::new([filter]);
         let mut selection = Selection::new();
         let mut matching = Vec::new();
         let mut from = self.first;
-        while let Some(seq) = self.next_matching(log, from, &filter, &mut selection)?.filter(|seq| *seq <= through) {
+        while let Some(seq) = self
+            .next_matching(log, from, &filter, &mut selection)?
+            .filter(|seq| *seq <= through)
+        {
             matching.push(seq);
             from = seq + 1;
         }
-        let remove = matching.len().saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
+        let remove = matching
+            .len()
+            .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));
         for seq in matching.into_iter().take(remove) {
             self.remove(log, seq, reason)?;
         }
@@ -238,7 +287,11 @@ impl Stream {
     }
 
     /// Enforces the limits that a publish or a change of configuration may have crossed. `published`: only this subject can be over its own.
-    pub(super) fn enforce_limits(&mut self, log: &mut Log, published: Option<SubjectId>) -> Result<(), ReadError> {
+    pub(super) fn enforce_limits(
+        &mut self,
+        log: &mut Log,
+        published: Option<SubjectId>,
+    ) -> Result<(), ReadError> {
         if let Ok(limit @ 1..) = u64::try_from(self.config.max_msgs_per_subject) {
             if let Some(id) = published {
                 self.enforce_subject_limit(log, id, limit)?;
@@ -267,7 +320,12 @@ impl Stream {
         Ok(())
     }
 
-    fn enforce_subject_limit(&mut self, log: &mut Log, id: SubjectId, limit: u64) -> Result<(), ReadError> {
+    fn enforce_subject_limit(
+        &mut self,
+        log: &mut Log,
+        id: SubjectId,
+        limit: u64,
+    ) -> Result<(), ReadError> {
         while u64::from(self.subjects.entry(id).count) > limit {
             match self.first_of(log, id)? {
                 Some(seq) => self.remove(log, seq, RemoveReason::Limits)?,
@@ -278,7 +336,12 @@ impl Stream {
     }
 
     /// Removes a live message.
-    pub(super) fn remove(&mut self, log: &mut Log, seq: u64, reason: RemoveReason) -> Result<(), ReadError> {
+    pub(super) fn remove(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        reason: RemoveReason,
+    ) -> Result<(), ReadError> {
         if !self.is_live(seq) {
             return Ok(());
         }
@@ -298,7 +361,11 @@ impl Stream {
             };
         if let Some(removed) = &mut self.removed {
             let seq = message.seq;
-            removed.push(Removed::Message { seq, subject: message.subject.into(), reason });
+            removed.push(Removed::Message {
+                seq,
+                subject: message.subject.into(),
+                reason,
+            });
         }
         let id = self.subjects.find(message.subject);
         self.take_out(seq, id, bytes);
@@ -306,10 +373,20 @@ impl Stream {
     }
 
     /// Removes the only message of a subject but one, whose size is known.
-    pub(super) fn remove_known(&mut self, seq: u64, id: SubjectId, bytes: u64, reason: RemoveReason) {
+    pub(super) fn remove_known(
+        &mut self,
+        seq: u64,
+        id: SubjectId,
+        bytes: u64,
+        reason: RemoveReason,
+    ) {
         if let Some(removed) = &mut self.removed {
             let subject = self.subjects.name(id).into();
-            removed.push(Removed::Message { seq: jetsled_jetstream_api::StreamSeq(seq), subject, reason });
+            removed.push(Removed::Message {
+                seq: jetsled_jetstream_api::StreamSeq(seq),
+                subject,
+                reason,
+            });
         }
         self.take_out(seq, Some(id), bytes);
     }

@@ -21,27 +21,40 @@ pub(crate) struct ReplayedMessage {
 
 impl Stream {
     /// A message behind the state that was restored. One that the stream has already is a copy made to free a segment.
-    pub(crate) fn replay_message(&mut self, log: &mut Log, message: &ReplayedMessage) -> Result<(), ReadError> {
+    pub(crate) fn replay_message(
+        &mut self,
+        log: &mut Log,
+        message: &ReplayedMessage,
+    ) -> Result<(), ReadError> {
         if message.seq <= self.last {
             if self.is_live(message.seq) {
-                let bytes =
-                    self.size_of(message.subject.len(), message.headers.len(), message.payload_len);
+                let bytes = self.size_of(
+                    message.subject.len(),
+                    message.headers.len(),
+                    message.payload_len,
+                );
                 if let Some(from) = self.extents.segment_of(message.seq) {
-                    self.extents.relocate(message.seq, bytes, from, message.segment);
+                    self.extents
+                        .relocate(message.seq, bytes, from, message.segment);
                 }
             }
             return Ok(());
         }
         let steering = PublishHeaders::scan(&message.headers);
-        // Only its length counts: file streams keep no payload in memory.
-        let payload = vec![0; message.payload_len];
         let accepted = Accepted {
             subject: &message.subject,
             headers: &message.headers,
-            payload: &payload,
+            payload: b"",
+            payload_len: message.payload_len,
             steering,
         };
-        self.apply_message(log, message.seq, message.time, &accepted, Some(message.segment))?;
+        self.apply_message(
+            log,
+            message.seq,
+            message.time,
+            &accepted,
+            Some(message.segment),
+        )?;
         self.visible_last = self.last;
         Ok(())
     }
@@ -56,14 +69,24 @@ impl Stream {
         }
     }
 
-    pub(crate) fn replay_purge(&mut self, log: &mut Log, through: u64, keep: u64, filter: &[u8]) -> Result<(), ReadError> {
+    pub(crate) fn replay_purge(
+        &mut self,
+        log: &mut Log,
+        through: u64,
+        keep: u64,
+        filter: &[u8],
+    ) -> Result<(), ReadError> {
         self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?;
         self.visible_last = self.last;
         Ok(())
     }
 
     /// Takes a new configuration and removes what it does not allow.
-    pub(crate) fn apply_config(&mut self, log: &mut Log, config: StreamConfig) -> Result<(), ReadError> {
+    pub(crate) fn apply_config(
+        &mut self,
+        log: &mut Log,
+        config: StreamConfig,
+    ) -> Result<(), ReadError> {
         if self.config == config {
             return Ok(());
         }
@@ -109,7 +132,10 @@ impl Stream {
         found.sort_by_key(|message| message.seq);
         for at in 0..found.len() {
             let message = &found[at];
-            if found.get(at + 1).is_some_and(|next| next.seq == message.seq) {
+            if found
+                .get(at + 1)
+                .is_some_and(|next| next.seq == message.seq)
+            {
                 continue;
             }
             let steering = PublishHeaders::scan(&message.headers);
@@ -118,10 +144,18 @@ impl Stream {
             if !head.is_live(message.seq) {
                 continue;
             }
-            let bytes = self.size_of(message.subject.len(), message.headers.len(), message.payload_len);
+            let bytes = self.size_of(
+                message.subject.len(),
+                message.headers.len(),
+                message.payload_len,
+            );
             self.messages += 1;
             self.bytes += bytes;
-            self.subjects.push(&message.subject, message.seq, u32::try_from(bytes).unwrap_or(0));
+            self.subjects.push(
+                &message.subject,
+                message.seq,
+                u32::try_from(bytes).unwrap_or(0),
+            );
             self.extents.push(message.seq, message.segment, bytes);
             if self.config.allow_msg_ttl
                 && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
@@ -130,8 +164,11 @@ impl Stream {
                 self.ttls.push(deadline, message.seq);
             }
         }
-        let live: Vec<u64> =
-            found.iter().map(|message| message.seq).filter(|seq| head.is_live(*seq)).collect();
+        let live: Vec<u64> = found
+            .iter()
+            .map(|message| message.seq)
+            .filter(|seq| head.is_live(*seq))
+            .collect();
         self.take_head(head);
         self.lose_all_but(&live);
         self.visible_last = self.last;
@@ -139,7 +176,10 @@ impl Stream {
 
     fn rebuild_dedup(&mut self, steering: &PublishHeaders<'_>, message: &ReplayedMessage) {
         let window = self.config.duplicate_window;
-        if let Some(id) = steering.msg_id.filter(|id| !id.is_empty() && window.get() > 0) {
+        if let Some(id) = steering
+            .msg_id
+            .filter(|id| !id.is_empty() && window.get() > 0)
+        {
             self.dedup.expire(self.last_time.saturating_sub(window).0);
             if self.dedup.find(id).is_none() {
                 self.dedup.insert(id, message.seq, message.time);
@@ -164,8 +204,11 @@ impl Stream {
             next = seq + 1;
         }
         gaps.insert_range(next, self.last);
-        let lost: Vec<u64> =
-            gaps.iter().filter(|seq| !self.gaps.contains(*seq)).take(super::LOST_KEPT).collect();
+        let lost: Vec<u64> = gaps
+            .iter()
+            .filter(|seq| !self.gaps.contains(*seq))
+            .take(super::LOST_KEPT)
+            .collect();
         tracing::error!(stream = %self.config.name, messages = lost.len(), "messages were lost to damage");
         self.lost.extend(lost);
         self.lost.truncate(super::LOST_KEPT);

@@ -101,6 +101,20 @@ pub enum ChangeError {
     UnknownConsumer(ConsumerKey),
 }
 
+impl From<ChangeError> for PublishError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Rejected(error) => Self::Rejected(error),
+            ChangeError::Log(error) => Self::Log(error),
+            ChangeError::Read(error) => Self::Read(error),
+            ChangeError::UnknownStream(stream) => Self::UnknownStream(stream),
+            ChangeError::UnknownConsumer(_) => {
+                unreachable!("storing a message involves no consumer")
+            }
+        }
+    }
+}
+
 /// A stored message, borrowed from the shard until the next call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredMessage<'a> {

@@ -106,12 +106,16 @@ impl SeqSet {
     }
 
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        self.set.serialize_into(out).expect("writing to a Vec does not fail");
+        self.set
+            .serialize_into(out)
+            .expect("writing to a Vec does not fail");
     }
 
     /// Reads what [`SeqSet::encode`] wrote; `None` if the bytes make no sense.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        RoaringTreemap::deserialize_from(bytes).ok().map(|set| Self { set })
+        RoaringTreemap::deserialize_from(bytes)
+            .ok()
+            .map(|set| Self { set })
     }
 }
 

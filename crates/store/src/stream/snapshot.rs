@@ -26,7 +26,12 @@ const VERSION: u8 = 1;
 impl StreamHead {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        for number in [self.first, self.last, self.last_time.0 as u64, self.lost.len() as u64] {
+        for number in [
+            self.first,
+            self.last,
+            self.last_time.0 as u64,
+            self.lost.len() as u64,
+        ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for seq in &self.lost {
@@ -48,8 +53,14 @@ impl StreamHead {
         let lost = (0..lost).map(|_| from.u64()).collect::<Option<_>>()?;
         let last_msg_id = from.bytes()?.to_vec();
         let gaps = SeqSet::decode(from.bytes()?)?;
-        (first >= 1 && first <= last.checked_add(1)?)
-            .then_some(Self { first, last, last_time, last_msg_id, lost, gaps })
+        (first >= 1 && first <= last.checked_add(1)?).then_some(Self {
+            first,
+            last,
+            last_time,
+            last_msg_id,
+            lost,
+            gaps,
+        })
     }
 
     pub(crate) fn is_live(&self, seq: u64) -> bool {
@@ -72,7 +83,12 @@ impl Stream {
     /// Everything that a start needs beside the configuration.
     pub(crate) fn encode_state(&self, out: &mut Vec<u8>) {
         self.head().encode(out);
-        for number in [self.messages, self.bytes, self.emitted_at.to_u64(), self.dedup.len() as u64] {
+        for number in [
+            self.messages,
+            self.bytes,
+            self.emitted_at.to_u64(),
+            self.dedup.len() as u64,
+        ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         for (seq, time, id) in self.dedup.iter() {
@@ -80,7 +96,11 @@ impl Stream {
             out.extend_from_slice(&time.to_le_bytes());
             encode_bytes(out, &id);
         }
-        let ttls: Vec<_> = self.ttls.iter().filter(|(_, seq)| self.is_live(*seq)).collect();
+        let ttls: Vec<_> = self
+            .ttls
+            .iter()
+            .filter(|(_, seq)| self.is_live(*seq))
+            .collect();
         out.extend_from_slice(&(ttls.len() as u64).to_le_bytes());
         for (deadline, seq) in ttls {
             out.extend_from_slice(&deadline.to_le_bytes());
@@ -125,9 +145,16 @@ impl Stream {
             self.ttls.push(deadline, from.u64()?);
         }
         for _ in 0..from.count(36)? {
-            let segment = SegmentNo::from_u32(from.u32()?);
-            let (first, last, live_bytes, live) = (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
-            self.extents.restore(Extent { first, last, segment, live_bytes, live });
+            let segment = SegmentNo(from.u32()?);
+            let (first, last, live_bytes, live) =
+                (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+            self.extents.restore(Extent {
+                first,
+                last,
+                segment,
+                live_bytes,
+                live,
+            });
         }
         let mut seqs = Vec::new();
         for _ in 0..from.count(37)? {
@@ -171,12 +198,24 @@ impl Stream {
             .map(|(_, name, entry)| (String::from_utf8_lossy(name).into_owned(), entry.count))
             .collect();
         subjects.sort();
-        let mut ttls: Vec<_> = self.ttls.iter().filter(|(_, seq)| self.is_live(*seq)).collect();
+        let mut ttls: Vec<_> = self
+            .ttls
+            .iter()
+            .filter(|(_, seq)| self.is_live(*seq))
+            .collect();
         ttls.sort_unstable();
-        let dedup: Vec<_> = self.dedup.iter().map(|(seq, time, id)| (seq, time, String::from_utf8(id))).collect();
+        let dedup: Vec<_> = self
+            .dedup
+            .iter()
+            .map(|(seq, time, id)| (seq, time, String::from_utf8(id)))
+            .collect();
         format!(
             "{:?} {:?}\n{:?}\nmessages {} bytes {}\n{subjects:?}\nttl {ttls:?}\ndedup {dedup:?}",
-            self.account, self.config, self.head(), self.messages, self.bytes
+            self.account,
+            self.config,
+            self.head(),
+            self.messages,
+            self.bytes
         )
     }
 }

@@ -47,7 +47,10 @@ pub(crate) struct SubjectTable {
 impl SubjectTable {
     /// A table that keeps every subject's sequences.
     pub(crate) fn with_history() -> Self {
-        Self { history: Some(Vec::new()), ..Self::default() }
+        Self {
+            history: Some(Vec::new()),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn has_history(&self) -> bool {
@@ -65,7 +68,9 @@ impl SubjectTable {
 
     pub(crate) fn find(&self, subject: &[u8]) -> Option<SubjectId> {
         let hash = self.hasher.hash_one(subject);
-        self.index.find(hash, |id| self.name_of(*id) == subject).map(|id| SubjectId(*id))
+        self.index
+            .find(hash, |id| self.name_of(*id) == subject)
+            .map(|id| SubjectId(*id))
     }
 
     pub(crate) fn entry(&self, id: SubjectId) -> &SubjectEntry {
@@ -81,9 +86,17 @@ impl SubjectTable {
     }
 
     /// Counts a new newest message. Answers the previous entry, if there was one.
-    pub(crate) fn push(&mut self, subject: &[u8], seq: u64, bytes: u32) -> (SubjectId, Option<SubjectEntry>) {
+    pub(crate) fn push(
+        &mut self,
+        subject: &[u8],
+        seq: u64,
+        bytes: u32,
+    ) -> (SubjectId, Option<SubjectEntry>) {
         let hash = self.hasher.hash_one(subject);
-        let found = self.index.find(hash, |id| self.name_of(*id) == subject).copied();
+        let found = self
+            .index
+            .find(hash, |id| self.name_of(*id) == subject)
+            .copied();
         if let Some(id) = found {
             let entry = &mut self.entries[id as usize];
             let before = *entry;
@@ -119,7 +132,11 @@ impl SubjectTable {
             self.drop_entry(id);
             return;
         }
-        if let Some(seqs) = self.history.as_mut().and_then(|all| all.get_mut(id.0 as usize)) {
+        if let Some(seqs) = self
+            .history
+            .as_mut()
+            .and_then(|all| all.get_mut(id.0 as usize))
+        {
             if let Ok(at) = seqs.binary_search(&seq) {
                 seqs.remove(at);
             }
@@ -154,7 +171,11 @@ impl SubjectTable {
 
     pub(crate) fn clear(&mut self) {
         let history = self.history.as_ref().map(|_| Vec::new());
-        *self = Self { hasher: self.hasher, history, ..Self::default() };
+        *self = Self {
+            hasher: self.hasher.clone(),
+            history,
+            ..Self::default()
+        };
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SubjectId, &[u8], &SubjectEntry)> {
@@ -212,8 +233,16 @@ impl SubjectTable {
             self.entries.push(entry);
             (self.entries.len() - 1) as u32
         };
-        let Self { index, entries, names, hasher, .. } = self;
-        index.insert_unique(hash, id, |id| hasher.hash_one(name_in(names, &entries[*id as usize])));
+        let Self {
+            index,
+            entries,
+            names,
+            hasher,
+            ..
+        } = self;
+        index.insert_unique(hash, id, |id| {
+            hasher.hash_one(name_in(names, &entries[*id as usize]))
+        });
         id
     }
 
@@ -222,7 +251,11 @@ impl SubjectTable {
         if let Ok(found) = self.index.find_entry(hash, |other| *other == id.0) {
             found.remove();
         }
-        if let Some(seqs) = self.history.as_mut().and_then(|all| all.get_mut(id.0 as usize)) {
+        if let Some(seqs) = self
+            .history
+            .as_mut()
+            .and_then(|all| all.get_mut(id.0 as usize))
+        {
             seqs.clear();
         }
         self.garbage += usize::from(self.entries[id.0 as usize].name_len);
@@ -261,7 +294,9 @@ pub(crate) struct RestoredSubject {
 
 fn name_in<'a>(names: &'a [u8], entry: &SubjectEntry) -> &'a [u8] {
     let at = entry.name_at as usize;
-    names.get(at..at + usize::from(entry.name_len)).unwrap_or_default()
+    names
+        .get(at..at + usize::from(entry.name_len))
+        .unwrap_or_default()
 }
 
 /// Below this compaction is not worth while.
@@ -286,7 +321,10 @@ mod tests {
         assert_eq!(table.len(), 1);
         let id = table.find(b"orders.999").unwrap();
         assert_eq!(table.entry(id).count, 20);
-        assert_eq!((table.entry(id).first, table.entry(id).last), (1000, 20_000));
+        assert_eq!(
+            (table.entry(id).first, table.entry(id).last),
+            (1000, 20_000)
+        );
         assert!(table.names.len() < 200_000, "{}", table.names.len());
     }
 

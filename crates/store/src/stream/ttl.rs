@@ -25,7 +25,11 @@ impl MessageTtl {
                 span.get() / NANOS_A_SECOND
             }
         };
-        if seconds < 1 { Err(ApiError::MESSAGE_TTL_INVALID) } else { Ok(Self::Seconds(seconds)) }
+        if seconds < 1 {
+            Err(ApiError::MESSAGE_TTL_INVALID)
+        } else {
+            Ok(Self::Seconds(seconds))
+        }
     }
 
     /// When a message stored at `timestamp` is due.
@@ -48,7 +52,11 @@ mod tests {
     #[test]
     fn reads_durations_seconds_and_never() {
         let check = |text: &str, expected: Option<MessageTtl>| {
-            assert_eq!(MessageTtl::parse(text.as_bytes()).ok(), expected, "{text:?}");
+            assert_eq!(
+                MessageTtl::parse(text.as_bytes()).ok(),
+                expected,
+                "{text:?}"
+            );
         };
         check("5", Some(MessageTtl::Seconds(5)));
         check("1h30m", Some(MessageTtl::Seconds(5400)));

@@ -1,0 +1,212 @@
+//! Group commit, checkpoints, and what goes by the clock.
+
+use jetsled_jetstream_api::{Nanos, Timestamp};
+
+use super::{Shard, StoredConfig};
+use crate::catalog::Section;
+use crate::checkpoint::{Checkpoint, CheckpointError, Checkpointed, LOG_KEY, SHARD_KEY};
+use crate::log::{
+    Commit, CommitError, Committed, ConsumerKey, LogPosition, Maintained, Maintenance,
+};
+
+/// Messages that one call may expire in a stream.
+pub(super) const EXPIRY_STEP: usize = 10_000;
+/// The clock's work is not asked for more often.
+const TICK: Nanos = Nanos::from_millis(100);
+
+impl Shard {
+    /// The end of what was written so far.
+    #[must_use]
+    pub fn position(&self) -> LogPosition {
+        self.log.position()
+    }
+
+    /// The end of what is durable.
+    #[must_use]
+    pub fn durable(&self) -> LogPosition {
+        self.log.durable()
+    }
+
+    /// The end of what was fdatasynced, whatever the sync policy.
+    #[must_use]
+    pub fn synced(&self) -> LogPosition {
+        self.log.synced()
+    }
+
+    /// Whether writes are refused for good, after a sync failed.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.log.is_fenced()
+    }
+
+    /// Takes what was written since the last commit; run it without the shard, then hand the result to [`Shard::finish_commit`].
+    /// `None` when nothing was written or a commit is under way.
+    pub fn take_commit(&mut self) -> Option<Commit> {
+        let commit = self.log.take_commit()?;
+        self.note_in_flight();
+        Some(commit)
+    }
+
+    /// Whether an fdatasync is due under [`SyncPolicy::Interval`](crate::SyncPolicy::Interval): call [`Shard::take_sync`].
+    #[must_use]
+    pub fn sync_due(&self, now: Timestamp) -> bool {
+        self.log.sync_due(now.0)
+    }
+
+    /// Like [`Shard::take_commit`], but ends with an fdatasync whatever the policy.
+    pub fn take_sync(&mut self, now: Timestamp) -> Option<Commit> {
+        let commit = self.log.take_sync(now.0)?;
+        self.note_in_flight();
+        Some(commit)
+    }
+
+    fn note_in_flight(&mut self) {
+        self.in_flight.clear();
+        for id in self.touched.drain(..) {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.untouch();
+                self.in_flight.push((id, stream.last_seq().0));
+            }
+        }
+    }
+
+    /// Accepts a commit's outcome: streams' visible ends advance.
+    ///
+    /// # Errors
+    /// When the commit failed. Everything that was not durable is gone and must be answered with an error: the streams and consumers are as
+    /// the log has them (memory streams keep what they have). After a failed sync the shard is fenced: reads go on, writes fail.
+    pub fn finish_commit(&mut self, committed: Committed) -> Result<LogPosition, CommitError> {
+        match self.log.finish_commit(committed) {
+            Ok(durable) => {
+                for (id, last) in self.in_flight.drain(..) {
+                    if let Some(stream) = self.streams.get_mut(&id) {
+                        stream.set_visible_last(last);
+                    }
+                }
+                Ok(durable)
+            }
+            Err(error) => {
+                self.in_flight.clear();
+                if let CommitError::Void { .. } = error {
+                    self.reload();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Does what is due: expiry by age and TTL, the end of deduplication windows, a bounded step of space reclaim.
+    /// Answers when to call again at the latest.
+    pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let mut next: Option<Timestamp> = None;
+        for stream in self.streams.values_mut() {
+            let last = stream.last_seq();
+            let due = match stream.expire(&mut self.log, now, EXPIRY_STEP) {
+                Ok(true) => Some(now),
+                Ok(false) => stream.next_due(&mut self.log, now).unwrap_or(None),
+                Err(error) => {
+                    tracing::warn!(stream = %stream.config().name, %error, "expiry was put off");
+                    Some(now.saturating_add(Nanos::from_secs(1)))
+                }
+            };
+            if stream.last_seq() != last && !stream.is_memory() && stream.touch() {
+                self.touched.push(stream.id());
+            }
+            next = [next, due].into_iter().flatten().min();
+        }
+        let reclaim = self.reclaim_step(now);
+        let next = [next, reclaim].into_iter().flatten().min()?;
+        Some(next.max(now.saturating_add(TICK)))
+    }
+
+    /// Whether enough log was written for a checkpoint to be worth while, or one would let space be reclaimed.
+    #[must_use]
+    pub fn checkpoint_due(&self) -> bool {
+        let written = self
+            .log
+            .appended_bytes()
+            .saturating_sub(self.checkpoint_appended);
+        written >= self.seat.checkpoint_log_bytes || self.reclaim.wants_checkpoint()
+    }
+
+    /// Collects a checkpoint of everything in this shard; `consumers` has the whole state of every consumer of a file stream, as of now. Run
+    /// it without the shard once everything appended so far is synced, then hand the result to [`Shard::finish_checkpoint`].
+    pub fn take_checkpoint(
+        &mut self,
+        consumers: impl Iterator<Item = (ConsumerKey, Vec<u8>)>,
+    ) -> Checkpoint {
+        let log = self.log.checkpoint();
+        let position = log.position;
+        let mut entries = vec![
+            (Section::Log, LOG_KEY.to_vec(), log.encode()),
+            (Section::Log, SHARD_KEY.to_vec(), self.encode_counters()),
+        ];
+        for (id, stream) in self
+            .streams
+            .iter()
+            .filter(|(_, stream)| !stream.is_memory())
+        {
+            let key = id.0.to_be_bytes().to_vec();
+            entries.push((
+                Section::StreamConfig,
+                key.clone(),
+                StoredConfig::encode(stream),
+            ));
+            let mut state = Vec::new();
+            stream.encode_state(&mut state);
+            entries.push((Section::StreamState, key, state));
+        }
+        for (key, consumer) in self
+            .consumers
+            .iter()
+            .filter(|(_, consumer)| !consumer.in_memory)
+        {
+            entries.push((
+                Section::ConsumerConfig,
+                key.0.to_be_bytes().to_vec(),
+                consumer.encode(),
+            ));
+        }
+        let kept = consumers.filter(|(key, _)| {
+            self.consumers
+                .get(key)
+                .is_some_and(|entry| !entry.in_memory)
+        });
+        Checkpoint {
+            shard: self.seat.number,
+            catalog: self.seat.catalog.clone(),
+            position,
+            appended: self.log.appended_bytes(),
+            dead: self.dead_segments(),
+            entries,
+            consumers: kept.collect(),
+        }
+    }
+
+    /// Accepts a checkpoint's outcome: segments before it may be reclaimed from now on.
+    ///
+    /// # Errors
+    /// When the checkpoint could not be written; the one before it stays.
+    pub fn finish_checkpoint(&mut self, checkpointed: Checkpointed) -> Result<(), CheckpointError> {
+        checkpointed.outcome?;
+        self.checkpoint_position = checkpointed.position;
+        self.checkpoint_appended = checkpointed.appended;
+        for (key, state) in checkpointed.consumers {
+            if let Some(entry) = self.consumers.get_mut(&key) {
+                entry.checkpoint = Some(state);
+            }
+        }
+        self.reclaim.checkpoint_done(checkpointed.dead);
+        Ok(())
+    }
+
+    /// Work that is better done without the shard's lock, in no hurry, such as writing the index of a full segment.
+    pub fn take_maintenance(&mut self) -> Option<Maintenance> {
+        self.log.take_maintenance()
+    }
+
+    /// Takes the result of [`Maintenance::run`].
+    pub fn finish_maintenance(&mut self, maintained: Maintained) {
+        self.log.finish_maintenance(maintained);
+    }
+}

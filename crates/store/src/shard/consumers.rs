@@ -1,0 +1,167 @@
+//! Consumers, of which the store knows names and bytes.
+
+use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, StreamId};
+use crate::{ChangeError, RecoveredConsumer, Shard};
+
+/// A consumer of a file stream, or of a memory stream (then nothing of it is logged).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ConsumerEntry {
+    pub(super) stream: StreamId,
+    pub(super) name: Box<str>,
+    pub(super) config: Vec<u8>,
+    /// Its state at the last checkpoint.
+    pub(super) checkpoint: Option<Vec<u8>>,
+    /// Progress logged since the last checkpoint; kept from a start until [`Shard::recovered_consumers`].
+    pub(super) deltas: Vec<(LogPosition, Vec<u8>)>,
+    /// The last configuration in the log that older ones may be forgotten for.
+    pub(super) emitted_at: LogPosition,
+    pub(super) in_memory: bool,
+}
+
+impl ConsumerEntry {
+    /// Writes the configuration and the state at the checkpoint anew, so that what is older can go.
+    pub(super) fn emit(
+        &mut self,
+        log: &mut Log,
+        key: ConsumerKey,
+        checkpoint: LogPosition,
+    ) -> Result<(), AppendError> {
+        let at = log.append(&Record::ConsumerConfig(log::ConsumerConfig {
+            stream: self.stream,
+            consumer: key,
+            name: self.name.as_bytes(),
+            config: &self.config,
+        }))?;
+        if let Some(state) = &self.checkpoint {
+            let mut bytes = checkpoint.to_u64().to_le_bytes().to_vec();
+            bytes.extend_from_slice(state);
+            log.append(&Record::ConsumerState(log::ConsumerState {
+                stream: self.stream,
+                consumer: key,
+                state: &bytes,
+            }))?;
+        }
+        self.emitted_at = at.start();
+        Ok(())
+    }
+}
+
+impl Shard {
+    /// Records a consumer's configuration; the same name again replaces it and keeps the key.
+    ///
+    /// # Errors
+    /// When the stream is unknown or the log takes no records.
+    pub fn put_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &str,
+        config: &[u8],
+    ) -> Result<ConsumerKey, ChangeError> {
+        self.check_broken()?;
+        let Some(owner) = self.streams.get(&stream) else {
+            return Err(ChangeError::UnknownStream(stream));
+        };
+        let known = self
+            .consumers
+            .iter()
+            .find(|(_, entry)| entry.stream == stream && *entry.name == *name)
+            .map(|(key, _)| *key);
+        let key = known.unwrap_or(ConsumerKey(self.next_consumer));
+        let in_memory = owner.is_memory();
+        let mut at = LogPosition::ZERO;
+        if !in_memory {
+            at = self
+                .log
+                .append(&Record::ConsumerConfig(log::ConsumerConfig {
+                    stream,
+                    consumer: key,
+                    name: name.as_bytes(),
+                    config,
+                }))?
+                .start();
+        }
+        if let Some(entry) = self.consumers.get_mut(&key) {
+            entry.config = config.to_vec();
+            return Ok(key);
+        }
+        self.next_consumer += 1;
+        self.consumers.insert(
+            key,
+            ConsumerEntry {
+                stream,
+                name: name.into(),
+                config: config.to_vec(),
+                checkpoint: None,
+                deltas: Vec::new(),
+                emitted_at: at,
+                in_memory,
+            },
+        );
+        Ok(key)
+    }
+
+    /// Forgets a consumer.
+    ///
+    /// # Errors
+    /// When it is unknown or the log takes no records.
+    pub fn delete_consumer(&mut self, consumer: ConsumerKey) -> Result<(), ChangeError> {
+        self.check_broken()?;
+        let Some(entry) = self.consumers.get(&consumer) else {
+            return Err(ChangeError::UnknownConsumer(consumer));
+        };
+        if !entry.in_memory {
+            let stream = entry.stream;
+            let record = Record::ConsumerDeleted(log::ConsumerDeleted { stream, consumer });
+            let at = self.log.append(&record)?;
+            self.graves.consumers.insert(consumer, (stream, at.start()));
+        }
+        self.consumers.remove(&consumer);
+        Ok(())
+    }
+
+    /// Records progress of a consumer. It is durable at the position returned; `None`: at once (memory streams).
+    ///
+    /// # Errors
+    /// When the consumer is unknown or the log takes no records.
+    pub fn log_progress(
+        &mut self,
+        consumer: ConsumerKey,
+        delta: &[u8],
+    ) -> Result<Option<LogPosition>, ChangeError> {
+        self.check_broken()?;
+        let Some(entry) = self.consumers.get(&consumer) else {
+            return Err(ChangeError::UnknownConsumer(consumer));
+        };
+        if entry.in_memory {
+            return Ok(None);
+        }
+        let stream = entry.stream;
+        let record = Record::ConsumerProgress(log::ConsumerProgress {
+            stream,
+            consumer,
+            delta,
+        });
+        Ok(Some(self.log.append(&record)?.end()))
+    }
+
+    /// The consumers found at the start; a second call answers nothing.
+    pub fn recovered_consumers(&mut self) -> Vec<RecoveredConsumer> {
+        if !std::mem::take(&mut self.consumers_recovered) {
+            return Vec::new();
+        }
+        self.consumers
+            .iter_mut()
+            .map(|(key, entry)| RecoveredConsumer {
+                stream: entry.stream,
+                key: *key,
+                name: entry.name.clone(),
+                config: entry.config.clone(),
+                checkpoint: entry.checkpoint.clone(),
+                deltas: std::mem::take(&mut entry.deltas)
+                    .into_iter()
+                    .map(|(_, delta)| delta)
+                    .collect(),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! Giving space back: segments with nothing live are recycled, mostly dead ones rewritten.
+//!
+//! A segment may go when nothing in it is needed by either way to start. A checkpoint must have seen it dead, so that checkpoint and
+//! tail do without it; and for a rebuild without the catalog everything in it that still counts is written anew first:
+//! live messages, configurations, stream heads (which tell what older deletes and purges removed), consumers' states, graves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jetsled_jetstream_api::{Nanos, Timestamp};
+
+use super::Shard;
+use crate::log::{self, AppendError, Record, SegmentNo, SegmentUsage, StreamId};
+
+/// Where the reclaiming of space stands.
+#[derive(Debug, Default)]
+pub(super) struct Reclaim {
+    /// The sealed segment being rewritten and the offset to go on from.
+    rewriting: Option<(SegmentNo, u32)>,
+    /// Segments in which the last checkpoint saw nothing live. Only they may go: a start replays removals after the checkpoint, for
+    /// which it reads the removed messages.
+    recyclable: BTreeSet<SegmentNo>,
+    /// Segments with messages whose bytes must go.
+    erase: BTreeSet<SegmentNo>,
+    wants_checkpoint: bool,
+    /// Not before this time is worth while.
+    next: Option<Timestamp>,
+}
+
+impl Reclaim {
+    /// Much was removed: look soon.
+    pub(super) fn hurry(&mut self) {
+        self.next = None;
+    }
+
+    pub(super) fn erase(&mut self, segment: SegmentNo) {
+        self.erase.insert(segment);
+        self.next = None;
+    }
+
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        self.wants_checkpoint
+    }
+
+    pub(super) fn checkpoint_done(&mut self, dead: BTreeSet<SegmentNo>) {
+        self.recyclable = dead;
+        self.wants_checkpoint = false;
+        self.next = None;
+    }
+}
+
+/// Bytes of a segment that one step reads.
+const STEP_BYTES: u32 = 1 << 20;
+/// How often to look for something to do.
+const PAUSE: Nanos = Nanos::from_secs(2);
+
+/// A live message on its way to a new segment.
+struct Copied {
+    stream: StreamId,
+    seq: u64,
+    timestamp: i64,
+    lens: [usize; 3],
+}
+
+impl Shard {
+    /// One bounded step; answers when the next one is worth while.
+    pub(super) fn reclaim_step(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.log.is_fenced() {
+            return None;
+        }
+        if self.reclaim.next.is_some_and(|next| now < next) {
+            return self.reclaim.next;
+        }
+        let worked = match self.reclaim.rewriting {
+            Some((segment, from)) => self.rewrite(segment, from).map(|()| true),
+            None => self.find_segment(),
+        };
+        match worked {
+            Ok(true) => Some(now),
+            Ok(false) => {
+                self.reclaim.next = Some(now.saturating_add(PAUSE));
+                self.reclaim.next
+            }
+            Err(error) => {
+                tracing::warn!(%error, "reclaiming log space was put off");
+                self.reclaim.rewriting = None;
+                self.reclaim.next = Some(now.saturating_add(PAUSE));
+                self.reclaim.next
+            }
+        }
+    }
+
+    /// Recycles a dead segment or begins to rewrite one. Answers whether there was something to do.
+    fn find_segment(&mut self) -> Result<bool, AppendError> {
+        let live = self.live_bytes();
+        let sealed: Vec<SegmentUsage> = self.log.segments().filter(|usage| usage.sealed).collect();
+        let oldest = sealed.first().map(|usage| usage.segment);
+        let mut sparse = None;
+        for usage in sealed {
+            let segment = usage.segment;
+            let live = live.get(&segment).copied().unwrap_or(0);
+            let erase = self.reclaim.erase.contains(&segment);
+            if live > 0 && !erase && live * 2 > u64::from(usage.used) {
+                continue;
+            }
+            if live == 0 {
+                if self.reclaim.recyclable.remove(&segment) {
+                    self.recycle(segment, oldest == Some(segment))?;
+                    return Ok(true);
+                }
+                self.reclaim.wants_checkpoint = true;
+                continue;
+            }
+            if sparse.is_none() || erase {
+                sparse = Some(segment);
+            }
+        }
+        if let Some(segment) = sparse {
+            self.reclaim.rewriting = Some((segment, 0));
+            return Ok(true);
+        }
+        self.bury();
+        Ok(false)
+    }
+
+    /// The sealed segments in which nothing lives.
+    pub(super) fn dead_segments(&self) -> BTreeSet<SegmentNo> {
+        let live = self.live_bytes();
+        let sealed = self.log.segments().filter(|usage| usage.sealed);
+        sealed
+            .map(|usage| usage.segment)
+            .filter(|segment| !live.contains_key(segment))
+            .collect()
+    }
+
+    fn live_bytes(&self) -> BTreeMap<SegmentNo, u64> {
+        let mut live = BTreeMap::new();
+        for stream in self.streams.values() {
+            for extent in stream.extents().iter() {
+                *live.entry(extent.segment).or_default() += extent.live_bytes.max(extent.live);
+            }
+        }
+        live
+    }
+
+    /// Writes anew what else the segment may hold, then gives it back.
+    fn recycle(&mut self, segment: SegmentNo, oldest: bool) -> Result<(), AppendError> {
+        for stream in self.streams.values_mut() {
+            if !stream.is_memory() && stream.emitted_at().segment() <= segment {
+                Self::emit_stream(&mut self.log, stream)?;
+            }
+        }
+        for (key, consumer) in &mut self.consumers {
+            if !consumer.in_memory && consumer.emitted_at.segment() <= segment {
+                consumer.emit(&mut self.log, *key, self.checkpoint_position)?;
+            }
+        }
+        if oldest {
+            self.graves.streams.retain(|_, at| at.segment() > segment);
+            self.graves
+                .consumers
+                .retain(|_, (_, at)| at.segment() > segment);
+        } else {
+            for (stream, at) in &mut self.graves.streams {
+                if at.segment() == segment {
+                    let record = Record::StreamDeleted(log::StreamDeleted { stream: *stream });
+                    *at = self.log.append(&record)?.start();
+                }
+            }
+            for (consumer, (stream, at)) in &mut self.graves.consumers {
+                if at.segment() == segment {
+                    let record = log::ConsumerDeleted {
+                        stream: *stream,
+                        consumer: *consumer,
+                    };
+                    *at = self.log.append(&Record::ConsumerDeleted(record))?.start();
+                }
+            }
+        }
+        self.log.recycle(segment);
+        self.reclaim.erase.remove(&segment);
+        Ok(())
+    }
+
+    /// Forgets graves that no older segment can contradict.
+    fn bury(&mut self) {
+        let Some(oldest) = self.log.segments().map(|usage| usage.segment).next() else {
+            return;
+        };
+        self.graves.streams.retain(|_, at| at.segment() > oldest);
+        self.graves
+            .consumers
+            .retain(|_, (_, at)| at.segment() > oldest);
+    }
+
+    /// Copies the live messages of a stretch of a segment to the log's end.
+    fn rewrite(&mut self, segment: SegmentNo, from: u32) -> Result<(), AppendError> {
+        let mut bytes = Vec::new();
+        let mut copied = Vec::new();
+        let streams = &self.streams;
+        let next = self.log.scan(segment, from, STEP_BYTES, &mut |replayed| {
+            let Record::Message(message) = replayed.record else {
+                return;
+            };
+            let lives = streams.get(&message.stream).is_some_and(|stream| {
+                stream.is_live(message.seq)
+                    && stream.extents().segment_of(message.seq) == Some(segment)
+            });
+            if lives {
+                let parts = [message.subject, message.headers, message.payload];
+                parts.iter().for_each(|part| bytes.extend_from_slice(part));
+                copied.push(Copied {
+                    stream: message.stream,
+                    seq: message.seq,
+                    timestamp: message.timestamp,
+                    lens: parts.map(<[u8]>::len),
+                });
+            }
+        });
+        let mut at = 0;
+        for message in copied {
+            let [subject, headers, payload] = message.lens.map(|len| {
+                at += len;
+                bytes.get(at - len..at).unwrap_or_default()
+            });
+            let to = self.log.append(&Record::Message(log::Message {
+                stream: message.stream,
+                seq: message.seq,
+                timestamp: message.timestamp,
+                in_batch: false,
+                subject,
+                headers,
+                payload,
+            }))?;
+            if let Some(stream) = self.streams.get_mut(&message.stream) {
+                stream.relocated(message.seq, message.lens, segment, to.segment);
+            }
+        }
+        self.reclaim.rewriting = match next {
+            Ok(next) => next.map(|offset| (segment, offset)),
+            Err(error) => {
+                tracing::error!(%segment, %error, "a segment could not be read to be rewritten");
+                self.reclaim.next = None;
+                None
+            }
+        };
+        if self.reclaim.rewriting.is_none() {
+            self.drop_unreadable(segment);
+            self.reclaim.wants_checkpoint = true;
+        }
+        Ok(())
+    }
+
+    /// After a segment was rewritten whole: what still counts as live there could not be read.
+    fn drop_unreadable(&mut self, segment: SegmentNo) {
+        for stream in self.streams.values_mut() {
+            stream.lose_segment(segment);
+        }
+    }
+}

@@ -1,0 +1,558 @@
+//! A shard after a start: the last checkpoint and the log behind it, or the whole log.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::consumers::ConsumerEntry;
+use super::{Graves, Reclaim, Shard, StoredConfig};
+use crate::Stream;
+use crate::catalog::{Catalog, Section};
+use crate::checkpoint::{LOG_KEY, SHARD_KEY};
+use crate::log::{
+    ConsumerKey, Log, LogCheckpoint, LogOptions, LogPosition, ReadError, Record, RecordAt,
+    ReplayedRecord, SegmentNo, StreamId,
+};
+use crate::open::{OpenError, ShardReport};
+use crate::storage::{Storage, StorageLock};
+use crate::stream::{Decoder, ReplayedMessage, StreamHead, encode_bytes};
+
+/// Where a shard lives.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) number: u8,
+    pub(crate) dir: PathBuf,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) log_options: LogOptions,
+    pub(crate) catalog: Catalog,
+    pub(crate) checkpoint_log_bytes: u64,
+    /// Keeps other processes out of the store.
+    pub(crate) lock: Arc<dyn StorageLock>,
+}
+
+/// Bytes of log that a replay holds at a time.
+const STEP_BYTES: u32 = 1 << 20;
+
+/// Opens a shard.
+pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
+    let checkpoint = match Checkpointed::load(&seat) {
+        Ok(checkpoint) => checkpoint,
+        Err(reason) => {
+            tracing::warn!(
+                shard = seat.number,
+                reason,
+                "checkpoint is unusable, rebuilding from the log"
+            );
+            None
+        }
+    };
+    let rebuilt = checkpoint.is_none();
+    let position = checkpoint.as_ref().map(|found| found.log.position);
+    let opened = Log::open(
+        Arc::clone(&seat.storage),
+        &seat.dir,
+        seat.log_options.clone(),
+        checkpoint.as_ref().map(|found| &found.log),
+        &mut |_, _| {},
+    );
+    let (log, log_report) = opened?;
+    let mut shard = Shard {
+        seat,
+        log,
+        streams: BTreeMap::new(),
+        consumers: BTreeMap::new(),
+        consumers_recovered: true,
+        next_stream: 1,
+        next_consumer: 1,
+        graves: Graves::default(),
+        touched: Vec::new(),
+        in_flight: Vec::new(),
+        checkpoint_position: position.unwrap_or(LogPosition::ZERO),
+        checkpoint_appended: 0,
+        reclaim: Reclaim::default(),
+        broken: None,
+    };
+    if let Some(checkpoint) = checkpoint {
+        shard.streams = checkpoint.streams;
+        shard.consumers = checkpoint.consumers;
+        shard.next_stream = checkpoint.next_stream;
+        shard.next_consumer = checkpoint.next_consumer;
+        shard.graves = checkpoint.graves;
+    }
+    let mut replay = Replay::default();
+    if rebuilt {
+        shard.walk(LogPosition::ZERO, |_, at, entry| {
+            replay.survey(at, entry);
+            Ok(())
+        })?;
+    }
+    shard.walk(position.unwrap_or(LogPosition::ZERO), |shard, at, entry| {
+        replay.apply(shard, at, entry)
+    })?;
+    let orphaned_messages = replay.orphans;
+    shard
+        .consumers
+        .retain(|_, consumer| shard.streams.contains_key(&consumer.stream));
+    Ok((
+        shard,
+        ShardReport {
+            log: log_report,
+            rebuilt,
+            orphaned_messages,
+        },
+    ))
+}
+
+/// A record that a replay holds on to while it applies it.
+#[derive(Debug)]
+enum Entry {
+    Message(StreamId, ReplayedMessage),
+    Delete(StreamId, u64),
+    Purge(StreamId, u64, u64, Vec<u8>),
+    StreamConfig(StreamId, Vec<u8>),
+    StreamHead(StreamId, Vec<u8>),
+    StreamDeleted(StreamId),
+    ConsumerConfig(StreamId, ConsumerKey, Vec<u8>, Vec<u8>),
+    ConsumerState(ConsumerKey, Vec<u8>),
+    ConsumerDeleted(StreamId, ConsumerKey),
+    ConsumerProgress(ConsumerKey, Vec<u8>),
+}
+
+impl Entry {
+    fn of(replayed: ReplayedRecord<'_>) -> Option<Self> {
+        Some(match replayed.record {
+            Record::Message(message) => Self::Message(
+                message.stream,
+                ReplayedMessage {
+                    seq: message.seq,
+                    time: message.timestamp,
+                    subject: message.subject.to_vec(),
+                    headers: message.headers.to_vec(),
+                    payload_len: message.payload.len(),
+                    segment: replayed.at.segment,
+                },
+            ),
+            Record::Delete(delete) => Self::Delete(delete.stream, delete.seq),
+            Record::Purge(purge) => Self::Purge(
+                purge.stream,
+                purge.through,
+                purge.keep,
+                purge.filter.to_vec(),
+            ),
+            Record::StreamConfig(config) => {
+                Self::StreamConfig(config.stream, config.config.to_vec())
+            }
+            Record::StreamState(state) => Self::StreamHead(state.stream, state.state.to_vec()),
+            Record::StreamDeleted(deleted) => Self::StreamDeleted(deleted.stream),
+            Record::ConsumerConfig(config) => Self::ConsumerConfig(
+                config.stream,
+                config.consumer,
+                config.name.to_vec(),
+                config.config.to_vec(),
+            ),
+            Record::ConsumerState(state) => {
+                Self::ConsumerState(state.consumer, state.state.to_vec())
+            }
+            Record::ConsumerDeleted(deleted) => {
+                Self::ConsumerDeleted(deleted.stream, deleted.consumer)
+            }
+            Record::ConsumerProgress(progress) => {
+                Self::ConsumerProgress(progress.consumer, progress.delta.to_vec())
+            }
+            Record::BatchCommit(_) => return None,
+        })
+    }
+
+    fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Message(stream, _)
+            | Self::Delete(stream, _)
+            | Self::Purge(stream, ..)
+            | Self::StreamConfig(stream, _)
+            | Self::StreamHead(stream, _)
+            | Self::StreamDeleted(stream)
+            | Self::ConsumerConfig(stream, ..)
+            | Self::ConsumerDeleted(stream, _) => Some(*stream),
+            Self::ConsumerState(..) | Self::ConsumerProgress(..) => None,
+        }
+    }
+}
+
+/// What a replay must know beside the shard.
+#[derive(Debug, Default)]
+struct Replay {
+    /// In a rebuild, where each stream's newest head lies. Before it only messages count, and only those that it says live.
+    heads: HashMap<StreamId, LogPosition>,
+    /// In a rebuild, streams deleted somewhere in the log: nothing of them counts.
+    deleted: BTreeSet<StreamId>,
+    /// Messages before their stream's newest head.
+    gathered: HashMap<StreamId, Vec<ReplayedMessage>>,
+    /// The configuration record met last, of each stream and consumer.
+    configs: HashMap<StreamId, LogPosition>,
+    consumer_configs: HashMap<ConsumerKey, LogPosition>,
+    orphans: u64,
+}
+
+impl Replay {
+    /// The first pass of a rebuild.
+    fn survey(&mut self, at: RecordAt, entry: Entry) {
+        match entry {
+            Entry::StreamHead(stream, _) => {
+                self.heads.insert(stream, at.start());
+            }
+            Entry::StreamDeleted(stream) => {
+                self.deleted.insert(stream);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply(&mut self, shard: &mut Shard, at: RecordAt, entry: Entry) -> Result<(), ReadError> {
+        if let Some(stream) = entry.stream() {
+            shard.next_stream = shard.next_stream.max(stream.0.saturating_add(1));
+            if self.deleted.contains(&stream) && !matches!(entry, Entry::StreamDeleted(_)) {
+                return Ok(());
+            }
+        }
+        match entry {
+            Entry::Message(stream, message) => {
+                if self.before_head(stream, at) {
+                    self.gathered.entry(stream).or_default().push(message);
+                } else if let Some(target) = shard.streams.get_mut(&stream) {
+                    target.replay_message(&mut shard.log, &message)?;
+                } else if !shard.graves.streams.contains_key(&stream) {
+                    self.orphans += 1;
+                }
+            }
+            Entry::Delete(stream, seq) if !self.before_head(stream, at) => {
+                if let Some(target) = shard.streams.get_mut(&stream) {
+                    target.replay_delete(&mut shard.log, seq)?;
+                }
+            }
+            Entry::Purge(stream, through, keep, filter) if !self.before_head(stream, at) => {
+                if let Some(target) = shard.streams.get_mut(&stream) {
+                    target.replay_purge(&mut shard.log, through, keep, &filter)?;
+                }
+            }
+            Entry::Delete(..) | Entry::Purge(..) => {}
+            Entry::StreamConfig(stream, bytes) => self.stream_config(shard, at, stream, &bytes)?,
+            Entry::StreamHead(stream, bytes) => self.stream_head(shard, at, stream, &bytes),
+            Entry::StreamDeleted(stream) => {
+                shard.streams.remove(&stream);
+                shard
+                    .consumers
+                    .retain(|_, consumer| consumer.stream != stream);
+                shard.graves.streams.insert(stream, at.start());
+            }
+            Entry::ConsumerConfig(stream, consumer, name, config) => {
+                self.consumer_config(shard, at, (stream, consumer), &name, config);
+            }
+            Entry::ConsumerState(consumer, bytes) => {
+                if let Some(entry) = shard.consumers.get_mut(&consumer)
+                    && let Some((position, state)) = bytes.split_first_chunk()
+                {
+                    let position = LogPosition::from_u64(u64::from_le_bytes(*position));
+                    entry.deltas.retain(|(at, _)| *at >= position);
+                    entry.checkpoint = Some(state.to_vec());
+                    if let Some(at) = self.consumer_configs.get(&consumer) {
+                        entry.emitted_at = *at;
+                    }
+                }
+            }
+            Entry::ConsumerDeleted(stream, consumer) => {
+                shard.consumers.remove(&consumer);
+                shard
+                    .graves
+                    .consumers
+                    .insert(consumer, (stream, at.start()));
+                shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
+            }
+            Entry::ConsumerProgress(consumer, delta) => {
+                if let Some(entry) = shard.consumers.get_mut(&consumer) {
+                    entry.deltas.push((at.start(), delta));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn before_head(&self, stream: StreamId, at: RecordAt) -> bool {
+        self.heads
+            .get(&stream)
+            .is_some_and(|head| at.start() < *head)
+    }
+
+    fn stream_config(
+        &mut self,
+        shard: &mut Shard,
+        at: RecordAt,
+        stream: StreamId,
+        bytes: &[u8],
+    ) -> Result<(), ReadError> {
+        let Ok(stored) = serde_json::from_slice::<StoredConfig>(bytes) else {
+            tracing::error!(stream = stream.0, at = %at.start(), "stream configuration is unreadable");
+            return Ok(());
+        };
+        self.configs.insert(stream, at.start());
+        match shard.streams.get_mut(&stream) {
+            Some(target) => target.apply_config(&mut shard.log, stored.config),
+            None => {
+                let mut target =
+                    Stream::new(stream, &stored.account, stored.config, stored.created);
+                target.set_emitted_at(at.start());
+                shard.streams.insert(stream, target);
+                Ok(())
+            }
+        }
+    }
+
+    fn stream_head(&mut self, shard: &mut Shard, at: RecordAt, stream: StreamId, bytes: &[u8]) {
+        let Some(target) = shard.streams.get_mut(&stream) else {
+            return;
+        };
+        if let Some(config_at) = self.configs.get(&stream) {
+            target.set_emitted_at(*config_at);
+        }
+        if self.heads.get(&stream) != Some(&at.start()) {
+            return;
+        }
+        match StreamHead::decode(&mut Decoder::new(bytes)) {
+            Some(head) => {
+                target.rebuild(head, self.gathered.remove(&stream).unwrap_or_default());
+            }
+            None => {
+                tracing::error!(stream = stream.0, at = %at.start(), "stream state is unreadable")
+            }
+        }
+    }
+
+    fn consumer_config(
+        &mut self,
+        shard: &mut Shard,
+        at: RecordAt,
+        (stream, consumer): (StreamId, ConsumerKey),
+        name: &[u8],
+        config: Vec<u8>,
+    ) {
+        shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
+        self.consumer_configs.insert(consumer, at.start());
+        let entry = shard
+            .consumers
+            .entry(consumer)
+            .or_insert_with(|| ConsumerEntry {
+                stream,
+                name: String::from_utf8_lossy(name).into(),
+                config: Vec::new(),
+                checkpoint: None,
+                deltas: Vec::new(),
+                emitted_at: at.start(),
+                in_memory: false,
+            });
+        entry.config = config;
+    }
+}
+
+impl Shard {
+    /// Visits every record from `from` on, a bounded stretch of the log at a time.
+    fn walk(
+        &mut self,
+        from: LogPosition,
+        mut visit: impl FnMut(&mut Self, RecordAt, Entry) -> Result<(), ReadError>,
+    ) -> Result<(), OpenError> {
+        let segments: Vec<SegmentNo> = self
+            .log
+            .segments()
+            .map(|usage| usage.segment)
+            .filter(|segment| *segment >= from.segment())
+            .collect();
+        let mut stretch: Vec<(RecordAt, Entry)> = Vec::new();
+        for segment in segments {
+            let mut offset = if segment == from.segment() {
+                Some(from.offset())
+            } else {
+                Some(0)
+            };
+            while let Some(at) = offset {
+                offset = self.log.scan(segment, at, STEP_BYTES, &mut |replayed| {
+                    if replayed.at.start() >= from
+                        && let Some(entry) = Entry::of(replayed)
+                    {
+                        stretch.push((replayed.at, entry));
+                    }
+                })?;
+                for (at, entry) in stretch.drain(..) {
+                    visit(self, at, entry)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes memory what the log says, after a commit failed. Memory streams, which are not in the log, stay.
+    pub(super) fn reload(&mut self) {
+        match recover(self.seat.clone()) {
+            Ok((mut fresh, _)) => {
+                let memory = std::mem::take(&mut self.streams).into_iter();
+                fresh
+                    .streams
+                    .extend(memory.filter(|(_, stream)| stream.is_memory()));
+                let consumers = std::mem::take(&mut self.consumers).into_iter();
+                fresh
+                    .consumers
+                    .extend(consumers.filter(|(_, consumer)| consumer.in_memory));
+                fresh.next_stream = fresh.next_stream.max(self.next_stream);
+                fresh.next_consumer = fresh.next_consumer.max(self.next_consumer);
+                for consumer in fresh.consumers.values_mut() {
+                    consumer.deltas.clear();
+                }
+                fresh.consumers_recovered = false;
+                *self = fresh;
+            }
+            Err(error) => {
+                tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
+                self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
+            }
+        }
+    }
+
+    /// The counters and graves, for a checkpoint.
+    pub(super) fn encode_counters(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.next_stream.to_le_bytes());
+        out.extend_from_slice(&self.next_consumer.to_le_bytes());
+        out.extend_from_slice(&(self.graves.streams.len() as u64).to_le_bytes());
+        for (stream, at) in &self.graves.streams {
+            out.extend_from_slice(&stream.0.to_le_bytes());
+            out.extend_from_slice(&at.to_u64().to_le_bytes());
+        }
+        out.extend_from_slice(&(self.graves.consumers.len() as u64).to_le_bytes());
+        for (consumer, (stream, at)) in &self.graves.consumers {
+            out.extend_from_slice(&consumer.0.to_le_bytes());
+            out.extend_from_slice(&stream.0.to_le_bytes());
+            out.extend_from_slice(&at.to_u64().to_le_bytes());
+        }
+        out
+    }
+}
+
+impl ConsumerEntry {
+    /// For a checkpoint.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = self.stream.0.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.emitted_at.to_u64().to_le_bytes());
+        encode_bytes(&mut out, self.name.as_bytes());
+        out.extend_from_slice(&self.config);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Decoder::new(bytes);
+        Some(Self {
+            stream: StreamId(from.u32()?),
+            emitted_at: LogPosition::from_u64(from.u64()?),
+            name: std::str::from_utf8(from.bytes()?).ok()?.into(),
+            config: from.rest().to_vec(),
+            checkpoint: None,
+            deltas: Vec::new(),
+            in_memory: false,
+        })
+    }
+}
+
+/// A shard's state as a checkpoint describes it.
+#[derive(Debug)]
+struct Checkpointed {
+    log: LogCheckpoint,
+    next_stream: u32,
+    next_consumer: u32,
+    graves: Graves,
+    streams: BTreeMap<StreamId, Stream>,
+    consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
+}
+
+impl Checkpointed {
+    /// The newest checkpoint; `None` if there is none, the reason if it can not be used.
+    fn load(seat: &Seat) -> Result<Option<Self>, String> {
+        let mut log = None;
+        let mut counters = None;
+        let mut streams = BTreeMap::new();
+        let mut consumers = BTreeMap::new();
+        let mut bad: Option<Section> = None;
+        let found = seat.catalog.load(seat.number, &mut |section, key, value| {
+            let taken = match section {
+                Section::Log if key == LOG_KEY => {
+                    log = LogCheckpoint::decode(&value);
+                    log.is_some()
+                }
+                Section::Log => {
+                    counters = decode_counters(&value);
+                    key != SHARD_KEY || counters.is_some()
+                }
+                Section::StreamConfig => number(key)
+                    .zip(serde_json::from_slice::<StoredConfig>(&value).ok())
+                    .map(|(id, stored)| {
+                        let id = StreamId(id);
+                        let stream =
+                            Stream::new(id, &stored.account, stored.config, stored.created);
+                        streams.insert(id, stream);
+                    })
+                    .is_some(),
+                Section::StreamState => number(key)
+                    .and_then(|id| streams.get_mut(&StreamId(id)))
+                    .and_then(|stream| stream.decode_state(&mut Decoder::new(&value)))
+                    .is_some(),
+                Section::ConsumerConfig => number(key)
+                    .zip(ConsumerEntry::decode(&value))
+                    .map(|(id, entry)| consumers.insert(ConsumerKey(id), entry))
+                    .is_some(),
+                Section::ConsumerState => number(key)
+                    .and_then(|id| consumers.get_mut(&ConsumerKey(id)))
+                    .map(|entry| entry.checkpoint = Some(value))
+                    .is_some(),
+            };
+            if !taken {
+                bad.get_or_insert(section);
+            }
+        });
+        if found.map_err(|error| error.to_string())?.is_none() {
+            return Ok(None);
+        }
+        if let Some(section) = bad {
+            return Err(format!("section {section:?} makes no sense"));
+        }
+        let log = log.ok_or("it has no log position")?;
+        let (next_stream, next_consumer, graves) = counters.ok_or("it has no counters")?;
+        Ok(Some(Self {
+            log,
+            next_stream,
+            next_consumer,
+            graves,
+            streams,
+            consumers,
+        }))
+    }
+}
+
+fn number(key: &[u8]) -> Option<u32> {
+    key.try_into().ok().map(u32::from_be_bytes)
+}
+
+fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves)> {
+    let mut from = Decoder::new(bytes);
+    let (next_stream, next_consumer) = (from.u32()?, from.u32()?);
+    let mut graves = Graves::default();
+    for _ in 0..from.count(12)? {
+        let stream = StreamId(from.u32()?);
+        graves
+            .streams
+            .insert(stream, LogPosition::from_u64(from.u64()?));
+    }
+    for _ in 0..from.count(16)? {
+        let consumer = ConsumerKey(from.u32()?);
+        let stream = StreamId(from.u32()?);
+        graves
+            .consumers
+            .insert(consumer, (stream, LogPosition::from_u64(from.u64()?)));
+    }
+    Some((next_stream, next_consumer, graves))
+}
