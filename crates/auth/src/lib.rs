@@ -19,7 +19,6 @@
 
 mod authenticator;
 mod nkey;
-mod pattern;
 mod permission_set;
 mod permissions;
 mod response_tracker;

@@ -1,6 +1,8 @@
 use std::collections::HashSet;
 
-use crate::{Permissions, ResponsePermission, SubjectPermission, pattern};
+use jetsled_protocol::subject;
+
+use crate::{Permissions, ResponsePermission, SubjectPermission};
 
 /// [`Permissions`] in the form that is checked. Verdicts depend on the subject alone, so a connection may cache them
 /// for as long as it keeps the same set.
@@ -187,13 +189,13 @@ impl SubjectList {
         let mut compiled = Self::default();
         for entry in entries {
             let (subject, queue) = split_queue(entry, direction);
-            if !pattern::is_valid(subject.as_bytes()) {
+            if !subject::is_valid(subject.as_bytes()) {
                 return Err(PermissionError::InvalidSubject {
                     list,
                     subject: subject.to_owned(),
                 });
             }
-            if let Some(queue) = queue.filter(|queue| !pattern::is_valid(queue.as_bytes())) {
+            if let Some(queue) = queue.filter(|queue| !subject::is_valid(queue.as_bytes())) {
                 return Err(PermissionError::InvalidQueue {
                     list,
                     queue: queue.to_owned(),
@@ -205,7 +207,7 @@ impl SubjectList {
                     subject,
                     queue: queue.as_bytes().into(),
                 }),
-                None if pattern::has_wildcard(&subject) => compiled.patterns.push(subject),
+                None if subject::has_wildcard(&subject) => compiled.patterns.push(subject),
                 None => {
                     compiled.literals.insert(subject);
                 }
@@ -218,46 +220,46 @@ impl SubjectList {
         self.literals.is_empty() && self.patterns.is_empty() && self.queue_entries.is_empty()
     }
 
-    fn matches(&self, subject: &[u8]) -> bool {
-        self.literals.contains(subject)
+    fn matches(&self, literal: &[u8]) -> bool {
+        self.literals.contains(literal)
             || self
                 .patterns
                 .iter()
-                .any(|pattern| pattern::matches(pattern, subject))
+                .any(|pattern| subject::matches(literal, pattern))
     }
 
-    fn matches_in_queue(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
-        self.matches(subject)
-            || self.any_queue_entry(queue, |pattern| pattern::matches(pattern, subject))
+    fn matches_in_queue(&self, literal: &[u8], queue: Option<&[u8]>) -> bool {
+        self.matches(literal)
+            || self.any_queue_entry(queue, |pattern| subject::matches(literal, pattern))
     }
 
-    fn covers(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
-        self.literals.contains(subject)
+    fn covers(&self, wanted: &[u8], queue: Option<&[u8]>) -> bool {
+        self.literals.contains(wanted)
             || self
                 .patterns
                 .iter()
-                .any(|pattern| pattern::covers(pattern, subject))
-            || self.any_queue_entry(queue, |pattern| pattern::covers(pattern, subject))
+                .any(|pattern| subject::is_subset(wanted, pattern))
+            || self.any_queue_entry(queue, |pattern| subject::is_subset(wanted, pattern))
     }
 
-    fn overlaps(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
-        (pattern::has_wildcard(subject)
+    fn overlaps(&self, wanted: &[u8], queue: Option<&[u8]>) -> bool {
+        (subject::has_wildcard(wanted)
             && self
                 .literals
                 .iter()
-                .any(|literal| pattern::overlap(literal, subject)))
+                .any(|literal| subject::collides(literal, wanted)))
             || self
                 .patterns
                 .iter()
-                .any(|pattern| pattern::overlap(pattern, subject))
-            || self.any_queue_entry(queue, |pattern| pattern::overlap(pattern, subject))
+                .any(|pattern| subject::collides(pattern, wanted))
+            || self.any_queue_entry(queue, |pattern| subject::collides(pattern, wanted))
     }
 
     fn any_queue_entry(&self, queue: Option<&[u8]>, subject_fits: impl Fn(&[u8]) -> bool) -> bool {
         queue.is_some_and(|queue| {
-            self.queue_entries
-                .iter()
-                .any(|entry| pattern::covers(&entry.queue, queue) && subject_fits(&entry.subject))
+            self.queue_entries.iter().any(|entry| {
+                subject::is_subset(queue, &entry.queue) && subject_fits(&entry.subject)
+            })
         })
     }
 }
