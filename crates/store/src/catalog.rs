@@ -57,6 +57,9 @@ pub enum CatalogError {
     },
 }
 
+/// What a checkpoint's entries are given to: section, key, value.
+pub type EntryVisitor<'v> = &'v mut dyn FnMut(Section, &[u8], Vec<u8>);
+
 /// The parts of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -89,11 +92,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Damaged`] at the first entry that is not what was written: the caller forgets what it has read
     /// and replays the log.
-    pub fn load(
-        &self,
-        _shard: u8,
-        _visit: &mut dyn FnMut(Section, &[u8], Vec<u8>),
-    ) -> Result<Option<()>, CatalogError> {
+    pub fn load(&self, _shard: u8, _visit: EntryVisitor<'_>) -> Result<Option<()>, CatalogError> {
         todo!()
     }
 

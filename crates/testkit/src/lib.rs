@@ -1,7 +1,9 @@
 //! For tests only: virtual clock, faulty storage, scripted peer, the program under test.
 
+mod faulty_storage;
 mod peer;
 mod program;
 
+pub use faulty_storage::{Call, Fault, FaultyStorage};
 pub use peer::{CONNECT, Delivered, Peer};
 pub use program::{Launch, PROGRAM_VARIABLE, Server, StartError, program};

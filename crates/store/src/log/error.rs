@@ -80,7 +80,8 @@ pub enum AppendError {
 pub enum CommitError {
     /// The write failed before anything was forced, for example for want of space. Every record
     /// from `void_from` on, the ones appended since the commit was taken included, is void: the caller
-    /// answers their publishers with an error and undoes them. The log goes on from `void_from`.
+    /// answers their publishers with an error, undoes them and releases them. The log goes on from
+    /// `void_from`. A crash before the next successful commit may still bring them back.
     #[error("log write failed, records from {void_from} on are void: {source}")]
     Void {
         /// The first position that does not count.

@@ -1,4 +1,31 @@
-//! What the log can hold.
+//! What the log can hold: one file a kind, with its fields, its bytes and their property test.
+
+mod batch_commit;
+mod consumer_config;
+mod consumer_deleted;
+mod consumer_progress;
+mod consumer_state;
+mod delete;
+mod fields;
+mod message;
+mod purge;
+mod stream_config;
+mod stream_deleted;
+mod stream_state;
+
+pub use batch_commit::BatchCommit;
+pub use consumer_config::ConsumerConfig;
+pub use consumer_deleted::ConsumerDeleted;
+pub use consumer_progress::ConsumerProgress;
+pub use consumer_state::ConsumerState;
+pub use delete::Delete;
+pub use message::Message;
+pub use purge::Purge;
+pub use stream_config::StreamConfig;
+pub use stream_deleted::StreamDeleted;
+pub use stream_state::StreamState;
+
+use super::AppendError;
 
 /// A stream's number in its shard; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,124 +62,160 @@ pub enum Record<'a> {
     BatchCommit(BatchCommit),
 }
 
-/// A stored message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Message<'a> {
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its sequence in the stream.
-    pub seq: u64,
-    /// Nanoseconds since 1970 UTC.
-    pub timestamp: i64,
-    /// Whether it counts only once a [`BatchCommit`] that covers it has been read.
-    pub in_batch: bool,
-    /// The subject; at most 65,535 bytes.
-    pub subject: &'a [u8],
-    /// The header block as on the wire, `NATS/1.0\r\n` included; empty without headers.
-    pub headers: &'a [u8],
-    /// The payload.
-    pub payload: &'a [u8],
+/// The kinds as they stand on the disk. Numbers are never given a second meaning.
+pub(crate) mod kind {
+    pub(crate) const MESSAGE: u8 = 1;
+    pub(crate) const DELETE: u8 = 2;
+    pub(crate) const PURGE: u8 = 3;
+    pub(crate) const STREAM_CONFIG: u8 = 4;
+    pub(crate) const STREAM_STATE: u8 = 5;
+    pub(crate) const STREAM_DELETED: u8 = 6;
+    pub(crate) const CONSUMER_CONFIG: u8 = 7;
+    pub(crate) const CONSUMER_STATE: u8 = 8;
+    pub(crate) const CONSUMER_DELETED: u8 = 9;
+    pub(crate) const CONSUMER_PROGRESS: u8 = 10;
+    pub(crate) const BATCH_COMMIT: u8 = 11;
+    /// The log's own: writing went on here after an opening or a failed write.
+    pub(crate) const RESUME: u8 = 0xf0;
+    /// The log's own: the segment ends here.
+    pub(crate) const SEAL: u8 = 0xf1;
 }
 
-/// One message was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delete {
-    /// Its stream.
-    pub stream: StreamId,
-    /// Its sequence.
-    pub seq: u64,
+impl<'a> Record<'a> {
+    /// The stream that it belongs to.
+    #[must_use]
+    pub const fn stream(&self) -> StreamId {
+        match self {
+            Self::Message(r) => r.stream,
+            Self::Delete(r) => r.stream,
+            Self::Purge(r) => r.stream,
+            Self::StreamConfig(r) => r.stream,
+            Self::StreamState(r) => r.stream,
+            Self::StreamDeleted(r) => r.stream,
+            Self::ConsumerConfig(r) => r.stream,
+            Self::ConsumerState(r) => r.stream,
+            Self::ConsumerDeleted(r) => r.stream,
+            Self::ConsumerProgress(r) => r.stream,
+            Self::BatchCommit(r) => r.stream,
+        }
+    }
+
+    pub(crate) const fn kind(&self) -> u8 {
+        match self {
+            Self::Message(_) => kind::MESSAGE,
+            Self::Delete(_) => kind::DELETE,
+            Self::Purge(_) => kind::PURGE,
+            Self::StreamConfig(_) => kind::STREAM_CONFIG,
+            Self::StreamState(_) => kind::STREAM_STATE,
+            Self::StreamDeleted(_) => kind::STREAM_DELETED,
+            Self::ConsumerConfig(_) => kind::CONSUMER_CONFIG,
+            Self::ConsumerState(_) => kind::CONSUMER_STATE,
+            Self::ConsumerDeleted(_) => kind::CONSUMER_DELETED,
+            Self::ConsumerProgress(_) => kind::CONSUMER_PROGRESS,
+            Self::BatchCommit(_) => kind::BATCH_COMMIT,
+        }
+    }
+
+    pub(crate) const fn flags(&self) -> u8 {
+        match self {
+            Self::Message(message) => message.flags(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn body_len(&self) -> u64 {
+        match self {
+            Self::Message(r) => r.body_len(),
+            Self::Delete(_) => Delete::BODY_LEN,
+            Self::Purge(r) => r.body_len(),
+            Self::StreamConfig(r) => r.config.len() as u64,
+            Self::StreamState(r) => r.state.len() as u64,
+            Self::StreamDeleted(_) => 0,
+            Self::ConsumerConfig(r) => r.body_len(),
+            Self::ConsumerState(r) => ConsumerState::FIXED + r.state.len() as u64,
+            Self::ConsumerDeleted(_) => ConsumerDeleted::BODY_LEN,
+            Self::ConsumerProgress(r) => ConsumerProgress::FIXED + r.delta.len() as u64,
+            Self::BatchCommit(_) => BatchCommit::BODY_LEN,
+        }
+    }
+
+    /// Whether every field fits its length.
+    pub(crate) fn check(&self) -> Result<(), AppendError> {
+        let (field, len) = match self {
+            Self::Message(r) => ("subject", r.subject.len()),
+            Self::Purge(r) => ("purge filter", r.filter.len()),
+            Self::ConsumerConfig(r) => ("consumer name", r.name.len()),
+            _ => return Ok(()),
+        };
+        let limit = usize::from(u16::MAX);
+        if len > limit {
+            Err(AppendError::FieldTooLong { field, len, limit })
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn encode_body(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Message(r) => r.encode_body(out),
+            Self::Delete(r) => r.encode_body(out),
+            Self::Purge(r) => r.encode_body(out),
+            Self::StreamConfig(r) => out.extend_from_slice(r.config),
+            Self::StreamState(r) => out.extend_from_slice(r.state),
+            Self::StreamDeleted(_) => {}
+            Self::ConsumerConfig(r) => r.encode_body(out),
+            Self::ConsumerState(r) => r.encode_body(out),
+            Self::ConsumerDeleted(r) => r.encode_body(out),
+            Self::ConsumerProgress(r) => r.encode_body(out),
+            Self::BatchCommit(r) => r.encode_body(out),
+        }
+    }
+
+    /// `None` for the log's own kinds, unknown ones, and bodies that do not fit their kind.
+    pub(crate) fn decode(kind: u8, flags: u8, stream: StreamId, body: &'a [u8]) -> Option<Self> {
+        Some(match kind {
+            kind::MESSAGE => Self::Message(Message::decode(flags, stream, body)?),
+            kind::DELETE => Self::Delete(Delete::decode(stream, body)?),
+            kind::PURGE => Self::Purge(Purge::decode(stream, body)?),
+            kind::STREAM_CONFIG => Self::StreamConfig(StreamConfig {
+                stream,
+                config: body,
+            }),
+            kind::STREAM_STATE => Self::StreamState(StreamState {
+                stream,
+                state: body,
+            }),
+            kind::STREAM_DELETED if body.is_empty() => {
+                Self::StreamDeleted(StreamDeleted { stream })
+            }
+            kind::CONSUMER_CONFIG => Self::ConsumerConfig(ConsumerConfig::decode(stream, body)?),
+            kind::CONSUMER_STATE => Self::ConsumerState(ConsumerState::decode(stream, body)?),
+            kind::CONSUMER_DELETED => Self::ConsumerDeleted(ConsumerDeleted::decode(stream, body)?),
+            kind::CONSUMER_PROGRESS => {
+                Self::ConsumerProgress(ConsumerProgress::decode(stream, body)?)
+            }
+            kind::BATCH_COMMIT => Self::BatchCommit(BatchCommit::decode(stream, body)?),
+            _ => return None,
+        })
+    }
 }
 
-/// Messages were purged: those with a sequence of at most `through`, whose subject matches `filter`,
-/// except the newest `keep` of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Purge<'a> {
-    /// The stream.
-    pub stream: StreamId,
-    /// The highest sequence that may go; the stream's last one for a whole purge.
-    pub through: u64,
-    /// How many of the newest matching messages stay.
-    pub keep: u64,
-    /// The subject filter, empty for all; at most 65,535 bytes.
-    pub filter: &'a [u8],
-}
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
 
-/// A stream's configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamConfig<'a> {
-    /// The stream.
-    pub stream: StreamId,
-    /// Opaque: account, name, configuration, creation time.
-    pub config: &'a [u8],
-}
-
-/// A stream's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamState<'a> {
-    /// The stream.
-    pub stream: StreamId,
-    /// Opaque: last sequence, deleted sequences and the like.
-    pub state: &'a [u8],
-}
-
-/// A stream is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamDeleted {
-    /// The stream.
-    pub stream: StreamId,
-}
-
-/// A consumer's configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumerConfig<'a> {
-    /// The consumer's stream.
-    pub stream: StreamId,
-    /// The consumer.
-    pub consumer: ConsumerKey,
-    /// Its name; at most 65,535 bytes.
-    pub name: &'a [u8],
-    /// Opaque.
-    pub config: &'a [u8],
-}
-
-/// A consumer's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumerState<'a> {
-    /// The consumer's stream.
-    pub stream: StreamId,
-    /// The consumer.
-    pub consumer: ConsumerKey,
-    /// Opaque.
-    pub state: &'a [u8],
-}
-
-/// A consumer is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumerDeleted {
-    /// The consumer's stream.
-    pub stream: StreamId,
-    /// The consumer.
-    pub consumer: ConsumerKey,
-}
-
-/// What happened on a consumer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConsumerProgress<'a> {
-    /// The consumer's stream.
-    pub stream: StreamId,
-    /// The consumer.
-    pub consumer: ConsumerKey,
-    /// Opaque.
-    pub delta: &'a [u8],
-}
-
-/// The messages of an atomic batch, `first` to `last` inclusive, count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchCommit {
-    /// The stream.
-    pub stream: StreamId,
-    /// The batch's first sequence.
-    pub first: u64,
-    /// The batch's last sequence.
-    pub last: u64,
+    /// What every record must do: its body has the announced length, reads back as itself, and a body cut
+    /// short never reads as a longer one nor panics.
+    pub(crate) fn check(record: Record<'_>) {
+        let mut body = Vec::new();
+        record.encode_body(&mut body);
+        assert_eq!(body.len() as u64, record.body_len());
+        let decoded = Record::decode(record.kind(), record.flags(), record.stream(), &body);
+        assert_eq!(decoded, Some(record));
+        for cut in 0..body.len() {
+            let short =
+                Record::decode(record.kind(), record.flags(), record.stream(), &body[..cut]);
+            assert_ne!(short, Some(record));
+        }
+    }
 }

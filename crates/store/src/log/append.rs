@@ -1,0 +1,195 @@
+//! Appending: into the open buffer, and over to the next segment.
+
+use std::io;
+use std::sync::Arc;
+
+use super::frame::{self, FRAME_HEADER, Seed, Stamp};
+use super::index::building::BuildingIndex;
+use super::memory::CHUNK_FULL;
+use super::position::padded;
+use super::record::kind;
+use super::segment::{SEGMENT_HEADER, SegmentHeader, segment_path, spare_path};
+use super::{Active, AppendError, Log, Record, RecordAt, Sealed, SegmentNo, Unindexed};
+use crate::storage::{OpenMode, StorageFile};
+
+/// Room kept at a segment's end for its seal, and for a resume mark before that.
+pub(super) const RESERVE: u32 = 2 * FRAME_HEADER;
+
+impl Log {
+    /// Encodes a record into the open buffer. It is readable at once, and durable when
+    /// [`Log::durable`] has reached its [`RecordAt::end`].
+    ///
+    /// When the segment is full this makes the next one (a few system calls each 64 MiB), so that
+    /// want of space shows here, before anything is promised.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing has changed then.
+    pub fn append(&mut self, record: &Record<'_>) -> Result<RecordAt, AppendError> {
+        if let Some(error) = &self.fenced {
+            return Err(AppendError::Fenced(Arc::clone(error)));
+        }
+        record.check()?;
+        let len = u64::from(FRAME_HEADER) + record.body_len();
+        let limit = self.options.segment_len() - SEGMENT_HEADER - RESERVE;
+        let len = u32::try_from(len).ok().filter(|len| *len <= limit);
+        let len = len.ok_or_else(|| AppendError::TooLarge {
+            len: u64::from(FRAME_HEADER) + record.body_len(),
+            limit,
+        })?;
+        if self.active.as_ref().is_none_or(|active| !active.fits(len)) {
+            self.roll()?;
+        }
+        if std::mem::take(&mut self.resume) {
+            self.append_mark(kind::RESUME);
+            self.barrier = true;
+        }
+        let session = self.session;
+        let Some(active) = &mut self.active else {
+            unreachable!("roll leaves an active segment")
+        };
+        let out = match self.memory.open.last_mut() {
+            Some(chunk) if chunk.bytes.len() < CHUNK_FULL && chunk.segment == active.segment => {
+                &mut chunk.bytes
+            }
+            _ => self.memory.begin_chunk(active.segment, active.end),
+        };
+        let offset = active.end;
+        frame::encode(out, active.stamp(session), record, len);
+        active.end += padded(len);
+        active.live += padded(len);
+        self.appended_bytes += u64::from(padded(len));
+        if let Record::Message(message) = record {
+            active.index.push(message.stream, message.seq, offset, len);
+        }
+        Ok(RecordAt {
+            segment: active.segment,
+            offset,
+            len,
+        })
+    }
+
+    /// Appends one of the log's own marks to the active segment, for which room is reserved.
+    pub(super) fn append_mark(&mut self, kind: u8) {
+        let session = self.session;
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let out = match self.memory.open.last_mut() {
+            Some(chunk) if chunk.segment == active.segment => &mut chunk.bytes,
+            _ => self.memory.begin_chunk(active.segment, active.end),
+        };
+        frame::encode_mark(out, active.stamp(session), kind);
+        active.end += FRAME_HEADER;
+    }
+
+    /// Seals the active segment and begins the next one.
+    fn roll(&mut self) -> Result<(), AppendError> {
+        let segment = self.next_segment;
+        let len = self.options.segment_len();
+        let file = self
+            .create_segment(segment, len)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    AppendError::NoSpace(Arc::new(source))
+                }
+                _ => AppendError::CreateSegment {
+                    segment,
+                    source: Arc::new(source),
+                },
+            })?;
+        if std::mem::take(&mut self.resume) {
+            // What a failed commit left behind the end must stay a leftover.
+            self.append_mark(kind::RESUME);
+            self.barrier = true;
+        }
+        self.append_mark(kind::SEAL);
+        self.seal_active();
+        self.next_segment = segment.next();
+        let seed = Seed::new(self.options.secret, segment);
+        let index = BuildingIndex::new(segment);
+        let (end, stable, live) = (SEGMENT_HEADER, SEGMENT_HEADER, 0);
+        self.active = Some(Active {
+            segment,
+            seed,
+            len,
+            end,
+            stable,
+            live,
+            file,
+            index,
+        });
+        let header = SegmentHeader {
+            segment,
+            segment_len: len,
+            session: self.session,
+        };
+        let out = self.memory.begin_chunk(segment, 0);
+        out.extend_from_slice(&header.encode(self.options.secret));
+        Ok(())
+    }
+
+    fn seal_active(&mut self) {
+        if let Some(active) = self.active.take() {
+            let Active {
+                segment,
+                len,
+                end,
+                live,
+                file,
+                index,
+                ..
+            } = active;
+            let building = Some(Unindexed {
+                file,
+                len,
+                index: Arc::new(index),
+            });
+            let sealed = Sealed {
+                used: end,
+                live,
+                session: self.session,
+                building,
+            };
+            self.sealed.insert(segment, sealed);
+        }
+    }
+
+    /// A file of this length for a new segment: an emptied one if there is any, since its blocks are
+    /// already written to.
+    fn create_segment(&mut self, segment: SegmentNo, len: u32) -> io::Result<Arc<dyn StorageFile>> {
+        let path = segment_path(&self.dir, segment);
+        let spare = self.spares.pop();
+        let reused = spare.map(|spare| self.storage.rename(&spare_path(&self.dir, spare), &path));
+        let mode = if matches!(reused, Some(Ok(()))) {
+            OpenMode::Write
+        } else {
+            OpenMode::Create
+        };
+        let file = self.storage.open(&path, mode)?;
+        if file.len()? < u64::from(len)
+            && let Err(error) = file.preallocate(u64::from(len))
+        {
+            // The number will be tried again; an empty file in its place is harmless until then.
+            let _ = self.storage.remove(&path);
+            return Err(error);
+        }
+        self.new_names = true;
+        Ok(file)
+    }
+}
+
+impl Active {
+    /// Whether a record of this length fits, with room to seal the segment after it.
+    pub(super) fn fits(&self, len: u32) -> bool {
+        u64::from(self.end) + u64::from(padded(len)) + u64::from(RESERVE) <= u64::from(self.len)
+    }
+
+    fn stamp(&self, session: u32) -> Stamp {
+        Stamp {
+            seed: self.seed,
+            offset: self.end,
+            stable: self.stable,
+            session,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The group commit: what goes to the disk, in which order.
+//!
+//! Two rules make the last commit recognisable after a power cut (see recovery):
+//! nothing is written into a segment before all earlier ones are durable, and a record's `stable` offset
+//! is durable before the record is written.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::memory::Chunk;
+use super::segment::{index_path, segment_path, spare_path};
+use super::{LogPosition, SegmentNo};
+use crate::storage::{Storage, StorageFile};
+
+/// What one group commit writes.
+#[derive(Debug)]
+pub struct Commit {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) dir: PathBuf,
+    /// Files have been made or renamed whose names must be durable first.
+    pub(super) sync_names: bool,
+    pub(super) writes: Vec<Write>,
+    /// This many bytes of the first write must be durable before anything else is written.
+    pub(super) barrier: usize,
+    /// The file that has been written to without fdatasync.
+    pub(super) unsynced: Option<Arc<dyn StorageFile>>,
+    pub(super) sync: bool,
+    pub(super) recycle: Vec<Recycle>,
+    pub(super) start: LogPosition,
+    pub(super) end: LogPosition,
+}
+
+#[derive(Debug)]
+pub(super) struct Write {
+    pub(super) file: Arc<dyn StorageFile>,
+    pub(super) chunk: Arc<Chunk>,
+}
+
+/// A segment whose file is given back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recycle {
+    pub(super) segment: SegmentNo,
+    pub(super) keep: bool,
+}
+
+/// What became of a [`Commit`].
+#[derive(Debug)]
+pub struct Committed {
+    pub(super) start: LogPosition,
+    pub(super) end: LogPosition,
+    pub(super) outcome: Outcome,
+    /// Segments whose files are durably gone.
+    pub(super) recycled: Vec<Recycle>,
+}
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Written.
+    Written {
+        /// And fdatasynced up to here.
+        synced: Option<LogPosition>,
+    },
+    /// A write failed, no sync did.
+    NotWritten(io::Error),
+    /// A sync failed.
+    NotSynced(io::Error),
+}
+
+enum Failure {
+    Write(io::Error),
+    Sync(io::Error),
+}
+
+impl Commit {
+    /// The position that is durable when this has succeeded.
+    #[must_use]
+    pub fn end(&self) -> LogPosition {
+        self.end
+    }
+
+    /// One write and one fdatasync as a rule; more when the batch is larger than 1 MiB or reaches
+    /// into another segment. Blocks; holds no lock.
+    #[must_use = "give it to Log::finish_commit"]
+    pub fn run(self) -> Committed {
+        let (start, end) = (self.start, self.end);
+        match self.write() {
+            Ok(synced) => {
+                let recycled = self.recycle();
+                Committed {
+                    start,
+                    end,
+                    outcome: Outcome::Written { synced },
+                    recycled,
+                }
+            }
+            Err(failure) => {
+                let outcome = match failure {
+                    Failure::Write(error) => Outcome::NotWritten(error),
+                    Failure::Sync(error) => Outcome::NotSynced(error),
+                };
+                Committed {
+                    start,
+                    end,
+                    outcome,
+                    recycled: Vec::new(),
+                }
+            }
+        }
+    }
+
+    fn write(&self) -> Result<Option<LogPosition>, Failure> {
+        if self.sync_names {
+            self.storage.sync_dir(&self.dir).map_err(Failure::Sync)?;
+        }
+        let mut synced = None;
+        let mut dirty = self.unsynced.clone();
+        let mut written = self.start;
+        let mut barrier = self.barrier;
+        for Write { file, chunk } in &self.writes {
+            if chunk.segment != written.segment() {
+                if let Some(before) = dirty.take() {
+                    before.sync_data().map_err(Failure::Sync)?;
+                }
+                synced = Some(written);
+            }
+            let mut bytes = &chunk.bytes[..];
+            let mut offset = u64::from(chunk.start);
+            if let Some((first, rest)) = bytes.split_at_checked(std::mem::take(&mut barrier))
+                && !first.is_empty()
+            {
+                file.write_all_at(first, offset).map_err(Failure::Write)?;
+                file.sync_data().map_err(Failure::Sync)?;
+                offset += first.len() as u64;
+                bytes = rest;
+            }
+            file.write_all_at(bytes, offset).map_err(Failure::Write)?;
+            dirty = Some(Arc::clone(file));
+            written = LogPosition::new(chunk.segment, chunk.end());
+        }
+        if self.sync {
+            if let Some(file) = dirty {
+                file.sync_data().map_err(Failure::Sync)?;
+            }
+            synced = Some(self.end);
+        }
+        Ok(synced)
+    }
+
+    /// Failures leave the segment for another try: it only costs space.
+    fn recycle(&self) -> Vec<Recycle> {
+        let mut done = Vec::new();
+        for recycle in &self.recycle {
+            let from = segment_path(&self.dir, recycle.segment);
+            // The index goes first, so that none is left over for a segment that is no more.
+            let index = self.storage.remove(&index_path(&self.dir, recycle.segment));
+            if index.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+                continue;
+            }
+            let gone = if recycle.keep {
+                self.storage
+                    .rename(&from, &spare_path(&self.dir, recycle.segment))
+            } else {
+                self.storage.remove(&from)
+            };
+            match gone {
+                Ok(()) => done.push(*recycle),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    done.push(Recycle {
+                        keep: false,
+                        ..*recycle
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+        if !done.is_empty() && self.storage.sync_dir(&self.dir).is_err() {
+            done.clear();
+        }
+        done
+    }
+}

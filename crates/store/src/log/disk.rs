@@ -1,0 +1,180 @@
+//! Records that are read back from the disk, always with their checksum.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::frame::{self, Frame, Seed};
+use super::segment::segment_path;
+use super::{ReadError, RecordAt, SegmentNo};
+use crate::storage::{OpenMode, Storage, StorageFile};
+
+/// Reads records of written segments through a few read-ahead windows.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    secret: u32,
+    /// Open files, the most recently used last.
+    files: Vec<(SegmentNo, Arc<dyn StorageFile>)>,
+    windows: Vec<Window>,
+    clock: u64,
+}
+
+/// A piece of a segment in memory.
+#[derive(Debug)]
+struct Window {
+    segment: SegmentNo,
+    start: u32,
+    bytes: Vec<u8>,
+    /// Where the last record served ended: a read from here on is a sequential one.
+    served: u32,
+    used_at: u64,
+}
+
+/// How many sequential readers are served well at a time.
+const WINDOWS: usize = 8;
+const READ_AHEAD: u32 = 256 << 10;
+/// A reader that skips at most this much is still sequential.
+const SKIP: u32 = 32 << 10;
+const FILES: usize = 64;
+
+impl Disk {
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: PathBuf, secret: u32) -> Self {
+        Self {
+            storage,
+            dir,
+            secret,
+            files: Vec::new(),
+            windows: Vec::new(),
+            clock: 0,
+        }
+    }
+
+    /// `written`: how far the segment's file holds records that may be read.
+    pub(crate) fn read(&mut self, at: RecordAt, written: u32) -> Result<Frame<'_>, ReadError> {
+        let end = at.offset.checked_add(at.len).filter(|end| *end <= written);
+        let end = end.ok_or(ReadError::Damaged(at))?;
+        let index = match self.windows.iter().position(|window| window.holds(at)) {
+            Some(index) => index,
+            None => self.fill(at, written)?,
+        };
+        self.clock += 1;
+        let window = &mut self.windows[index];
+        window.used_at = self.clock;
+        window.served = end;
+        let from = (at.offset - window.start) as usize;
+        let bytes = &self.windows[index].bytes[from..from + at.len as usize];
+        frame::decode(bytes, Seed::new(self.secret, at.segment), at.offset)
+            .filter(|frame| frame.len == at.len)
+            .ok_or(ReadError::Damaged(at))
+    }
+
+    /// Forgets a segment whose bytes change.
+    pub(crate) fn forget(&mut self, segment: SegmentNo) {
+        self.files.retain(|(other, _)| *other != segment);
+        self.windows.retain(|window| window.segment != segment);
+    }
+
+    pub(crate) fn file(&mut self, segment: SegmentNo) -> Result<Arc<dyn StorageFile>, ReadError> {
+        if let Some(index) = self.files.iter().position(|(other, _)| *other == segment) {
+            let entry = self.files.remove(index);
+            let file = Arc::clone(&entry.1);
+            self.files.push(entry);
+            return Ok(file);
+        }
+        let file = self
+            .storage
+            .open(&segment_path(&self.dir, segment), OpenMode::Read)
+            .map_err(|source| ReadError::Io { segment, source })?;
+        if self.files.len() >= FILES {
+            self.files.remove(0);
+        }
+        self.files.push((segment, Arc::clone(&file)));
+        Ok(file)
+    }
+
+    /// Reads what holds the record into a window and returns its index.
+    fn fill(&mut self, at: RecordAt, written: u32) -> Result<usize, ReadError> {
+        let segment = at.segment;
+        let file = self.file(segment)?;
+        let follows = |window: &Window| {
+            let skipped = at.offset.checked_sub(window.served);
+            window.segment == segment && skipped.is_some_and(|skipped| skipped <= SKIP)
+        };
+        let sequential = self.windows.iter().position(follows);
+        let len = if sequential.is_some() {
+            at.len.max(READ_AHEAD)
+        } else {
+            at.len
+        };
+        let len = len.min(written - at.offset);
+        let index = match sequential {
+            Some(index) => index,
+            None if self.windows.len() < WINDOWS => {
+                let (start, served) = (at.offset, at.offset);
+                let bytes = Vec::new();
+                self.windows.push(Window {
+                    segment,
+                    start,
+                    bytes,
+                    served,
+                    used_at: 0,
+                });
+                self.windows.len() - 1
+            }
+            None => {
+                let oldest = self
+                    .windows
+                    .iter()
+                    .enumerate()
+                    .min_by_key(|(_, w)| w.used_at);
+                oldest.map_or(0, |(index, _)| index)
+            }
+        };
+        let window = &mut self.windows[index];
+        window.segment = segment;
+        window.start = at.offset;
+        if window.bytes.capacity() > 4 * READ_AHEAD as usize {
+            window.bytes = Vec::new();
+        }
+        window.bytes.resize(len as usize, 0);
+        let read = read_full(&*file, &mut window.bytes, u64::from(at.offset));
+        match read {
+            Ok(read) if read >= at.len as usize => {
+                window.bytes.truncate(read);
+                Ok(index)
+            }
+            failed => {
+                self.windows.remove(index);
+                match failed {
+                    Ok(_) => Err(ReadError::Damaged(at)),
+                    Err(source) => Err(ReadError::Io { segment, source }),
+                }
+            }
+        }
+    }
+}
+
+impl Window {
+    fn holds(&self, at: RecordAt) -> bool {
+        self.segment == at.segment
+            && at.offset >= self.start
+            && (at.offset - self.start) as usize + at.len as usize <= self.bytes.len()
+    }
+}
+
+/// Reads until the buffer is full or the file ends; returns how much.
+pub(crate) fn read_full(file: &dyn StorageFile, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while let Some(rest) = buf.get_mut(done..)
+        && !rest.is_empty()
+    {
+        let read = file.read_at(rest, offset + done as u64)?;
+        if read == 0 {
+            break;
+        }
+        done += read;
+    }
+    Ok(done)
+}

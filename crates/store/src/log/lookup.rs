@@ -1,0 +1,410 @@
+//! Finding messages: by sequence, by subject, over all segments.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::frame::{self, Seed};
+use super::index::building::{BuildingIndex, BuildingStream};
+use super::index::file::{self, SectionRef};
+use super::index::rebuild::rebuild;
+use super::index::section::Section;
+use super::index::{Located, Selection, SubjectInSegment, SubjectMatcher, Towards};
+use super::memory::Memory;
+use super::segment::index_path;
+use super::{Log, ReadError, Record, RecordAt, SegmentNo, StreamId};
+use crate::storage::OpenMode;
+
+impl Log {
+    /// The newest record of a message, wherever it lies; dead ones are found as well until their
+    /// segment is recycled.
+    ///
+    /// # Errors
+    /// [`ReadError`] when an index could be neither loaded nor rebuilt.
+    pub fn locate(&mut self, stream: StreamId, seq: u64) -> Result<Option<RecordAt>, ReadError> {
+        let in_memory = self.building().rev().find_map(|(segment, index)| {
+            index
+                .stream(stream)
+                .and_then(|stream| stream.locate(segment, seq))
+        });
+        if in_memory.is_some() {
+            return Ok(in_memory);
+        }
+        let (candidates, ascending) = self.directory.from(stream, seq);
+        let covers = |section: &&SectionRef| section.first <= seq && seq <= section.last;
+        if ascending {
+            let Some(section) = candidates.first().filter(covers).copied() else {
+                return Ok(None);
+            };
+            return Ok(self.section(stream, section)?.locate(section.segment, seq));
+        }
+        let candidates: Vec<_> = candidates.iter().rev().filter(covers).copied().collect();
+        for section in candidates {
+            let found = self.section(stream, section)?.locate(section.segment, seq);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The message of the lowest sequence of at least `from` whose subject matches; dead ones are
+    /// found as well. `matcher` must answer the same for the same subject as long as `selection`
+    /// is kept.
+    ///
+    /// # Errors
+    /// As [`Log::locate`].
+    pub fn next_match(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        selection: &mut Selection,
+        matcher: SubjectMatcher<'_>,
+    ) -> Result<Option<Located>, ReadError> {
+        self.search(stream, from, (selection, matcher), Towards::Higher)
+    }
+
+    /// The mirror image of [`Log::next_match`]: the highest sequence of at most `from`.
+    ///
+    /// # Errors
+    /// As [`Log::locate`].
+    pub fn previous_match(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        selection: &mut Selection,
+        matcher: SubjectMatcher<'_>,
+    ) -> Result<Option<Located>, ReadError> {
+        self.search(stream, from, (selection, matcher), Towards::Lower)
+    }
+
+    /// How many messages in the range match, dead ones included, each sequence once.
+    ///
+    /// # Errors
+    /// As [`Log::locate`].
+    pub fn count(
+        &mut self,
+        stream: StreamId,
+        range: RangeInclusive<u64>,
+        selection: &mut Selection,
+        matcher: SubjectMatcher<'_>,
+    ) -> Result<u64, ReadError> {
+        let (first, last) = (*range.start(), *range.end());
+        if first > last {
+            return Ok(0);
+        }
+        if !self.is_in_order(stream) {
+            return self.count_one_by_one(stream, range, selection, matcher);
+        }
+        let (sections, _) = self.directory.from(stream, first);
+        let sections: Vec<_> = sections
+            .iter()
+            .take_while(|section| section.first <= last)
+            .copied()
+            .collect();
+        let mut count = 0;
+        for section in sections {
+            if first <= section.first && section.last <= last && selection.is_everything() {
+                count += u64::from(section.messages);
+                continue;
+            }
+            let loaded = self.section(stream, section)?;
+            let key = (section.segment, stream, section.checksum);
+            count += loaded.count(first, last, selection.choose(key, &*loaded, matcher));
+        }
+        if !selection.is_everything() {
+            self.name(stream)?;
+        }
+        for (segment, index) in self.building() {
+            if let Some(found) = index.stream(stream) {
+                let chosen = selection.choose((segment, stream, 0), &found.subjects, matcher);
+                count += found.count(first, last, chosen);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Walks the subjects of a stream, segment by segment, oldest first; a subject comes once for
+    /// each segment that has it.
+    ///
+    /// # Errors
+    /// As [`Log::locate`].
+    pub fn subjects(
+        &mut self,
+        stream: StreamId,
+        visit: &mut dyn FnMut(SubjectInSegment<'_>),
+    ) -> Result<(), ReadError> {
+        for section in self.directory.all(stream).to_vec() {
+            self.section(stream, section)?.walk_subjects(visit);
+        }
+        self.name(stream)?;
+        for (_, index) in self.building() {
+            if let Some(found) = index.stream(stream) {
+                found.walk_subjects(visit);
+            }
+        }
+        Ok(())
+    }
+
+    fn search(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        (selection, matcher): (&mut Selection, SubjectMatcher<'_>),
+        towards: Towards,
+    ) -> Result<Option<Located>, ReadError> {
+        let mut best = self.search_sections(stream, from, (selection, matcher), towards)?;
+        let beyond = |range: Option<(u64, u64)>, best: Option<Located>| match (range, towards) {
+            (None, _) => true,
+            (Some((first, last)), Towards::Higher) => {
+                last < from || best.is_some_and(|best| best.seq < first)
+            }
+            (Some((first, last)), Towards::Lower) => {
+                first > from || best.is_some_and(|best| best.seq > last)
+            }
+        };
+        let concerned = self
+            .building()
+            .any(|(_, index)| !beyond(index.stream(stream).and_then(BuildingStream::range), best));
+        if !concerned {
+            return Ok(best);
+        }
+        if !selection.is_everything() {
+            self.name(stream)?;
+        }
+        for (segment, index) in self.building() {
+            let Some(found) = index.stream(stream) else {
+                continue;
+            };
+            if !beyond(found.range(), best) {
+                let chosen = selection.choose((segment, stream, 0), &found.subjects, matcher);
+                if let Some(found) = found.search(segment, from, chosen, towards) {
+                    best = Some(found.nearer(best, towards));
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    fn search_sections(
+        &mut self,
+        stream: StreamId,
+        from: u64,
+        (selection, matcher): (&mut Selection, SubjectMatcher<'_>),
+        towards: Towards,
+    ) -> Result<Option<Located>, ReadError> {
+        let mut best: Option<Located> = None;
+        let mut tried = 0;
+        loop {
+            // Looked up again each time: loading a section may rebuild and so replace it.
+            let (sections, ascending) = match towards {
+                Towards::Higher => self.directory.from(stream, from),
+                Towards::Lower => self.directory.up_to(stream, from),
+            };
+            let next = match towards {
+                Towards::Higher => sections.get(tried),
+                Towards::Lower => sections.iter().rev().nth(tried),
+            };
+            let Some(section) = next.copied() else {
+                return Ok(best);
+            };
+            tried += 1;
+            let useless = match towards {
+                Towards::Higher => {
+                    section.last < from || best.is_some_and(|best| best.seq < section.first)
+                }
+                Towards::Lower => {
+                    section.first > from || best.is_some_and(|best| best.seq > section.last)
+                }
+            };
+            if useless {
+                if ascending {
+                    return Ok(best);
+                }
+                continue;
+            }
+            let loaded = self.section(stream, section)?;
+            let key = (section.segment, stream, section.checksum);
+            let chosen = selection.choose(key, &*loaded, matcher);
+            if let Some(found) = loaded.search(section.segment, from, chosen, towards) {
+                best = Some(found.nearer(best, towards));
+            }
+        }
+    }
+
+    fn count_one_by_one(
+        &mut self,
+        stream: StreamId,
+        range: RangeInclusive<u64>,
+        selection: &mut Selection,
+        matcher: SubjectMatcher<'_>,
+    ) -> Result<u64, ReadError> {
+        let mut count = 0;
+        let mut from = *range.start();
+        while let Some(found) = self.next_match(stream, from, selection, matcher)?
+            && found.seq <= *range.end()
+        {
+            count += 1;
+            match found.seq.checked_add(1) {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// Whether the stream's segments hold ascending ranges of sequences, as they do unless some are being
+    /// rewritten.
+    fn is_in_order(&self, stream: StreamId) -> bool {
+        let mut end = None;
+        let on_disk = self
+            .directory
+            .all(stream)
+            .iter()
+            .map(|section| (section.first, section.last));
+        let mut mixed = false;
+        let building = self.building().filter_map(|(_, index)| {
+            let found = index.stream(stream)?;
+            mixed |= found.is_mixed();
+            found.range()
+        });
+        let in_order = on_disk.chain(building).all(|(first, last)| {
+            let follows = end.is_none_or(|end| end < first);
+            end = Some(last);
+            follows
+        });
+        in_order && !mixed
+    }
+
+    /// The indexes without a file, oldest first.
+    fn building(&self) -> impl DoubleEndedIterator<Item = (SegmentNo, &BuildingIndex)> {
+        let sealed = self.sealed.iter().filter_map(|(segment, sealed)| {
+            sealed
+                .building
+                .as_ref()
+                .map(|building| (*segment, &*building.index))
+        });
+        sealed.chain(
+            self.active
+                .iter()
+                .map(|active| (active.segment, &active.index)),
+        )
+    }
+
+    /// Reads the subjects of the stream's messages that have not been asked for yet.
+    fn name(&mut self, stream: StreamId) -> Result<(), ReadError> {
+        let written = self.written;
+        let Self {
+            sealed,
+            active,
+            memory,
+            disk,
+            ..
+        } = self;
+        for (segment, sealed) in sealed.iter_mut() {
+            let Some(building) = &mut sealed.building else {
+                continue;
+            };
+            if building
+                .index
+                .stream(stream)
+                .is_some_and(|found| found.is_nameless())
+                && let Some(found) = Arc::make_mut(&mut building.index).stream_mut(stream)
+            {
+                let own = written.segment() == *segment;
+                let written = if own { written.offset() } else { sealed.used };
+                name_all(found, *segment, memory, disk, written)?;
+            }
+        }
+        if let Some(active) = active
+            && let Some(found) = active.index.stream_mut(stream)
+        {
+            let own = written.segment() == active.segment;
+            let written = if own { written.offset() } else { 0 };
+            name_all(found, active.segment, memory, disk, written)?;
+        }
+        Ok(())
+    }
+
+    /// A section of an index file, loaded; rebuilt when it is damaged.
+    fn section(
+        &mut self,
+        stream: StreamId,
+        section: SectionRef,
+    ) -> Result<Arc<Section>, ReadError> {
+        let segment = section.segment;
+        if let Some(loaded) = self.sections.get(segment, stream) {
+            return Ok(loaded);
+        }
+        let io = |source| ReadError::Io { segment, source };
+        let loaded = match self
+            .storage
+            .open(&index_path(&self.dir, segment), OpenMode::Read)
+        {
+            Ok(file) => file::read_section(&*file, &section).map_err(io)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(io(error)),
+        };
+        let loaded = match loaded {
+            Some(loaded) => Arc::new(loaded),
+            None => self.rebuild_section(stream, segment)?,
+        };
+        self.sections.insert(segment, stream, Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    fn rebuild_section(
+        &mut self,
+        stream: StreamId,
+        segment: SegmentNo,
+    ) -> Result<Arc<Section>, ReadError> {
+        let io = |source| ReadError::Io { segment, source };
+        let sealed = self
+            .sealed
+            .get(&segment)
+            .ok_or(ReadError::NoSegment(segment))?;
+        let (used, session) = (sealed.used, sealed.session);
+        let file = self.disk.file(segment)?;
+        let seed = Seed::new(self.options.secret, segment);
+        let index = rebuild(&*file, segment, seed, used).map_err(io)?;
+        let (bytes, table) = file::encode(&index, used, session);
+        tracing::warn!(%segment, "log index was damaged and has been rebuilt");
+        if let Err(error) = file::write(&*self.storage, &self.dir, segment, &bytes) {
+            tracing::warn!(%segment, %error, "rebuilt log index could not be written");
+        }
+        self.directory.remove(segment);
+        self.sections.forget(segment);
+        self.directory.insert(&table);
+        let section = self.directory.get(stream, segment).and_then(|section| {
+            let from = section.offset as usize;
+            Section::new(bytes.get(from..from + section.len as usize)?.to_vec())
+        });
+        section.map(Arc::new).ok_or(ReadError::NoSegment(segment))
+    }
+}
+
+/// Reads and notes the subjects of all messages that have none yet.
+pub(super) fn name_all(
+    found: &mut BuildingStream,
+    segment: SegmentNo,
+    memory: &Memory,
+    disk: &mut Disk,
+    written: u32,
+) -> Result<(), ReadError> {
+    for (lane, at) in found.nameless(segment) {
+        let frame = match memory.get(at) {
+            Some(bytes) => frame::decode_trusted(bytes),
+            None => match disk.read(at, written) {
+                Ok(frame) => Some(frame),
+                // A lost subject matches nothing; the message itself is reported when it is read.
+                Err(ReadError::Damaged(_)) => None,
+                Err(error) => return Err(error),
+            },
+        };
+        match frame.and_then(|frame| frame.record()) {
+            Some(Record::Message(message)) => found.name(lane, message.subject),
+            _ => found.name(lane, b""),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Work in no hurry, done without the shard's lock.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::index::building::BuildingIndex;
+use super::index::file::{self, IndexTable};
+use super::lookup::name_all;
+use super::memory::Memory;
+use super::segment::spare_path;
+use super::{Log, SegmentNo};
+use crate::storage::{OpenMode, Storage};
+
+/// See [`Log::take_maintenance`].
+#[derive(Debug)]
+pub struct Maintenance {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+    secret: u32,
+    job: Job,
+}
+
+#[derive(Debug)]
+enum Job {
+    WriteIndex {
+        segment: SegmentNo,
+        index: Arc<BuildingIndex>,
+        used: u32,
+        session: u32,
+    },
+    MakeSpare {
+        len: u32,
+    },
+}
+
+/// What became of a [`Maintenance`].
+#[derive(Debug)]
+pub struct Maintained(Done);
+
+#[derive(Debug)]
+enum Done {
+    Index {
+        segment: SegmentNo,
+        table: io::Result<IndexTable>,
+    },
+    Spare(io::Result<()>),
+}
+
+/// The name of a spare that was never a segment.
+const NEW_SPARE: SegmentNo = SegmentNo(0);
+
+impl Log {
+    /// Work that is better done without the shard's lock, by any thread and in no hurry: writing the
+    /// index of a sealed segment, preparing the next segment. Until it is done, the sealed
+    /// segment's index stays in memory.
+    pub fn take_maintenance(&mut self) -> Option<Maintenance> {
+        if self.maintaining || self.fenced.is_some() {
+            return None;
+        }
+        let synced = self.synced.segment();
+        let unindexed = self.sealed.range(..synced).find_map(|(segment, sealed)| {
+            let building = sealed.building.as_ref()?;
+            Some((
+                *segment,
+                Arc::clone(&building.index),
+                sealed.used,
+                sealed.session,
+            ))
+        });
+        let retry = self
+            .maintenance_failed
+            .is_none_or(|failed| failed < self.next_segment);
+        let filling = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.end > active.len / 2);
+        let job = match unindexed {
+            Some((segment, index, used, session)) if retry => Job::WriteIndex {
+                segment,
+                index,
+                used,
+                session,
+            },
+            _ if retry && filling && self.spares.is_empty() => Job::MakeSpare {
+                len: self.options.segment_len(),
+            },
+            _ => return None,
+        };
+        self.maintaining = true;
+        let (storage, dir) = (Arc::clone(&self.storage), self.dir.clone());
+        Some(Maintenance {
+            storage,
+            dir,
+            secret: self.options.secret,
+            job,
+        })
+    }
+
+    /// Takes the result of [`Maintenance::run`].
+    pub fn finish_maintenance(&mut self, maintained: Maintained) {
+        self.maintaining = false;
+        match maintained.0 {
+            Done::Index {
+                segment,
+                table: Ok(table),
+            } => {
+                if let Some(sealed) = self.sealed.get_mut(&segment) {
+                    sealed.building = None;
+                    self.directory.insert(&table);
+                }
+            }
+            Done::Spare(Ok(())) => self.spares.push(NEW_SPARE),
+            Done::Index {
+                table: Err(error), ..
+            }
+            | Done::Spare(Err(error)) => {
+                tracing::warn!(dir = %self.dir.display(), %error, "log maintenance failed");
+                self.maintenance_failed = Some(self.next_segment);
+            }
+        }
+    }
+}
+
+impl Maintenance {
+    /// Does it. Blocks; holds no lock. Failures cost memory and time, never data.
+    #[must_use = "give it to Log::finish_maintenance"]
+    pub fn run(self) -> Maintained {
+        let Self {
+            storage,
+            dir,
+            secret,
+            job,
+        } = self;
+        Maintained(match job {
+            Job::WriteIndex {
+                segment,
+                index,
+                used,
+                session,
+            } => {
+                let disk = Disk::new(Arc::clone(&storage), dir.clone(), secret);
+                let table = name_rest(index, used, disk).and_then(|index| {
+                    let (bytes, table) = file::encode(&index, used, session);
+                    file::write(&*storage, &dir, segment, &bytes)?;
+                    Ok(table)
+                });
+                Done::Index { segment, table }
+            }
+            Job::MakeSpare { len } => {
+                let path = spare_path(&dir, NEW_SPARE);
+                let made = storage.open(&path, OpenMode::Create).and_then(|file| {
+                    file.preallocate(u64::from(len))?;
+                    file.sync_data()
+                });
+                if made.is_err() {
+                    // Half a spare would be found again at the next opening.
+                    let _ = storage.remove(&path);
+                }
+                Done::Spare(made)
+            }
+        })
+    }
+}
+
+/// The index with the subjects that nobody has asked for yet.
+fn name_rest(index: Arc<BuildingIndex>, used: u32, mut disk: Disk) -> io::Result<BuildingIndex> {
+    let mut index = Arc::unwrap_or_clone(index);
+    let segment = index.segment();
+    let nothing = Memory::new(0);
+    for stream in index.streams_mut() {
+        name_all(stream, segment, &nothing, &mut disk, used).map_err(io::Error::other)?;
+    }
+    Ok(index)
+}

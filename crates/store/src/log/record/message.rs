@@ -1,0 +1,90 @@
+//! A stored message.
+
+use super::{StreamId, fields};
+
+/// A stored message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Its stream.
+    pub stream: StreamId,
+    /// Its sequence in the stream.
+    pub seq: u64,
+    /// Nanoseconds since 1970 UTC.
+    pub timestamp: i64,
+    /// Whether it counts only once a [`BatchCommit`](super::BatchCommit) that covers it has been read.
+    pub in_batch: bool,
+    /// The subject; at most 65,535 bytes.
+    pub subject: &'a [u8],
+    /// The header block as on the wire, `NATS/1.0\r\n` included; empty without headers.
+    pub headers: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+const IN_BATCH: u8 = 1;
+const FIXED: usize = 22;
+
+impl<'a> Message<'a> {
+    pub(super) const fn flags(&self) -> u8 {
+        if self.in_batch { IN_BATCH } else { 0 }
+    }
+
+    pub(super) const fn body_len(&self) -> u64 {
+        (FIXED + self.subject.len() + self.headers.len() + self.payload.len()) as u64
+    }
+
+    pub(super) fn encode_body(&self, out: &mut Vec<u8>) {
+        let mut fixed = [0; FIXED];
+        fixed[..8].copy_from_slice(&self.seq.to_le_bytes());
+        fixed[8..16].copy_from_slice(&self.timestamp.to_le_bytes());
+        fixed[16..20].copy_from_slice(&(self.headers.len() as u32).to_le_bytes());
+        fixed[20..].copy_from_slice(&(self.subject.len() as u16).to_le_bytes());
+        out.extend_from_slice(&fixed);
+        out.extend_from_slice(self.subject);
+        out.extend_from_slice(self.headers);
+        out.extend_from_slice(self.payload);
+    }
+
+    pub(super) fn decode(flags: u8, stream: StreamId, mut body: &'a [u8]) -> Option<Self> {
+        let seq = fields::u64(&mut body)?;
+        let timestamp = fields::u64(&mut body)? as i64;
+        let headers_len = fields::u32(&mut body)? as usize;
+        let subject_len = usize::from(fields::u16(&mut body)?);
+        let subject = fields::bytes(&mut body, subject_len)?;
+        let headers = fields::bytes(&mut body, headers_len)?;
+        let in_batch = flags & IN_BATCH != 0;
+        Some(Self {
+            stream,
+            seq,
+            timestamp,
+            in_batch,
+            subject,
+            headers,
+            payload: body,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Record, testing};
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn reads_back(
+            stream: u32, seq: u64, timestamp: i64, in_batch: bool,
+            subject in prop::collection::vec(any::<u8>(), 0..80),
+            headers in prop::collection::vec(any::<u8>(), 0..80),
+            payload in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let stream = StreamId(stream);
+            let (subject, headers, payload) = (&subject[..], &headers[..], &payload[..]);
+            testing::check(Record::Message(Message {
+                stream, seq, timestamp, in_batch, subject, headers, payload,
+            }));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What the log tells about itself.
+
+use std::path::PathBuf;
+
+use super::{Record, RecordAt, SegmentNo};
+
+/// A record met while opening or scanning.
+#[derive(Debug, Clone, Copy)]
+pub struct ReplayedRecord<'a> {
+    /// Where it lies.
+    pub at: RecordAt,
+    /// What it says.
+    pub record: Record<'a>,
+}
+
+/// What opening a log found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogReport {
+    /// Segments with records.
+    pub segments: usize,
+    /// Records given to the visitor.
+    pub replayed: u64,
+    /// Bytes behind the last durable record that an interrupted commit left and that do not count.
+    pub torn_bytes: u64,
+    /// Damage in what had been durable: these bytes were lost, their neighbours were not.
+    pub damage: Vec<Damage>,
+    /// Indexes that were missing or damaged and have been rebuilt.
+    pub rebuilt_indexes: usize,
+    /// Files with names that are not ours; they are left alone.
+    pub strangers: Vec<PathBuf>,
+}
+
+/// Bytes of a segment that should be records and are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Damage {
+    /// The segment.
+    pub segment: SegmentNo,
+    /// The first byte that is not a record.
+    pub from: u32,
+    /// The next byte that is one, or the segment's end.
+    pub to: u32,
+}
+
+/// A segment and how much of it still counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentUsage {
+    /// Which.
+    pub segment: SegmentNo,
+    /// Bytes used, by records live or dead.
+    pub used: u32,
+    /// Bytes of live records.
+    pub live: u32,
+    /// Whether the segment is full and will not be appended to. Only sealed segments can be
+    /// recycled.
+    pub sealed: bool,
+}

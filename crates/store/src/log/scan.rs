@@ -1,0 +1,150 @@
+//! Walking the records of a segment's file, over damage.
+
+use std::io;
+
+use super::RecordAt;
+use super::SegmentNo;
+use super::disk::read_full;
+use super::frame::{self, FRAME_HEADER, Frame, Seed};
+use super::position::padded;
+use crate::storage::StorageFile;
+
+/// A walk over one segment, in large reads.
+#[derive(Debug)]
+pub(crate) struct Scan<'f> {
+    file: &'f dyn StorageFile,
+    segment: SegmentNo,
+    seed: Seed,
+    /// Where the segment ends.
+    len: u32,
+    /// Records of a lower session are leftovers.
+    session: u32,
+    next: u32,
+    /// The bytes from `buf_start` on.
+    buf: Vec<u8>,
+    buf_start: u32,
+}
+
+/// What a scan meets.
+#[derive(Debug)]
+pub(crate) enum Found<'a> {
+    /// A record, or one of the log's own marks, `gap` bytes behind the last one.
+    Frame {
+        /// Where.
+        at: RecordAt,
+        /// What.
+        frame: Frame<'a>,
+        /// Where the bytes begin that should have been a record, if not right here.
+        gap_from: u32,
+    },
+    /// No further record.
+    End,
+}
+
+const READ: usize = 1 << 20;
+
+impl<'f> Scan<'f> {
+    pub(crate) fn new(
+        file: &'f dyn StorageFile,
+        segment: SegmentNo,
+        seed: Seed,
+        (from, len): (u32, u32),
+        session: u32,
+    ) -> Self {
+        Self {
+            file,
+            segment,
+            seed,
+            len,
+            session,
+            next: from,
+            buf: Vec::new(),
+            buf_start: from,
+        }
+    }
+
+    /// The highest session met.
+    pub(crate) fn session(&self) -> u32 {
+        self.session
+    }
+
+    pub(crate) fn step(&mut self) -> io::Result<Found<'_>> {
+        let gap_from = self.next;
+        let mut offset = self.next;
+        loop {
+            if !self.fill(offset, FRAME_HEADER)? {
+                return Ok(Found::End);
+            }
+            let from = (offset - self.buf_start) as usize;
+            let skipped = skip_to_magic(&self.buf[from..]);
+            if skipped > 0 {
+                offset += skipped;
+                continue;
+            }
+            if let Some(len) = frame::claimed_len(&self.buf[from..])
+                && self.fill(offset, len)?
+            {
+                let from = (offset - self.buf_start) as usize;
+                let valid = frame::decode(&self.buf[from..], self.seed, offset)
+                    .is_some_and(|frame| frame.session >= self.session);
+                if valid {
+                    self.next = offset + padded(len);
+                    break;
+                }
+            }
+            offset += 8;
+        }
+        let from = (offset - self.buf_start) as usize;
+        // Decoded a second time, without the checksum: the borrow could not leave the loop.
+        match frame::decode_trusted(&self.buf[from..]) {
+            Some(frame) => {
+                self.session = frame.session;
+                Ok(Found::Frame {
+                    at: frame.at(self.segment, offset),
+                    frame,
+                    gap_from,
+                })
+            }
+            None => Ok(Found::End),
+        }
+    }
+
+    /// Makes sure that `len` bytes from `offset` are in the buffer; `false` if the segment ends before.
+    fn fill(&mut self, offset: u32, len: u32) -> io::Result<bool> {
+        let Some(end) = offset.checked_add(len).filter(|end| *end <= self.len) else {
+            return Ok(false);
+        };
+        let buffered = self.buf_start as usize + self.buf.len();
+        if offset >= self.buf_start && end as usize <= buffered {
+            return Ok(true);
+        }
+        let want = (len as usize).max(READ).min((self.len - offset) as usize);
+        if offset >= self.buf_start && (offset as usize) < buffered {
+            self.buf.drain(..(offset - self.buf_start) as usize);
+        } else {
+            self.buf.clear();
+        }
+        self.buf_start = offset;
+        let have = self.buf.len();
+        self.buf.resize(want, 0);
+        let read = read_full(
+            self.file,
+            &mut self.buf[have..],
+            u64::from(offset) + have as u64,
+        )?;
+        self.buf.truncate(have + read);
+        Ok(self.buf.len() >= len as usize)
+    }
+}
+
+/// How many bytes, in steps of 8, come before the next place that looks like a record; stops where too
+/// little is left to tell.
+fn skip_to_magic(bytes: &[u8]) -> u32 {
+    let mut skipped = 0;
+    while bytes.len() - skipped >= FRAME_HEADER as usize
+        && !frame::looks_like_frame(&bytes[skipped..])
+    {
+        skipped += 8;
+    }
+    skipped as u32
+}
