@@ -165,12 +165,32 @@ const VERBS: &[Verb<ClientVerb>] = &[
     },
 ];
 
+/// Finds the verb of an operation that is neither incomplete nor wrong this far, and its length.
+#[inline]
+fn complete_verb(input: &[u8]) -> Option<(ClientVerb, usize)> {
+    Some(match input {
+        [b'P' | b'p', b'U' | b'u', b'B' | b'b', b' ' | b'\t', ..] => (ClientVerb::Pub, 3),
+        [
+            b'H' | b'h',
+            b'P' | b'p',
+            b'U' | b'u',
+            b'B' | b'b',
+            b' ' | b'\t',
+            ..,
+        ] => (ClientVerb::HPub, 4),
+        [b'S' | b's', b'U' | b'u', b'B' | b'b', b' ' | b'\t', ..] => (ClientVerb::Sub, 3),
+        [b'P' | b'p', b'I' | b'i', b'N' | b'n', b'G' | b'g', ..] => (ClientVerb::Ping, 4),
+        [b'P' | b'p', b'O' | b'o', b'N' | b'n', b'G' | b'g', ..] => (ClientVerb::Pong, 4),
+        _ => return None,
+    })
+}
+
+#[inline]
 fn client_op<'a>(input: &'a [u8], limits: &Limits) -> Result<(ClientOp<'a>, usize), Stop<'a>> {
-    // What nearly every message starts with.
-    if let [b'P', b'U', b'B', b' ', ..] = input {
-        return publish(input, 3, limits);
-    }
-    let (verb, len) = verb(input, VERBS)?;
+    let (verb, len) = match complete_verb(input) {
+        Some(found) => found,
+        None => verb(input, VERBS)?,
+    };
     match verb {
         ClientVerb::Pub => publish(input, len, limits),
         ClientVerb::HPub => header_publish(input, len, limits),
@@ -209,6 +229,7 @@ fn client_op<'a>(input: &'a [u8], limits: &Limits) -> Result<(ClientOp<'a>, usiz
     }
 }
 
+#[inline]
 fn publish<'a>(
     input: &'a [u8],
     verb_len: usize,
@@ -234,6 +255,7 @@ fn publish<'a>(
     ))
 }
 
+#[inline]
 fn header_publish<'a>(
     input: &'a [u8],
     verb_len: usize,
@@ -268,6 +290,7 @@ fn header_publish<'a>(
     Ok((ClientOp::HPub(op), end))
 }
 
+#[inline]
 pub(crate) fn check_payload(size: usize, limits: &Limits) -> Result<(), ParseError<'static>> {
     if size > limits.max_payload {
         return Err(ParseError::MaxPayload {

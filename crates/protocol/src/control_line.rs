@@ -35,7 +35,9 @@ pub(crate) struct Verb<V> {
     pub(crate) verb: V,
 }
 
-/// Finds which of `verbs` the input starts with. Case does not matter.
+/// Finds which of `verbs` the input starts with. Case does not matter. This is the slow and exact way,
+/// for what is incomplete or wrong, too.
+#[cold]
 pub(crate) fn verb<'a, V: Copy>(
     input: &'a [u8],
     verbs: &[Verb<V>],
@@ -76,6 +78,7 @@ pub(crate) struct Line<'a> {
 /// The line ends at LF. As in nats-server, a CR anywhere in the arguments drops one byte from their end, which is that CR in
 /// all lines that are not garbage. Unlike nats-server, an LF right after the verb's blanks ends the line, too; there it would
 /// become part of a subject and so of the lines sent to subscribers.
+#[inline]
 pub(crate) fn line<'a>(
     input: &'a [u8],
     verb_len: usize,
@@ -83,11 +86,11 @@ pub(crate) fn line<'a>(
 ) -> Result<Line<'a>, Stop<'a>> {
     let limit = limits.max_control_line;
     let after_verb = input.get(verb_len..).unwrap_or_default();
-    let blanks = after_verb.iter().take_while(|b| is_blank(**b)).count();
+    let rest = skip_blanks(after_verb);
+    let blanks = after_verb.len() - rest.len();
     if blanks > limit {
         return Err(ParseError::MaxControlLine { limit }.into());
     }
-    let rest = after_verb.get(blanks..).unwrap_or_default();
     // The longest line is `limit` bytes and CR LF.
     let longest = limit.saturating_add(2);
     let window = rest.get(..longest).unwrap_or(rest);
@@ -117,6 +120,7 @@ pub(crate) fn line<'a>(
 }
 
 /// Skips what follows `PING`, `PONG` and `+OK` on their line, and answers where the line ends.
+#[inline]
 pub(crate) fn ignored_line<'a>(
     input: &'a [u8],
     verb_len: usize,
@@ -140,26 +144,33 @@ pub(crate) fn ignored_line<'a>(
 }
 
 /// Splits at runs of blanks, up to `N` arguments. The count is `N + 1` if there are more.
+#[inline]
 pub(crate) fn split_args<const N: usize>(args: &[u8]) -> ([&[u8]; N], usize) {
     let mut parts = [&[][..]; N];
     let mut count = 0;
-    let mut rest = args;
-    loop {
-        let blanks = rest.iter().take_while(|b| is_blank(**b)).count();
-        rest = rest.get(blanks..).unwrap_or_default();
-        if rest.is_empty() {
-            return (parts, count);
-        }
+    let mut rest = skip_blanks(args);
+    while !rest.is_empty() {
         let Some(part) = parts.get_mut(count) else {
             return (parts, N + 1);
         };
-        let len = rest.iter().position(|b| is_blank(*b)).unwrap_or(rest.len());
+        let len = memchr::memchr2(b' ', b'\t', rest).unwrap_or(rest.len());
         (*part, rest) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        rest = skip_blanks(rest);
         count += 1;
     }
+    (parts, count)
+}
+
+#[inline]
+fn skip_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', tail @ ..] = text {
+        text = tail;
+    }
+    text
 }
 
 /// A size: 1 to 9 ASCII digits.
+#[inline]
 pub(crate) fn size(digits: &[u8]) -> Option<usize> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
@@ -176,6 +187,7 @@ pub(crate) fn size(digits: &[u8]) -> Option<usize> {
 }
 
 /// The `size` bytes at `start`, which CR LF must follow, and where that ends.
+#[inline]
 pub(crate) fn payload(input: &[u8], start: usize, size: usize) -> Result<(&[u8], usize), Stop<'_>> {
     let end = start + size;
     match input.get(end..) {
@@ -186,6 +198,7 @@ pub(crate) fn payload(input: &[u8], start: usize, size: usize) -> Result<(&[u8],
     }
 }
 
+#[inline]
 pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }

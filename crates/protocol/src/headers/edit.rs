@@ -51,19 +51,18 @@ pub(super) fn push_line(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     block.extend_from_slice(b"\r\n");
 }
 
-/// Where the first line with `key` lies, line end included. A line without an end is not found.
+/// Where the first line with `key` lies, line end included, if it has one.
 fn find_line(block: &[u8], key: &[u8]) -> Option<Range<usize>> {
     let mut rest = split_line(block).1?;
     loop {
         let (line, after) = split_line(rest);
-        let after = after?;
         if line
             .strip_prefix(key)
             .is_some_and(|value| value.starts_with(b":"))
         {
-            return Some(block.len() - rest.len()..block.len() - after.len());
+            return Some(block.len() - rest.len()..block.len() - after.map_or(0, <[u8]>::len));
         }
-        rest = after;
+        rest = after?;
     }
 }
 
@@ -109,6 +108,11 @@ mod tests {
             b"NATS/1.0\r\n\r\n",
             |b| assert!(!remove(b, b"K")),
             b"NATS/1.0\r\n\r\n",
+        );
+        check(
+            b"x\r\nK: 1",
+            |b| set(b, b"K", b"v"),
+            b"NATS/1.0\r\nK: v\r\n\r\n",
         );
         check(b"abcd", |b| append(b, b"K", b"v"), b"abcd\r\nK: v\r\n\r\n");
     }
