@@ -172,7 +172,10 @@ impl Life {
             if live.contains(&at.segment) {
                 let read = self.log.read(at).expect("an appended record reads back");
                 with_record(id, |record| assert_eq!(read, *record));
-                let found = self.log.locate(StreamId(1 + (id % 3) as u32), id).expect("an index reads");
+                let found = self
+                    .log
+                    .locate(StreamId(1 + (id % 3) as u32), id)
+                    .expect("an index reads");
                 assert_eq!(found, Some(at));
             }
         }

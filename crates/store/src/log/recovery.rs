@@ -449,8 +449,10 @@ impl Recovery {
                 self.remove(&path)?;
             } else {
                 self.damaged(no, 0, len);
-                let renamed = self.storage.rename(&path, &aside_path(&self.dir, no));
+                let aside = aside_path(&self.dir, no);
+                let renamed = self.storage.rename(&path, &aside);
                 renamed.map_err(|source| io_error("renaming", &path, source))?;
+                self.report.set_aside.push(aside);
             }
             match self.storage.remove(&index_path(&self.dir, no)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {

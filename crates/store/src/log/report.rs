@@ -26,6 +26,8 @@ pub struct LogReport {
     pub damage: Vec<Damage>,
     /// Indexes that were missing or damaged and have been rebuilt.
     pub rebuilt_indexes: usize,
+    /// Segments that should have held records and held none of use; under these names now.
+    pub set_aside: Vec<PathBuf>,
     /// Files with names that are not ours; they are left alone.
     pub strangers: Vec<PathBuf>,
 }
