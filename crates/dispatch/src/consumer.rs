@@ -188,6 +188,12 @@ impl Consumer {
                 .ack(message.stream_seq, message.consumer_seq, ctx.now);
             ctx.out.progress.acked(message.stream_seq, ctx.now);
         }
+        while let Some((seq, _)) = self.state.exhausted.first_key_value()
+            && *seq < first
+        {
+            ctx.out.progress.acked(*seq, ctx.now);
+            self.state.exhausted.pop_first();
+        }
         self.next = self.state.delivered.stream.next();
         self.recount(ctx);
         if !self.state.pending.is_empty() {

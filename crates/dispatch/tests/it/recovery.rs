@@ -1,0 +1,175 @@
+//! What a restart brings back.
+
+use jetsled_dispatch::{Consumer, Context, RecoverError};
+use proptest::prelude::*;
+
+use crate::world::World;
+
+const EXPLICIT: &str =
+    r#"{"durable_name":"C","ack_policy":"explicit","ack_wait":2000000000,"max_deliver":3}"#;
+
+/// Restarts from the log alone, then from a checkpoint in the middle: both must give the same numbers.
+fn check_restart(world: &mut World) {
+    let before = world.numbers();
+    world.restart();
+    let after = world.numbers();
+    let without_waiting = |numbers: &str| numbers.split(" waiting ").next().map(str::to_owned);
+    assert_eq!(without_waiting(&before), without_waiting(&after));
+}
+
+#[test]
+fn floors_pending_and_redeliveries_survive() {
+    for with_checkpoint in [false, true] {
+        let mut world = World::new(EXPLICIT, &["a"; 9]);
+        world.pull("r", "6");
+        world.ack(1, "", "");
+        world.ack(4, "", "");
+        world.ack(2, "-NAK", "");
+        if with_checkpoint {
+            world.take_checkpoint();
+        }
+        world.pull("r", "1");
+        world.ack(3, "+TERM", "");
+        check_restart(&mut world);
+        assert_eq!(
+            world.numbers(),
+            "delivered 7/6 floor 1/1 unacked 3 redelivered 1 waiting 0 pending 3"
+        );
+        // The timers went on.
+        world.pull("r", "10");
+        let lines = world.advance(2000);
+        assert_eq!(
+            lines,
+            [
+                "r: 2 as 11, 0 left again (3)",
+                "r: 5 as 12, 0 left again (2)",
+                "r: 6 as 13, 0 left again (2)",
+                "r: 7 as 14, 0 left again (2)",
+                "r: 8 as 15, 0 left again (2)",
+                "r: 9 as 16, 0 left again (2)"
+            ]
+        );
+    }
+}
+
+#[test]
+fn exhausted_messages_stay_exhausted() {
+    let mut world = World::new(EXPLICIT, &["a"; 1]);
+    world.pull("r", "9");
+    world.advance(10_000);
+    check_restart(&mut world);
+    assert!(world.pull("r", "9").is_empty());
+    world.take_checkpoint();
+    check_restart(&mut world);
+    assert!(world.consumer.needs(1.into(), b"a"));
+    assert!(world.advance(10_000).is_empty());
+}
+
+#[test]
+fn a_half_delivered_skip_list_goes_on() {
+    let config = r#"{"durable_name":"C","deliver_policy":"last_per_subject"}"#;
+    for with_checkpoint in [false, true] {
+        let mut world = World::new(config, &["a", "b", "a", "c"]);
+        world.pull("r", "1");
+        if with_checkpoint {
+            world.take_checkpoint();
+        }
+        world.restart();
+        assert_eq!(
+            world.pull("r", "9"),
+            ["r: 3 as 2, 1 left", "r: 4 as 3, 0 left"]
+        );
+    }
+}
+
+#[test]
+fn a_state_ahead_of_the_stream_is_clamped() {
+    let mut world = World::new(EXPLICIT, &["a"; 5]);
+    world.pull("r", "5");
+    world.ack(1, "", "");
+    world.stream.messages.split_off(&4);
+    world.stream.last = 3;
+    world.restart();
+    assert_eq!(
+        world.numbers(),
+        "delivered 5/3 floor 1/1 unacked 2 redelivered 0 waiting 0 pending 0"
+    );
+    world.restart();
+    world.store("b");
+    assert_eq!(world.pull("r", "1"), ["r: 4 as 6, 0 left"]);
+}
+
+#[test]
+fn messages_that_left_meanwhile_are_not_pending() {
+    let mut world = World::new(EXPLICIT, &["a"; 5]);
+    world.pull("r", "5");
+    world.stream.messages = world.stream.messages.split_off(&3);
+    world.restart();
+    assert_eq!(
+        world.numbers(),
+        "delivered 5/5 floor 2/2 unacked 3 redelivered 0 waiting 0 pending 0"
+    );
+}
+
+#[test]
+fn a_consumer_whose_start_was_not_logged_starts_anew() {
+    let mut world = World::new(EXPLICIT, &["a"; 2]);
+    world.log.clear();
+    world.restart();
+    assert_eq!(world.pull("r", "1"), ["r: 1 as 1, 1 left"]);
+}
+
+/// Recovers from any bytes: an error or a valid state, never a panic.
+fn recover_from(checkpoint: Option<&[u8]>, progress: &[u8]) -> Result<(), RecoverError> {
+    let mut world = World::new(EXPLICIT, &["a"; 5]);
+    let mut ctx = Context {
+        view: &mut world.stream,
+        interest: &world.subscribers,
+        now: world.now,
+        out: &mut world.out,
+    };
+    let identity = world.consumer.identity().clone();
+    let config = world.consumer.config().clone();
+    Consumer::recover(identity, config, checkpoint, [progress], &mut ctx)
+        .map(|consumer| consumer.validate())
+}
+
+#[test]
+fn damage_is_named() {
+    let unknown = recover_from(Some(&[9]), &[]);
+    assert!(matches!(
+        unknown,
+        Err(RecoverError::Version {
+            found: 9,
+            known: 1,
+            ..
+        })
+    ));
+    let short = recover_from(Some(&[1, 2]), &[]);
+    assert!(
+        matches!(short, Err(RecoverError::Checkpoint { at: 2, .. })),
+        "{short:?}"
+    );
+    let progress = recover_from(None, &[1, 1, 200]);
+    assert!(matches!(
+        progress,
+        Err(RecoverError::Progress {
+            record: 0,
+            at: 2,
+            ..
+        })
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_bytes_recover_or_are_refused(
+        checkpoint in proptest::option::of(proptest::collection::vec(0..12_u8, 0..40)),
+        progress in proptest::collection::vec(0..14_u8, 0..60),
+    ) {
+        let checkpoint = checkpoint.map(|mut bytes| { bytes.insert(0, 1); bytes });
+        let _ = recover_from(checkpoint.as_deref(), &progress);
+    }
+}
