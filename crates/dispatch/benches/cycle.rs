@@ -35,7 +35,13 @@ impl StreamView for Endless {
 
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
         let timestamp = Timestamp(1_700_000_000_000_000_000);
-        Some(MessageMeta { seq, timestamp, subject_len: 10, header_len: 0, payload_len: 128 })
+        Some(MessageMeta {
+            seq,
+            timestamp,
+            subject_len: 10,
+            header_len: 0,
+            payload_len: 128,
+        })
     }
 
     fn num_pending(&mut self, from: StreamSeq, _filter: &SubjectFilter) -> u64 {
@@ -90,24 +96,50 @@ impl Bench {
             seed: 1,
         };
         let (mut view, now, mut out) = (Endless, Timestamp(1), Outbox::new());
-        let mut ctx = Context { view: &mut view, interest: &Everybody, now, out: &mut out };
+        let mut ctx = Context {
+            view: &mut view,
+            interest: &Everybody,
+            now,
+            out: &mut out,
+        };
         let consumer = Consumer::new(identity, config, &mut ctx);
         out.clear();
-        Self { view, now, out, consumer, acks: Vec::new(), logged: 0 }
+        Self {
+            view,
+            now,
+            out,
+            consumer,
+            acks: Vec::new(),
+            logged: 0,
+        }
     }
 
     /// One turn of the runtime: acks of the last batch, a request for the next, dispatch, log, run.
     fn turn(&mut self, request: Option<&[u8]>) -> usize {
         self.now = self.now.saturating_add(Nanos(250_000));
         let (out, view, now) = (&mut self.out, &mut self.view, self.now);
-        let mut ctx = Context { view, interest: &Everybody, now, out };
+        let mut ctx = Context {
+            view,
+            interest: &Everybody,
+            now,
+            out,
+        };
         for numbers in self.acks.drain(..) {
-            let ack = AckEvent { numbers, kind: AckKind::Ack, reply: None };
+            let ack = AckEvent {
+                numbers,
+                kind: AckKind::Ack,
+                reply: None,
+            };
             self.consumer.on_ack(&ack, &mut ctx);
         }
         if let Some(payload) = request {
             let reply = Bytes::from_static(b"_INBOX.abcdefghijklmnop.1");
-            let pull = PullEvent { payload, reply, api_level_too_high: false, imported: false };
+            let pull = PullEvent {
+                payload,
+                reply,
+                api_level_too_high: false,
+                imported: false,
+            };
             self.consumer.on_pull(pull, &mut ctx);
         }
         let dispatched = self.consumer.dispatch(&mut ctx);
@@ -115,10 +147,15 @@ impl Bench {
         self.logged += self.out.progress().len();
         let commands = self.out.commands().len();
         let acks = self.consumer.config().ack_policy != AckPolicy::None;
-        self.acks.extend(self.out.commands().iter().filter_map(|command| match command {
-            Command::Deliver(delivery) if acks => Some(delivery.numbers),
-            _ => None,
-        }));
+        self.acks.extend(
+            self.out
+                .commands()
+                .iter()
+                .filter_map(|command| match command {
+                    Command::Deliver(delivery) if acks => Some(delivery.numbers),
+                    _ => None,
+                }),
+        );
         self.out.clear();
         commands
     }
@@ -157,7 +194,7 @@ fn pull_and_ack(c: &mut Criterion) {
         max_deliver: -1,
         ..ConsumerConfig::default()
     };
-    let mut bench = Bench::new(push.clone());
+    let mut bench = Bench::new(push);
     group.bench_function("push (4096)", |b| {
         b.iter(|| assert_eq!(bench.turn(None), 4096));
     });

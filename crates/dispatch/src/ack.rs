@@ -138,11 +138,11 @@ impl Consumer {
         let Some(message) = self.state.pending.get(seq).copied().filter(|_| in_range) else {
             return;
         };
-        ctx.out.push(Command::Advisory(Advisory::Nak {
+        ctx.out.advise(Advisory::Nak {
             consumer_seq: numbers.consumer_seq,
             stream_seq: seq,
             deliveries: numbers.delivered,
-        }));
+        });
         if let Some(delay) = delay {
             // The timer is the same for all, so the delay moves its start.
             let wait = self
@@ -164,12 +164,12 @@ impl Consumer {
 
     fn sample(&mut self, numbers: &AckNumbers, message: &PendingMessage, ctx: &mut Context<'_>) {
         if self.rng.random_range(0..100) < self.rules.sample_percent {
-            ctx.out.push(Command::Advisory(Advisory::Acked {
+            ctx.out.advise(Advisory::Acked {
                 consumer_seq: numbers.consumer_seq,
                 stream_seq: numbers.stream_seq,
                 deliveries: numbers.delivered,
                 delay_nanos: ctx.now.since(message.since).get(),
-            }));
+            });
         }
     }
 }
@@ -182,10 +182,10 @@ enum Sample {
 }
 
 pub(crate) fn terminated(numbers: &AckNumbers, reason: String, ctx: &mut Context<'_>) {
-    ctx.out.push(Command::Advisory(Advisory::Terminated {
+    ctx.out.advise(Advisory::Terminated {
         consumer_seq: numbers.consumer_seq,
         stream_seq: numbers.stream_seq,
         deliveries: numbers.delivered,
         reason,
-    }));
+    });
 }

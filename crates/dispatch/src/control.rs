@@ -6,7 +6,7 @@ use jetsled_jetstream_api::{AckPolicy, ConsumerSeq, DeliverPolicy, StreamSeq, Ti
 use crate::consumer::{Consumer, Mode};
 use crate::error::ResetError;
 use crate::event::Context;
-use crate::outbox::{Advisory, Command, UnpinReason};
+use crate::outbox::{Advisory, UnpinReason};
 use crate::priority::random_text;
 use crate::status::Status;
 
@@ -62,10 +62,7 @@ impl Consumer {
             let reply = Bytes::from(format!("{}{id}", self.identity.flow_control_prefix));
             flow.ask(reply.clone());
             let status = Status::FlowControlRequest { reply };
-            ctx.out.push(Command::Status {
-                to: push.subject.clone(),
-                status,
-            });
+            ctx.out.tell(push.subject.clone(), status);
         }
     }
 
@@ -82,17 +79,17 @@ impl Consumer {
                 until: until.unwrap_or_default(),
             },
         };
-        ctx.out.push(Command::Advisory(advisory));
+        ctx.out.advise(advisory);
     }
 
     /// The UNPIN API; the caller has checked that `group` is one of the consumer's.
     pub fn unpin(&mut self, group: &str, ctx: &mut Context<'_>) {
         if let Mode::Pull(pull) = &mut self.mode {
             pull.pin.release();
-            ctx.out.push(Command::Advisory(Advisory::Unpinned {
+            ctx.out.advise(Advisory::Unpinned {
                 group: group.to_owned(),
                 reason: UnpinReason::Admin,
-            }));
+            });
         }
     }
 
@@ -100,10 +97,10 @@ impl Consumer {
         if let Mode::Pull(pull) = &mut self.mode
             && let Some(pinned) = pull.pin.release()
         {
-            ctx.out.push(Command::Advisory(Advisory::Unpinned {
+            ctx.out.advise(Advisory::Unpinned {
                 group: pinned.group,
                 reason,
-            }));
+            });
         }
     }
 

@@ -7,7 +7,7 @@ use jetsled_jetstream_api::{
 
 use crate::consumer::{Consumer, Mode};
 use crate::event::{Context, Dispatched};
-use crate::outbox::{Advisory, Command, Delivery, SubjectIndex, Target};
+use crate::outbox::{Advisory, Delivery, SubjectIndex, Target};
 use crate::priority::{Verdict, judge};
 use crate::status::Status;
 use crate::view::MessageMeta;
@@ -334,10 +334,10 @@ impl Consumer {
         pull.pin.assign(&asked.group, ttl, ctx.now, &mut self.rng);
         if let Some(pinned) = pull.pin.current() {
             asked.id.clone_from(&pinned.id);
-            ctx.out.push(Command::Advisory(Advisory::Pinned {
+            ctx.out.advise(Advisory::Pinned {
                 group: pinned.group.clone(),
                 pinned_id: pinned.id.clone(),
-            }));
+            });
         }
     }
 
@@ -422,10 +422,7 @@ impl Consumer {
             && done.max_bytes.is_some_and(|left| left > 0)
         {
             let status = Status::BatchCompleted(done.unserved());
-            ctx.out.push(Command::Status {
-                to: done.reply,
-                status,
-            });
+            ctx.out.tell(done.reply, status);
         }
     }
 
@@ -466,10 +463,10 @@ impl Consumer {
     pub(crate) fn exhaust(&mut self, seq: StreamSeq, ctx: &mut Context<'_>) {
         if let Some(message) = self.state.exhaust(seq, ConsumerSeq::default()) {
             ctx.out.progress.exhausted(seq);
-            ctx.out.push(Command::Advisory(Advisory::MaxDeliveries {
+            ctx.out.advise(Advisory::MaxDeliveries {
                 stream_seq: seq,
                 deliveries: u64::from(message.deliveries),
-            }));
+            });
         }
     }
 

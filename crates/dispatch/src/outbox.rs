@@ -93,7 +93,7 @@ pub enum Command {
         /// The request's reply subject, or the deliver subject.
         to: Bytes,
         /// Code, text and headers.
-        status: Status,
+        status: Box<Status>,
     },
     /// Confirm an ack with an empty message, once the progress of this outbox is durable.
     AckReply {
@@ -101,7 +101,7 @@ pub enum Command {
         to: Bytes,
     },
     /// Publish an advisory.
-    Advisory(Advisory),
+    Advisory(Box<Advisory>),
     /// This consumer no longer needs the messages `first..=last`, all of them delivered to it or skipped. Only on
     /// streams with interest or workqueue retention; to be applied once the progress of this outbox is durable.
     Release {
@@ -113,6 +113,9 @@ pub enum Command {
     /// The consumer was inactive for longer than `inactive_threshold`: delete it.
     DeleteInactive,
 }
+
+// Most commands are deliveries, thousands at a time: what is rare and large lives elsewhere.
+const _: () = assert!(size_of::<Command>() <= 64);
 
 /// Collects the commands of events on **one** consumer until the runtime has run and logged them.
 ///
@@ -181,6 +184,15 @@ impl Outbox {
 
     pub(crate) fn push(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    pub(crate) fn tell(&mut self, to: Bytes, status: Status) {
+        let status = Box::new(status);
+        self.push(Command::Status { to, status });
+    }
+
+    pub(crate) fn advise(&mut self, advisory: Advisory) {
+        self.push(Command::Advisory(Box::new(advisory)));
     }
 
     #[inline]

@@ -5,7 +5,6 @@ use jetsled_jetstream_api::{Nanos, PriorityPolicy, PullPriority, PullRequest as 
 use crate::consumer::{Consumer, Mode, Pull};
 use crate::delivery::AtEnd;
 use crate::event::{Context, PullEvent};
-use crate::outbox::Command;
 use crate::pull_queue::{Keep, PullRequest};
 use crate::status::{Status, Unserved};
 
@@ -15,10 +14,7 @@ impl Consumer {
         match self.admit(&pull, ctx) {
             Ok(request) => self.enqueue(request),
             Err(Refusal::Status(status)) => {
-                ctx.out.push(Command::Status {
-                    to: pull.reply,
-                    status,
-                });
+                ctx.out.tell(pull.reply, status);
             }
             Err(Refusal::Silent) => {}
         }
@@ -182,10 +178,7 @@ impl Consumer {
         let generation = interest.generation();
         pull.queue.review(|request| {
             let mut tell = |request: &PullRequest, status| {
-                out.push(Command::Status {
-                    to: request.reply.clone(),
-                    status,
-                });
+                out.tell(request.reply.clone(), status);
             };
             if request.is_expired(now) {
                 tell(request, Status::RequestTimeout(request.unserved()));
@@ -223,10 +216,7 @@ impl Consumer {
             && let Some(request) = pull.queue.pop()
         {
             let status = status(request.unserved());
-            ctx.out.push(Command::Status {
-                to: request.reply,
-                status,
-            });
+            ctx.out.tell(request.reply, status);
         }
     }
 
@@ -237,10 +227,7 @@ impl Consumer {
             && request.imported
         {
             let status = Status::InterestExpired(request.unserved());
-            ctx.out.push(Command::Status {
-                to: request.reply,
-                status,
-            });
+            ctx.out.tell(request.reply, status);
         }
     }
 

@@ -18,7 +18,7 @@ impl Consumer {
         if is_due(self.paused_until) {
             self.paused_until = None;
             let until = self.config.pause_until.unwrap_or_default();
-            ctx.out.push(Command::Advisory(Advisory::Resumed { until }));
+            ctx.out.advise(Advisory::Resumed { until });
         }
         if is_due(self.redelivery.check_at()) {
             self.check_ack_timers(false, ctx);
@@ -99,10 +99,7 @@ impl Consumer {
         if !push.active {
             return;
         }
-        ctx.out.push(Command::Status {
-            to: push.subject.clone(),
-            status,
-        });
+        ctx.out.tell(push.subject.clone(), status);
         let is_asked = push
             .flow_control
             .as_ref()

@@ -1,5 +1,7 @@
 //! Consumers as their rules describe them (scenarios), and as nobody foresaw (a model).
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod acks;
 mod inactivity;
 mod model;
