@@ -7,7 +7,6 @@
 //! ```text
 //! publish*, purge, log_progress ... -> take_commit (shard locked) -> Commit::run (not locked) -> finish_commit (locked)
 //! ```
-#![expect(clippy::todo, reason = "bodies follow within the hour")]
 
 pub mod catalog;
 mod checkpoint;
@@ -32,3 +31,4 @@ pub use stream::{
     Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, StoredMessage, Stream,
     TooManyResults,
 };
+

@@ -55,7 +55,7 @@ pub enum OpenError {
         /// To which file or directory.
         path: PathBuf,
         /// The operating system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The path is a file.
     #[error("store {0} is not a directory")]
@@ -127,7 +127,7 @@ pub fn open(
         log_options: log_options.clone(),
         catalog: catalog.clone(),
         checkpoint_log_bytes: options.checkpoint_log_bytes,
-        lock: Arc::clone(&lock),
+        _lock: Arc::clone(&lock),
     });
     let recovered: Vec<_> = thread::scope(|scope| {
         let running: Vec<_> = seats.map(|seat| scope.spawn(|| recover(seat))).collect();

@@ -263,8 +263,8 @@ impl Log {
                 .is_none_or(|active| active.segment != segment)
     }
 
-    /// Walks a sealed segment's records from `from` (0 for the start) for at least one record and at
-    /// most about `max_bytes`, for rewriting what lives. Returns where to go on, or `None` at the
+    /// Walks a segment's written records from `from` (0 for the start) for at least one record and at
+    /// most about `max_bytes`, for rewriting what lives and for replaying. Returns where to go on, or `None` at the
     /// end. Damaged bytes are skipped.
     ///
     /// # Errors
@@ -276,11 +276,13 @@ impl Log {
         max_bytes: u32,
         visit: &mut dyn FnMut(ReplayedRecord<'_>),
     ) -> Result<Option<u32>, ReadError> {
-        let sealed = self
-            .sealed
-            .get(&segment)
-            .filter(|_| segment < self.written.segment());
-        let used = sealed.ok_or(ReadError::NoSegment(segment))?.used;
+        let used = if segment == self.written.segment() {
+            self.written.offset()
+        } else {
+            let sealed = self.sealed.get(&segment);
+            let sealed = sealed.filter(|_| segment < self.written.segment());
+            sealed.ok_or(ReadError::NoSegment(segment))?.used
+        };
         let file = self.disk.file(segment)?;
         let start = from.max(segment::SEGMENT_HEADER).next_multiple_of(8);
         let seed = Seed::new(self.options.secret, segment);

@@ -144,6 +144,14 @@ impl Shard {
         Ok(Some(self.log.append(&record)?.end()))
     }
 
+    /// Every consumer that logs.
+    pub fn consumer_keys(&self) -> impl Iterator<Item = ConsumerKey> {
+        self.consumers
+            .iter()
+            .filter(|(_, entry)| !entry.in_memory)
+            .map(|(key, _)| *key)
+    }
+
     /// The consumers found at the start; a second call answers nothing.
     pub fn recovered_consumers(&mut self) -> Vec<RecoveredConsumer> {
         if !std::mem::take(&mut self.consumers_recovered) {

@@ -27,7 +27,7 @@ pub(crate) struct Seat {
     pub(crate) catalog: Catalog,
     pub(crate) checkpoint_log_bytes: u64,
     /// Keeps other processes out of the store.
-    pub(crate) lock: Arc<dyn StorageLock>,
+    pub(crate) _lock: Arc<dyn StorageLock>,
 }
 
 /// Bytes of log that a replay holds at a time.

@@ -109,8 +109,7 @@ impl Stream {
         while let Some(seq) = self.next_live(from) {
             match fetch(self.memory.as_ref(), log, self.id, seq) {
                 Ok(Some(message)) => {
-                    let bytes = super::Stream::size_of(
-                        self,
+                    let bytes = self.size_of(
                         message.subject.len(),
                         message.headers.len(),
                         message.payload.len(),

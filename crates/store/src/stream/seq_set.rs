@@ -10,10 +10,6 @@ pub(crate) struct SeqSet {
 }
 
 impl SeqSet {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.set.is_empty()
-    }
-
     pub(crate) fn len(&self) -> u64 {
         self.set.len()
     }
@@ -31,10 +27,6 @@ impl SeqSet {
         if first <= last {
             self.set.insert_range(first..=last);
         }
-    }
-
-    pub(crate) fn remove(&mut self, seq: u64) -> bool {
-        self.set.remove(seq)
     }
 
     /// Forgets everything below `seq`.
