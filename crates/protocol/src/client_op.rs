@@ -78,17 +78,18 @@ pub struct Sub<'a> {
 pub struct Unsub<'a> {
     /// Opaque, never empty.
     pub sid: &'a [u8],
-    /// After how many messages in total since `SUB`. `None` is at once, which a `max` that is not a number means too.
+    /// After how many messages in total since `SUB`. `None` is at once, which a `max` that is not a
+    /// number means too.
     pub max: Option<u32>,
 }
 
 /// Reads one client operation from the front of `input`.
 ///
-/// Verbs are case-insensitive, blanks are spaces and tabs, control lines end in LF with an optional CR, payloads in
-/// CR LF exactly; nats-server 2.15.1's tolerance. Nothing is allocated.
+/// Verbs are case-insensitive, blanks are spaces and tabs, control lines end in LF with an optional
+/// CR, payloads in CR LF exactly; nats-server 2.15.1's tolerance. Nothing is allocated.
 ///
-/// Whether a connection that must authenticate first may send this operation is the caller's to check; nats-server
-/// does so on the very first byte, before it is a valid operation.
+/// Whether a connection that must authenticate first may send this operation is the caller's to
+/// check; nats-server does so on the very first byte, before it is a valid operation.
 #[must_use]
 pub fn parse_client_op<'a>(input: &'a [u8], limits: &Limits) -> Parse<'a> {
     match client_op(input, limits) {

@@ -35,8 +35,8 @@ pub(crate) struct Verb<V> {
     pub(crate) verb: V,
 }
 
-/// Finds which of `verbs` the input starts with. Case does not matter. This is the slow and exact way,
-/// for what is incomplete or wrong, too.
+/// Finds which of `verbs` the input starts with. Case does not matter. This is the slow and exact
+/// way, for what is incomplete or wrong, too.
 #[cold]
 pub(crate) fn verb<'a, V: Copy>(
     input: &'a [u8],
@@ -75,9 +75,10 @@ pub(crate) struct Line<'a> {
 
 /// Reads to the end of a control line whose verb takes `verb_len` bytes.
 ///
-/// The line ends at LF. As in nats-server, a CR anywhere in the arguments drops one byte from their end, which is that CR in
-/// all lines that are not garbage. Unlike nats-server, an LF right after the verb's blanks ends the line, too; there it would
-/// become part of a subject and so of the lines sent to subscribers.
+/// The line ends at LF. As in nats-server, a CR anywhere in the arguments drops one byte from their
+/// end, which is that CR in all lines that are not garbage. Unlike nats-server, an LF right after
+/// the verb's blanks ends the line, too; there it would become part of a subject and so of the
+/// lines sent to subscribers.
 #[inline]
 pub(crate) fn line<'a>(
     input: &'a [u8],

@@ -1,5 +1,5 @@
-//! Writing of operations into any [`BufMut`]. Nothing here looks at what it writes: a subject with a blank or a line end in it
-//! makes a broken stream.
+//! Writing of operations into any [`BufMut`]. Nothing here looks at what it writes: a subject with
+//! a blank or a line end in it makes a broken stream.
 
 use bytes::BufMut;
 
@@ -26,7 +26,8 @@ pub fn err(text: &str, out: &mut impl BufMut) {
     out.put_slice(b"'\r\n");
 }
 
-/// The part of a `MSG` line that only depends on subject and subscription: `MSG <subject> <sid> `, worth caching.
+/// The part of a `MSG` line that only depends on subject and subscription: `MSG <subject> <sid> `,
+/// worth caching.
 pub fn msg_prefix(subject: &[u8], sid: &[u8], out: &mut impl BufMut) {
     out.put_slice(b"MSG ");
     out.put_slice(subject);
@@ -35,13 +36,15 @@ pub fn msg_prefix(subject: &[u8], sid: &[u8], out: &mut impl BufMut) {
     out.put_slice(b" ");
 }
 
-/// The part of an `HMSG` line that only depends on subject and subscription: `HMSG <subject> <sid> `, worth caching.
+/// The part of an `HMSG` line that only depends on subject and subscription: `HMSG <subject> <sid>
+/// `, worth caching.
 pub fn hmsg_prefix(subject: &[u8], sid: &[u8], out: &mut impl BufMut) {
     out.put_slice(b"H");
     msg_prefix(subject, sid, out);
 }
 
-/// What follows [`msg_prefix`]: `[reply ]<size>\r\n`. `size_text` is usually what the publisher wrote.
+/// What follows [`msg_prefix`]: `[reply ]<size>\r\n`. `size_text` is usually what the publisher
+/// wrote.
 pub fn msg_tail(reply: Option<&[u8]>, size_text: &[u8], out: &mut impl BufMut) {
     if let Some(reply) = reply {
         out.put_slice(reply);

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Displays bytes as Go's `%q` does: in double quotes, with what is not printable or not UTF-8 escaped.
+/// Displays bytes as Go's `%q` does: in double quotes, with what is not printable or not UTF-8
+/// escaped.
 #[derive(Debug, Clone, Copy)]
 pub struct GoQuoted<'a>(pub &'a [u8]);
 

@@ -1,7 +1,7 @@
 //! The NATS wire protocol: operations, headers, subjects and their matching, without IO.
 //!
-//! Everything here is a plain function or value: bytes in, an operation, an answer or an error out. Sockets, buffers'
-//! owners, permissions and accounts belong to the callers.
+//! Everything here is a plain function or value: bytes in, an operation, an answer or an error out.
+//! Sockets, the owners of buffers, permissions and accounts belong to the callers.
 //!
 //! * [`parse_client_op`] and [`parse_server_op`] read one operation from the front of a buffer.
 //! * [`encode`] writes what a server sends (and what a client sends, for test clients).

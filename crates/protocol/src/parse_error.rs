@@ -4,11 +4,12 @@ use crate::GoQuoted;
 
 /// How a peer broke the protocol. All of them close the connection.
 ///
-/// `Display` gives nats-server's log text; [`ParseError::err_text`] what the peer is told first, if anything. Observed
-/// on nats-server 2.15.1.
+/// `Display` gives nats-server's log text; [`ParseError::err_text`] what the peer is told first, if
+/// anything. Observed on nats-server 2.15.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError<'a> {
-    /// No operation starts like this, or a payload was not followed by CR LF. Answer `Unknown Protocol Operation`.
+    /// No operation starts like this, or a payload was not followed by CR LF. Answer `Unknown
+    /// Protocol Operation`.
     #[error("parser ERROR: unknown protocol operation: {}", GoQuoted(.snippet))]
     UnknownOperation {
         /// At most 32 bytes from where the parser gave up.
@@ -20,8 +21,8 @@ pub enum ParseError<'a> {
         /// The limit that was exceeded, in bytes.
         limit: usize,
     },
-    /// A publish announced too many bytes. Answer `Maximum Payload Violation`. Found once the control line is known,
-    /// before the payload arrives.
+    /// A publish announced too many bytes. Answer `Maximum Payload Violation`. Found once the
+    /// control line is known, before the payload arrives.
     #[error("maximum payload exceeded: {size} vs {limit}")]
     MaxPayload {
         /// What the control line announced, in bytes.
@@ -62,8 +63,8 @@ pub enum ParseError<'a> {
 }
 
 impl ParseError<'_> {
-    /// The text of the `-ERR` to send before closing (without its quotes), or `None` where the connection closes
-    /// silently.
+    /// The text of the `-ERR` to send before closing (without its quotes), or `None` where the
+    /// connection closes silently.
     #[must_use]
     pub fn err_text(&self) -> Option<&'static str> {
         match self {

@@ -56,7 +56,8 @@ pub struct HMsg<'a> {
 /// Reads one server operation from the front of `input`.
 ///
 /// `limits.headers` is not looked at. Errors are [`crate::ParseError::UnknownOperation`],
-/// [`crate::ParseError::MaxControlLine`], [`crate::ParseError::MaxPayload`] and [`crate::ParseError::MsgArguments`].
+/// [`crate::ParseError::MaxControlLine`], [`crate::ParseError::MaxPayload`] and
+/// [`crate::ParseError::MsgArguments`].
 #[must_use]
 pub fn parse_server_op<'a>(input: &'a [u8], limits: &Limits) -> Parse<'a, ServerOp<'a>> {
     match server_op(input, limits) {

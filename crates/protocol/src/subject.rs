@@ -1,7 +1,8 @@
 //! The rules of subjects: validity, matching, subset, collision.
 //!
-//! A subject is a byte string of tokens joined by `.`. `*` as a whole token stands for one token, `>` as the last whole
-//! token for one or more; elsewhere both are ordinary bytes. Case matters, and bytes need not be UTF-8.
+//! A subject is a byte string of tokens joined by `.`. `*` as a whole token stands for one token,
+//! `>` as the last whole token for one or more; elsewhere both are ordinary bytes. Case matters,
+//! and bytes need not be UTF-8.
 
 /// The tokens of a subject; empty ones are given too.
 pub fn tokens(subject: &[u8]) -> impl Iterator<Item = &[u8]> + Clone {

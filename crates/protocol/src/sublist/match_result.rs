@@ -13,7 +13,8 @@ pub struct MatchResult<T> {
     pub tail_independence: Option<TailIndependence>,
 }
 
-/// The members of one queue group that match. A group is known by its name alone, whatever its members' subjects.
+/// The members of one queue group that match. A group is known by its name alone, whatever its
+/// members' subjects.
 #[derive(Debug, Clone)]
 pub struct QueueGroup<T> {
     /// The group's name.
@@ -24,9 +25,10 @@ pub struct QueueGroup<T> {
 
 /// How much of a subject decided a match.
 ///
-/// Any subject with the same first `tokens` tokens **and the same number of tokens in total, none of them empty** has the same
-/// result until the list changes. So results for unique reply subjects can be cached by prefix: `_INBOX.abc.1` and
-/// `_INBOX.abc.2` are answered alike where only `_INBOX.abc.*` is stored.
+/// Any subject with the same first `tokens` tokens **and the same number of tokens in total, none
+/// of them empty** has the same result until the list changes. So results for unique reply subjects
+/// can be cached by prefix: `_INBOX.abc.1` and `_INBOX.abc.2` are answered alike where only
+/// `_INBOX.abc.*` is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TailIndependence {
     /// Leading tokens that decided; less than the subject has. 0 if not even the first mattered.

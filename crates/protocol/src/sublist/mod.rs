@@ -119,7 +119,8 @@ impl<T> Sublist<T> {
         found
     }
 
-    /// Calls `each` with subject, queue group and item of everything stored, in no particular order.
+    /// Calls `each` with subject, queue group and item of everything stored, in no particular
+    /// order.
     pub fn for_each(&self, each: impl FnMut(&[u8], Option<&[u8]>, &T)) {
         self.for_each_collision(b">", each);
     }

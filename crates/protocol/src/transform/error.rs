@@ -3,7 +3,8 @@
 /// Why a transform was refused. The texts are nats-server 2.15.1's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransformError {
-    /// Source or destination is not a valid subject, `>` is not in both or neither, or the destination has a bare `*`.
+    /// Source or destination is not a valid subject, `>` is not in both or neither, or the
+    /// destination has a bare `*`.
     #[error("invalid subject")]
     InvalidSubject,
     /// A destination token is no well-formed function.

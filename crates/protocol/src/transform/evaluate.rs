@@ -84,8 +84,8 @@ fn cut(token: &[u8], positions: impl IntoIterator<Item = usize>, out: &mut Vec<u
     out.extend_from_slice(token.get(start..).unwrap_or_default());
 }
 
-/// Joins the pieces between separators with dots. nats-server's rule for empty pieces is kept, which
-/// loses them but for two separators at the start.
+/// Joins the pieces between separators with dots. nats-server's rule for empty pieces is kept,
+/// which loses them but for two separators at the start.
 fn split(token: &[u8], separator: &[u8], out: &mut Vec<u8>) {
     let pieces = pieces(token, separator);
     for (at, piece) in pieces.iter().enumerate() {

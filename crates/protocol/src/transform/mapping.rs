@@ -26,7 +26,8 @@ pub struct SubjectMapping {
 
 impl SubjectMapping {
     /// Prepares a mapping for a server of the cluster `cluster` (empty outside clusters). Weights
-    /// that sum to less than 100 leave the rest unmapped, or, if the source itself is listed, drop it.
+    /// that sum to less than 100 leave the rest unmapped, or, if the source itself is listed, drop
+    /// it.
     ///
     /// # Errors
     /// See [`MappingError`].
@@ -97,8 +98,8 @@ impl SubjectMapping {
             .find(|(up_to, _)| percent < u64::from(*up_to));
         if let Some((_, transform)) = chosen {
             // nats-server does not take a subject apart that equals the source, so that the hash of
-            // `partition(n)` is then that of nothing. Seen on 2.15.1: `foo` to `bar.{{partition(5)}}`
-            // gives `bar.1`.
+            // `partition(n)` is then that of nothing. Seen on 2.15.1: `foo` to
+            // `bar.{{partition(5)}}` gives `bar.1`.
             let hashed = if self.is_literal { &[] } else { subject };
             transform.rewrite(hashed, random, out);
         }

@@ -63,8 +63,8 @@ impl SubjectTransform {
         Self::with_mode(source, destination, Mode::Any)
     }
 
-    /// Reads a transform as imports use it: only wildcards may be named, and all of them must be, so
-    /// that it can be reversed.
+    /// Reads a transform as imports use it: only wildcards may be named, and all of them must be,
+    /// so that it can be reversed.
     ///
     /// # Errors
     /// See [`TransformError`]; its text is nats-server's.
@@ -257,7 +257,8 @@ impl Resolver {
     }
 }
 
-/// No empty token, `>` only last; answers whether there is one. Blanks are fine: functions have some.
+/// No empty token, `>` only last; answers whether there is one. Blanks are fine: functions have
+/// some.
 fn check_shape(subject: &[u8]) -> Result<bool, TransformError> {
     let mut has_tail = false;
     for token in subject::tokens(subject) {
