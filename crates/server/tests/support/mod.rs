@@ -1,0 +1,86 @@
+//! A server inside the test's process, and what its peers need.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+pub(crate) mod wire_cases;
+
+use std::net::SocketAddr;
+
+use jetsled_config::{Options, Port};
+use jetsled_server::Server;
+use jetsled_testkit::{CONNECT, Peer};
+use tokio::runtime::Runtime;
+
+/// A server on a free loopback port, stopped with its owner.
+pub(crate) struct TestServer {
+    runtime: Runtime,
+    server: Option<Server>,
+    pub(crate) address: SocketAddr,
+}
+
+impl TestServer {
+    /// Starts with the defaults as `change` leaves them.
+    pub(crate) fn start(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options {
+            host: "127.0.0.1".to_owned(),
+            port: Port::Random,
+            ..Options::default()
+        };
+        change(&mut options);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(Server::start(options)).unwrap();
+        let address = server.client_address();
+        Self {
+            runtime,
+            server: Some(server),
+            address,
+        }
+    }
+
+    /// A connection that has sent CONNECT and seen its PONG and the INFO behind it.
+    #[track_caller]
+    pub(crate) fn ready(&self) -> Peer {
+        let mut peer = self.connect();
+        peer.send(CONNECT).unwrap();
+        peer.send("\r\nPING\r\n").unwrap();
+        expect(&mut peer, b"PONG\r\nINFO{}\r\n");
+        peer
+    }
+
+    /// A connection that has read INFO.
+    #[track_caller]
+    pub(crate) fn connect(&self) -> Peer {
+        let mut peer = Peer::connect(self.address).unwrap();
+        assert!(peer.line().unwrap().starts_with("INFO {"));
+        peer
+    }
+
+    /// Stops the server in order.
+    pub(crate) fn shutdown(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// Checks what comes next, INFO lines written as `INFO{}`.
+#[track_caller]
+pub(crate) fn expect(peer: &mut Peer, output: &[u8]) {
+    const INFO: &[u8] = b"INFO{}\r\n";
+    let mut rest = output;
+    while let Some(at) = rest.windows(INFO.len()).position(|window| window == INFO) {
+        peer.expect(&rest[..at]);
+        assert!(peer.line().unwrap().starts_with("INFO {"));
+        rest = &rest[at + INFO.len()..];
+    }
+    peer.expect(rest);
+}
