@@ -155,9 +155,8 @@ impl Consumer {
             ctx.out.progress.since(seq, since);
             self.redelivery
                 .arm(ctx.now.saturating_add(delay).max(ctx.now));
-        } else if message.deliveries >= self.rules.max_deliver {
-            self.exhaust(seq, ctx);
         } else {
+            // Even the last delivery: that it is given up shows when its turn comes.
             self.redelivery.push(&mut self.state.pending, seq);
         }
     }

@@ -195,10 +195,18 @@ fn max_deliver_gives_up_with_one_advisory_and_keeps_a_record() {
 fn a_nak_of_the_last_delivery_gives_up_too() {
     let config = r#"{"durable_name":"C","ack_policy":"explicit","max_deliver":1}"#;
     let mut world = delivered(config, 1);
-    let lines = world.ack(1, "-NAK", "");
+    assert_eq!(world.ack(1, "-NAK", "").len(), 1);
     assert_eq!(
-        lines[1..],
-        ["MaxDeliveries { stream_seq: (1), deliveries: 1 }"]
+        world.info().num_ack_pending,
+        1,
+        "until somebody asks for messages"
+    );
+    assert_eq!(
+        world.pull("r", r#"{"no_wait":true}"#),
+        [
+            "MaxDeliveries { stream_seq: (1), deliveries: 1 }",
+            "r: 404 No Messages"
+        ]
     );
     assert_eq!(
         world.numbers(),
