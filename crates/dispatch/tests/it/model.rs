@@ -34,6 +34,10 @@ enum Step {
     Limit {
         max_ack_pending: usize,
     },
+    /// Somebody listens on the deliver subject, or nobody does.
+    Listen {
+        listens: bool,
+    },
     Checkpoint,
     /// A clean restart.
     Restart,
@@ -60,10 +64,28 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(|at| Step::Remove { at }),
         1 => any::<usize>().prop_map(|at| Step::Purge { at }),
         1 => (1..6_usize).prop_map(|max_ack_pending| Step::Limit { max_ack_pending }),
+        1 => any::<bool>().prop_map(|listens| Step::Listen { listens }),
         1 => Just(Step::Checkpoint),
         1 => Just(Step::Restart),
         2 => (0..=100_usize).prop_map(|percent| Step::Crash { percent }),
     ]
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    let ack_policy = prop_oneof![
+        4 => Just(AckPolicy::Explicit),
+        1 => Just(AckPolicy::All),
+        1 => Just(AckPolicy::None),
+    ];
+    let push = proptest::bool::weighted(0.3);
+    (ack_policy, push, 1..6_usize, 2..5_u64).prop_map(
+        |(ack_policy, push, max_ack_pending, max_deliver)| Choice {
+            ack_policy,
+            push,
+            max_ack_pending,
+            max_deliver,
+        },
+    )
 }
 
 /// What the model knows of the consumer; goes back with a crash.
@@ -77,11 +99,18 @@ struct Known {
     floor: u64,
 }
 
-struct Model {
-    world: World,
+/// What the test chooses of the configuration.
+#[derive(Debug, Clone)]
+struct Choice {
     ack_policy: AckPolicy,
+    push: bool,
     max_ack_pending: usize,
     max_deliver: u64,
+}
+
+struct Model {
+    world: World,
+    choice: Choice,
     known: Known,
     /// What was known at each length of the log.
     history: Vec<(usize, Known)>,
@@ -95,15 +124,10 @@ struct Model {
 }
 
 impl Model {
-    fn new(ack_policy: AckPolicy, max_ack_pending: usize, max_deliver: u64) -> Self {
-        let model = Self {
-            world: World::new(
-                &config(ack_policy, max_ack_pending, max_deliver),
-                &["m.1", "x"],
-            ),
-            ack_policy,
-            max_ack_pending,
-            max_deliver,
+    fn new(choice: Choice) -> Self {
+        let mut model = Self {
+            world: World::new(&config(&choice), &["m.1", "x"]),
+            choice,
             known: Known::default(),
             history: Vec::new(),
             durable: 1,
@@ -112,6 +136,7 @@ impl Model {
             crashed: false,
         };
         assert_eq!(model.world.log.len(), 1, "the start is logged");
+        model.note();
         model
     }
 
@@ -151,9 +176,13 @@ impl Model {
                 self.take(&lines);
             }
             Step::Limit { max_ack_pending } => {
-                self.max_ack_pending = *max_ack_pending;
-                let config = config(self.ack_policy, *max_ack_pending, self.max_deliver);
+                self.choice.max_ack_pending = *max_ack_pending;
+                let config = config(&self.choice);
                 let lines = self.world.update(&config);
+                self.take(&lines);
+            }
+            Step::Listen { listens } => {
+                let lines = self.world.subscribe("d", *listens);
                 self.take(&lines);
             }
             Step::Checkpoint => {
@@ -225,7 +254,7 @@ impl Model {
         let acks =
             payload.is_empty() || payload.starts_with("+TERM") || payload.starts_with("+NXT");
         if acks && was_delivered {
-            match self.ack_policy {
+            match self.choice.ack_policy {
                 AckPolicy::All if above_floor => {
                     self.known.pending = self.known.pending.split_off(&(seq + 1));
                     self.known.exhausted = self.known.exhausted.split_off(&(seq + 1));
@@ -289,7 +318,7 @@ impl Model {
             "{seq} was confirmed as acked"
         );
         assert!(
-            deliveries <= self.max_deliver,
+            deliveries <= self.choice.max_deliver,
             "{seq} comes the {deliveries}th time"
         );
         assert!(!self.known.exhausted.contains(&seq), "{seq} was given up");
@@ -302,13 +331,13 @@ impl Model {
                 .find(|(_, message)| message.subject == "m.1");
             assert_eq!(passed_by.map(|(seq, _)| *seq), None, "skipped for {seq}");
             assert!(
-                self.ack_policy == AckPolicy::None
-                    || self.known.pending.len() < self.max_ack_pending,
+                self.choice.ack_policy == AckPolicy::None
+                    || self.known.pending.len() < self.choice.max_ack_pending,
                 "{seq} comes although {:?} are unacked",
                 self.known.pending
             );
             self.known.delivered_to = seq;
-            if self.ack_policy != AckPolicy::None {
+            if self.choice.ack_policy != AckPolicy::None {
                 self.known.pending.insert(seq, 0);
             }
         } else {
@@ -401,6 +430,7 @@ impl Model {
 
     /// With a client that acks everything, everything gets done.
     fn finish(&mut self) {
+        self.run(&Step::Listen { listens: true });
         for _ in 0..1000 {
             self.run(&Step::Pull {
                 batch: 100,
@@ -413,7 +443,7 @@ impl Model {
                 if self.world.stream.messages.contains_key(&seq) {
                     self.known.pending.remove(&seq);
                     let lines = self.world.ack(seq, "", "");
-                    if self.ack_policy == AckPolicy::All {
+                    if self.choice.ack_policy == AckPolicy::All {
                         self.known.pending = self.known.pending.split_off(&(seq + 1));
                         self.known.exhausted = self.known.exhausted.split_off(&(seq + 1));
                     }
@@ -436,11 +466,17 @@ impl Model {
     }
 }
 
-fn config(ack_policy: AckPolicy, max_ack_pending: usize, max_deliver: u64) -> String {
-    let ack_policy = serde_json::to_string(&ack_policy).unwrap();
+fn config(choice: &Choice) -> String {
+    let ack_policy = serde_json::to_string(&choice.ack_policy).unwrap();
+    let (max_ack_pending, max_deliver) = (choice.max_ack_pending, choice.max_deliver);
+    let push = if choice.push {
+        r#","deliver_subject":"d""#
+    } else {
+        ""
+    };
     format!(
-        r#"{{"durable_name":"C","ack_policy":{ack_policy},"filter_subject":"m.*",
-            "ack_wait":1000000000,"max_ack_pending":{max_ack_pending},"max_deliver":{max_deliver}}}"#
+        r#"{{"durable_name":"C","ack_policy":{ack_policy},"filter_subject":"m.*","ack_wait":1000000000,
+            "max_ack_pending":{max_ack_pending},"max_deliver":{max_deliver}{push}}}"#
     )
 }
 
@@ -471,16 +507,10 @@ proptest! {
 
     #[test]
     fn histories_keep_every_promise(
-        ack_policy in prop_oneof![
-            4 => Just(AckPolicy::Explicit),
-            1 => Just(AckPolicy::All),
-            1 => Just(AckPolicy::None),
-        ],
-        max_ack_pending in 1..6_usize,
-        max_deliver in 2..5_u64,
+        choice in choice(),
         steps in proptest::collection::vec(step(), 1..80),
     ) {
-        let mut model = Model::new(ack_policy, max_ack_pending, max_deliver);
+        let mut model = Model::new(choice);
         for step in &steps {
             model.run(step);
         }
