@@ -239,10 +239,9 @@ impl State {
         match change {
             Change::Start { next } => self.start(next),
             Change::SkipList { resume, seqs } => {
-                self.skip_list = (!seqs.is_empty()).then(|| SkipList {
-                    resume,
-                    seqs: seqs.into(),
-                });
+                let seqs = seqs.into();
+                self.skip_list = Some(SkipList { resume, seqs });
+                self.pass_skip_list(self.delivered.stream);
             }
             Change::Delivered { first, count, at } => {
                 for seq in (first.get()..first.get().saturating_add(count)).map(StreamSeq) {
