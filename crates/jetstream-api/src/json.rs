@@ -9,7 +9,7 @@ mod encode;
 mod syntax;
 mod type_error;
 
-pub use decode::{Decoded, Strictness, decode, is_empty_request};
+pub use decode::{Decoded, Strictness, decode, decode_one, is_empty_request};
 pub(crate) use decode::{decode_object, kind, read_documents};
 pub use encode::to_vec;
 pub(crate) use syntax::decoder_text;

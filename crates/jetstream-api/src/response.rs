@@ -11,14 +11,15 @@ use crate::{ApiError, json};
 
 pub use account::{AccountInfo, AccountInfoReply, AccountUsage, ApiStats};
 pub use consumer::{
-    ConsumerCreate, ConsumerDelete, ConsumerInfoReply, ConsumerLeaderStepdown, ConsumerList,
-    ConsumerNames, ConsumerPause, ConsumerReset, ConsumerUnpin,
+    ConsumerCreate, ConsumerDelete, ConsumerEvacuatePeer, ConsumerInfoReply,
+    ConsumerLeaderStepdown, ConsumerList, ConsumerNames, ConsumerPause, ConsumerRemovePeer,
+    ConsumerReset, ConsumerUnpin,
 };
 pub use paging::{LIST_LIMIT, NAMES_LIMIT, Page, SUBJECTS_LIMIT};
 pub use stream::{
-    MsgDelete, MsgGet, StoredMessage, StreamCreate, StreamDelete, StreamInfoReply,
-    StreamLeaderStepdown, StreamList, StreamNames, StreamPurge, StreamRemovePeer, StreamRestore,
-    StreamSnapshot, StreamUpdate,
+    MsgDelete, MsgGet, StoredMessage, StreamCancelMove, StreamCreate, StreamDelete,
+    StreamEvacuatePeer, StreamInfoReply, StreamLeaderStepdown, StreamList, StreamNames,
+    StreamPurge, StreamRemovePeer, StreamRestore, StreamSnapshot, StreamUpdate,
 };
 
 /// The body of a reply. Its default is what an error reply carries beside the error.
@@ -117,7 +118,11 @@ mod tests {
         );
         let names = r#","total":0,"offset":0,"limit":0,"streams":null"#;
         check_error::<StreamNames>("stream_names_response", names);
-        check_error::<StreamList>("stream_list_response", names);
+        let list = r#","total":0,"offset":0,"limit":0,"streams":[]"#;
+        check_error::<StreamList>("stream_list_response", list);
+        let consumers = r#","total":0,"offset":0,"limit":0,"consumers":[]"#;
+        check_error::<ConsumerNames>("consumer_names_response", consumers);
+        check_error::<ConsumerList>("consumer_list_response", consumers);
         check_error::<StreamPurge>("stream_purge_response", r#","purged":0"#);
         check_error::<StreamDelete>("stream_delete_response", "");
         check_error::<MsgGet>("stream_msg_get_response", "");

@@ -220,7 +220,8 @@ impl ConsumerConfig {
                 return Err(ApiError::consumer_name_too_long(MAX_NAME_LEN));
             }
             if !name.is_empty() && !is_valid_name(name) {
-                return Err(ApiError::CONSUMER_BAD_DURABLE_NAME);
+                let text = r"consumer name can not contain '.', '*', '>', '\', '/'";
+                return Err(ApiError::stream_invalid_config(text));
             }
         }
         Ok(())

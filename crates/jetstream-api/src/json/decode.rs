@@ -41,6 +41,25 @@ pub fn decode<T: DeserializeOwned>(
     decode_object(documents, name, strictness)
 }
 
+/// Decodes exactly one document, whatever else it has: what the endpoints do that are always lenient.
+///
+/// # Errors
+///
+/// 10025 if the payload is not one JSON document or a member has the wrong type.
+pub fn decode_one<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
+    let path = std::any::type_name::<T>();
+    let name = path.rsplit("::").next().unwrap_or(path);
+    if payload.trim_ascii().is_empty() {
+        return Err(ApiError::invalid_json("unexpected end of JSON input"));
+    }
+    let documents = read_documents(payload, name).map_err(|text| {
+        // Only the decoder of a stream says where.
+        let text = text.split(" at offset ").next().unwrap_or_default();
+        ApiError::invalid_json(text)
+    })?;
+    decode_object(documents, name, Strictness::Lenient).map(|decoded| decoded.value)
+}
+
 /// Whether a payload is none: no bytes, or a JSON object without members.
 #[must_use]
 pub fn is_empty_request(payload: &[u8]) -> bool {

@@ -45,9 +45,7 @@ impl CreateConsumerRequest {
                 if config.durable != name {
                     return Err(ApiError::CONSUMER_DURABLE_NAME_NOT_MATCH_SUBJECT);
                 }
-                if config.name.is_empty() {
-                    name.clone_into(&mut config.name);
-                }
+                name.clone_into(&mut config.name);
             }
             CreateForm::Named { name, filter } => {
                 if config.is_durable() && config.durable != name {

@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::stream::null_if_empty;
 use crate::omit::is_false;
 use crate::response::{Page, response_types};
 use crate::{ConsumerInfo, Nanos, StreamSeq, Timestamp};
@@ -29,8 +28,7 @@ pub struct ConsumerNames {
     /// The part that this reply holds.
     #[serde(flatten)]
     pub page: Page,
-    /// The names; `null` if there are none.
-    #[serde(serialize_with = "null_if_empty")]
+    /// The names.
     pub consumers: Vec<String>,
 }
 
@@ -40,8 +38,8 @@ pub struct ConsumerList {
     /// The part that this reply holds.
     #[serde(flatten)]
     pub page: Page,
-    /// The consumers; `null` on an error.
-    pub consumers: Option<Vec<ConsumerInfo>>,
+    /// The consumers.
+    pub consumers: Vec<ConsumerInfo>,
     /// Consumers that did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -92,7 +90,25 @@ pub struct ConsumerLeaderStepdown {
     pub success: bool,
 }
 
+/// `CONSUMER.PEER.REMOVE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConsumerRemovePeer {
+    /// Whether it is done.
+    #[serde(skip_serializing_if = "is_false")]
+    pub success: bool,
+}
+
+/// `CONSUMER.PEER.EVACUATE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ConsumerEvacuatePeer {
+    /// Whether it is done.
+    #[serde(skip_serializing_if = "is_false")]
+    pub success: bool,
+}
+
 response_types! {
+    ConsumerRemovePeer = "consumer_remove_peer_response",
+    ConsumerEvacuatePeer = "consumer_evacuate_peer_response",
     ConsumerCreate = "consumer_create_response",
     ConsumerInfoReply = "consumer_info_response",
     ConsumerNames = "consumer_names_response",

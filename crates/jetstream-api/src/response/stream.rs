@@ -53,8 +53,8 @@ pub struct StreamList {
     /// The part that this reply holds.
     #[serde(flatten)]
     pub page: Page,
-    /// The streams; `null` on an error.
-    pub streams: Option<Vec<StreamInfo>>,
+    /// The streams.
+    pub streams: Vec<StreamInfo>,
     /// Streams that did not answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
@@ -156,7 +156,25 @@ pub struct StreamRemovePeer {
     pub success: bool,
 }
 
+/// `STREAM.PEER.EVACUATE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StreamEvacuatePeer {
+    /// Whether it is done.
+    #[serde(skip_serializing_if = "is_false")]
+    pub success: bool,
+}
+
+/// `STREAM.CANCEL_MOVE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StreamCancelMove {
+    /// Whether it is done.
+    #[serde(skip_serializing_if = "is_false")]
+    pub success: bool,
+}
+
 response_types! {
+    StreamEvacuatePeer = "stream_evacuate_peer_response",
+    StreamCancelMove = "stream_cancel_move_response",
     StreamCreate = "stream_create_response",
     StreamUpdate = "stream_update_response",
     StreamInfoReply = "stream_info_response",
@@ -172,10 +190,7 @@ response_types! {
     StreamRemovePeer = "stream_remove_peer_response",
 }
 
-pub(super) fn null_if_empty<S: serde::Serializer>(
-    names: &[String],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn null_if_empty<S: serde::Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
     if names.is_empty() {
         serializer.serialize_none()
     } else {

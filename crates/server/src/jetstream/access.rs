@@ -70,6 +70,16 @@ impl<'a> StreamAccess<'a> {
         written(self.state)
     }
 
+    /// Everything written so far, as what a reply has to wait for.
+    pub(super) fn written(&mut self) -> DurableAt {
+        written(self.state)
+    }
+
+    /// Removes messages that no consumer needs any more.
+    pub(super) fn release_unneeded(&mut self, flush: &mut FlushSet) {
+        self.state.release_unneeded(self.target.stream, flush);
+    }
+
     // --- consumers
 
     /// Names of the consumers that clients may see, sorted.
@@ -97,12 +107,16 @@ impl<'a> StreamAccess<'a> {
         Some(self.running().consumer_named(name)?.state.config())
     }
 
-    /// The configurations of all consumers.
-    pub(super) fn consumer_configs(&self) -> impl Iterator<Item = &ConsumerConfig> {
+    /// The configurations of all consumers but one, by name.
+    pub(super) fn other_consumers<'s>(
+        &'s self,
+        name: &'s str,
+    ) -> impl Iterator<Item = (&'s str, &'s ConsumerConfig)> {
         self.running()
             .consumers
             .values()
-            .map(|consumer| consumer.state.config())
+            .filter(move |consumer| consumer.name() != name)
+            .map(|consumer| (consumer.name(), consumer.state.config()))
     }
 
     /// The consumer's state.

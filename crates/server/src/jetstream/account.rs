@@ -138,7 +138,7 @@ impl AccountJetStream {
     ) -> Result<(StreamHandle, DurableAt), ApiError> {
         let _administration = self.administration.lock();
         if let Some(existing) = self.stream(&config.name) {
-            return if same(&existing.config, &config) {
+            return if existing.config.is_same(&config) {
                 let durable = self.durable_now(existing.target.shard);
                 Ok((existing, durable))
             } else {
@@ -197,16 +197,16 @@ impl AccountJetStream {
         }
     }
 
-    /// Replaces a stream's configuration by a validated update of it.
+    /// Replaces a stream's configuration by the update that `decide` makes of the present one.
     pub(super) fn update_stream(
         &self,
-        config: StreamConfig,
+        name: &str,
+        decide: impl FnOnce(&StreamConfig) -> Result<StreamConfig, ApiError>,
         flush: &mut FlushSet,
     ) -> Result<(StreamHandle, DurableAt), ApiError> {
         let _administration = self.administration.lock();
-        let old = self
-            .stream(&config.name)
-            .ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let old = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let config = decide(&old.config)?;
         self.check_limits(Some(&old), &config)?;
         self.check_subjects(Some(&old), &config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
@@ -503,16 +503,6 @@ fn listening(config: &StreamConfig, target: StreamTarget) -> Vec<(String, routin
         subjects.push((format!("$JS.API.DIRECT.GET.{name}.>"), direct));
     }
     subjects
-}
-
-/// Whether two configurations are the same but for the versions noted in their metadata.
-fn same(a: &StreamConfig, b: &StreamConfig) -> bool {
-    let strip = |config: &StreamConfig| {
-        let mut config = config.clone();
-        config.metadata.retain(|key, _| !key.starts_with("_nats."));
-        config
-    };
-    strip(a) == strip(b)
 }
 
 fn create_failed(error: ChangeError) -> ApiError {

@@ -38,6 +38,9 @@ pub(super) enum ReplyKind {
     PubAck(StreamId),
     /// An API request; the bytes are its reply in case of failure.
     Api(Box<[u8]>),
+    /// A stored message in answer to a direct get, of which this many bytes are headers; after a failure
+    /// there is no such message.
+    Message { headers_len: u32 },
     /// An ack; after a failure the client must not be told anything.
     Ack,
 }
@@ -98,12 +101,17 @@ impl Parked {
                     account,
                     subject_len,
                     body_len,
-                    ..
+                    kind,
                 } => {
                     let subject = take(&mut bytes, subject_len);
-                    let body = take(&mut bytes, body_len);
+                    let mut body = take(&mut bytes, body_len);
+                    let headers = match kind {
+                        ReplyKind::Message { headers_len } => take(&mut body, headers_len),
+                        _ => b"",
+                    };
+                    let account = &self.accounts[account as usize];
                     self.replies
-                        .send(&self.accounts[account as usize], subject, body, flush);
+                        .send_message(account, subject, headers, body, flush);
                 }
                 Entry::Then(todo) => then.push(todo),
             }
@@ -136,7 +144,7 @@ impl Parked {
             match kind {
                 ReplyKind::PubAck(stream) => refusal(stream, &mut refused),
                 ReplyKind::Api(failure) => refused.extend_from_slice(&failure),
-                ReplyKind::Ack => continue,
+                ReplyKind::Ack | ReplyKind::Message { .. } => continue,
             }
             send(&self.accounts[account as usize], subject, &refused, flush);
         }

@@ -25,6 +25,18 @@ impl ReplyRoutes {
         body: &[u8],
         flush: &mut FlushSet,
     ) {
+        self.send_message(account, subject, b"", body, flush);
+    }
+
+    /// As [`send_message`], for many.
+    pub(super) fn send_message(
+        &mut self,
+        account: &Arc<Account>,
+        subject: &[u8],
+        headers: &[u8],
+        body: &[u8],
+        flush: &mut FlushSet,
+    ) {
         let known = self
             .known
             .iter()
@@ -40,21 +52,32 @@ impl ReplyRoutes {
                 self.oldest
             }
         });
-        self.known[at].deliver(&reply(subject, body), flush);
+        self.known[at].deliver(&reply(subject, headers, body), flush);
     }
 }
 
 /// Sends a reply without headers.
 pub(super) fn send(account: &Arc<Account>, subject: &[u8], body: &[u8], flush: &mut FlushSet) {
-    account.deliver(&reply(subject, body), flush);
+    send_message(account, subject, b"", body, flush);
 }
 
-fn reply<'a>(subject: &'a [u8], body: &'a [u8]) -> OutboundMessage<'a> {
+/// Sends a reply with a header block, which may be empty.
+pub(super) fn send_message(
+    account: &Arc<Account>,
+    subject: &[u8],
+    headers: &[u8],
+    payload: &[u8],
+    flush: &mut FlushSet,
+) {
+    account.deliver(&reply(subject, headers, payload), flush);
+}
+
+fn reply<'a>(subject: &'a [u8], headers: &'a [u8], body: &'a [u8]) -> OutboundMessage<'a> {
     OutboundMessage {
         subject,
         deliver_as: subject,
         reply: b"",
-        headers: b"",
+        headers,
         payload: Payload::Borrowed(body),
     }
 }

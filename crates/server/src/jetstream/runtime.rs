@@ -11,6 +11,7 @@ pub(super) struct Runtime {
     pub(super) shards: Box<[Arc<ShardHandle>]>,
     pub(super) limits: ServerLimits,
     pub(super) domain: Option<String>,
+    pub(super) server_name: String,
     /// Unknown members of API requests are errors.
     pub(super) strict: bool,
     /// Bytes that all memory streams may reserve.

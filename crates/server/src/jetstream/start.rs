@@ -65,7 +65,7 @@ impl JetStream {
         let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
         report(&opened.report);
 
-        let runtime = Arc::new(Runtime::new(&options, opened.shards));
+        let runtime = Arc::new(Runtime::new(server.name(), &options, opened.shards));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::new(start_workers(&runtime)?),
@@ -147,7 +147,7 @@ impl JetStream {
 }
 
 impl Runtime {
-    fn new(options: &Options, shards: Vec<Shard>) -> Self {
+    fn new(server_name: &str, options: &Options, shards: Vec<Shard>) -> Self {
         let jetstream = &options.jetstream;
         let shards = (0..)
             .zip(shards)
@@ -156,6 +156,7 @@ impl Runtime {
             shards: shards.collect(),
             limits: server_limits(&jetstream.limits),
             domain: jetstream.domain.clone(),
+            server_name: server_name.to_owned(),
             strict: jetstream.strict,
             max_memory: jetstream
                 .max_memory_store

@@ -1,0 +1,151 @@
+//! One API request on its way to its reply.
+
+use std::sync::Arc;
+
+use jetsled_jetstream_api::json::{self, Decoded, Strictness};
+use jetsled_jetstream_api::response::{Response, ResponseBody};
+use jetsled_jetstream_api::{ApiError, Timestamp};
+use serde::de::DeserializeOwned;
+
+use super::level::level_too_high;
+use crate::jetstream::account::{AccountJetStream, DurableAt};
+use crate::jetstream::ingest::Request;
+use crate::routing::FlushSet;
+
+/// A request and what is needed to answer it.
+pub(super) struct Call<'a> {
+    pub(super) jetstream: &'a Arc<AccountJetStream>,
+    pub(super) payload: &'a [u8],
+    pub(super) now: Timestamp,
+    pub(super) flush: &'a mut FlushSet,
+    request: &'a Request<'a>,
+}
+
+/// What an endpoint has done: the body of its reply, and the change that must be durable before it leaves.
+pub(super) struct Done<T> {
+    pub(super) body: T,
+    pub(super) after: Option<DurableAt>,
+}
+
+impl<T> Done<T> {
+    /// A reply that waits for nothing.
+    pub(super) fn now(body: T) -> Self {
+        Self { body, after: None }
+    }
+
+    /// A reply that waits for a change.
+    pub(super) fn after(body: T, change: DurableAt) -> Self {
+        Self {
+            body,
+            after: Some(change),
+        }
+    }
+}
+
+/// What an endpoint answers.
+pub(super) type Outcome<T> = Result<Done<T>, ApiError>;
+
+impl<'a> Call<'a> {
+    pub(super) fn new(request: &'a Request<'a>, now: Timestamp, flush: &'a mut FlushSet) -> Self {
+        Self {
+            jetstream: request.account,
+            payload: request.payload,
+            now,
+            flush,
+            request,
+        }
+    }
+
+    /// Answers with what `endpoint` says, unless the request needs a newer server.
+    pub(super) fn answer<T: ResponseBody>(
+        &mut self,
+        endpoint: impl FnOnce(&mut Self) -> Outcome<T>,
+    ) {
+        let outcome = self.run(endpoint);
+        self.jetstream.count_api(outcome.is_err());
+        self.send(outcome);
+    }
+
+    /// As [`Call::answer`], but only errors are counted.
+    pub(super) fn answer_uncounted<T: ResponseBody>(
+        &mut self,
+        endpoint: impl FnOnce(&mut Self) -> Outcome<T>,
+    ) {
+        let outcome = self.run(endpoint);
+        if outcome.is_err() {
+            self.jetstream.count_api(true);
+        }
+        self.send(outcome);
+    }
+
+    /// Decodes the body; an empty one is the default.
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        json::decode(self.payload, self.strictness()).map(|decoded| self.accept(decoded))
+    }
+
+    /// Decodes a body that only counts when it begins like JSON.
+    pub(super) fn decode_optional<T: DeserializeOwned + Default>(&self) -> Result<T, ApiError> {
+        match self.payload.trim_ascii_start().first() {
+            Some(b'{' | b'[') => self.decode(),
+            _ => Ok(T::default()),
+        }
+    }
+
+    /// Refuses a body where there should be none.
+    pub(super) fn expect_empty(&self) -> Result<(), ApiError> {
+        if json::is_empty_request(self.payload) {
+            Ok(())
+        } else {
+            Err(ApiError::NOT_EMPTY_REQUEST)
+        }
+    }
+
+    /// What is not known in a request is only worth a warning in lenient mode.
+    pub(super) fn accept<T>(&self, decoded: Decoded<T>) -> T {
+        if let Some(warning) = decoded.warning
+            && let Some(account) = self.jetstream.account()
+        {
+            let subject = String::from_utf8_lossy(self.request.subject);
+            tracing::warn!(
+                "Invalid JetStream request '{} > {subject}': {warning}",
+                account.name()
+            );
+        }
+        decoded.value
+    }
+
+    /// Whether anybody is told what comes of the request.
+    pub(super) fn wants_reply(&self) -> bool {
+        !self.request.reply.is_empty()
+    }
+
+    pub(super) fn strictness(&self) -> Strictness {
+        if self.jetstream.runtime().strict {
+            Strictness::Strict
+        } else {
+            Strictness::Lenient
+        }
+    }
+
+    fn run<T>(&mut self, endpoint: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<T> {
+        if level_too_high(self.request.headers) {
+            return Err(ApiError::REQUIRED_API_LEVEL);
+        }
+        endpoint(self)
+    }
+
+    /// Sends the reply once what it says is durable.
+    fn send<T: ResponseBody>(&mut self, outcome: Outcome<T>) {
+        let (response, after) = match outcome {
+            Ok(Done { body, after }) => (Response::ok(body), after),
+            Err(error) => (Response::error(error), None),
+        };
+        let failure = || {
+            let error = ApiError::stream_general("the change could not be written to disk");
+            Response::<T>::error(error).to_json()
+        };
+        let reply = self.request.reply;
+        self.jetstream
+            .reply(reply, &response.to_json(), after, failure, self.flush);
+    }
+}

@@ -1,0 +1,48 @@
+//! `CONSUMER.RESET.<stream>.<consumer>`
+
+use jetsled_jetstream_api::request::ConsumerResetRequest;
+use jetsled_jetstream_api::response::ConsumerReset;
+use jetsled_jetstream_api::{ApiError, json};
+
+use super::call::{Call, Done, Outcome};
+use crate::info::VERSION;
+
+/// Starts a consumer anew, after its ack floor or at a sequence. Always lenient. Only a consumer that exists answers, and
+/// only a request with a reply subject counts (observed nats-server 2.15.1).
+pub(super) fn reset(call: &mut Call<'_>, stream: &str, consumer: &str) {
+    let jetstream = call.jetstream;
+    let exists = jetstream.with_stream(stream, call.flush, |access, _| {
+        access.consumer_config(consumer).is_some()
+    });
+    if exists == Some(true) && call.wants_reply() {
+        call.answer(|call| restart(call, stream, consumer));
+    }
+}
+
+fn restart(call: &mut Call<'_>, stream: &str, consumer: &str) -> Outcome<ConsumerReset> {
+    let request = if call.payload.is_empty() {
+        ConsumerResetRequest::default()
+    } else {
+        json::decode_one(call.payload)?
+    };
+    let jetstream = call.jetstream;
+    let (mut info, reset_seq, durable) = jetstream
+        .with_stream(stream, call.flush, |access, flush| {
+            let (next, durable) = access.change_consumer(consumer, flush, |state, context| {
+                state.reset(request.seq, context)
+            })?;
+            let next = next.map_err(ApiError::consumer_invalid_reset)?;
+            access.release_unneeded(flush);
+            let info = access.consumer_info(consumer, flush);
+            Ok((info.ok_or(ApiError::CONSUMER_NOT_FOUND)?, next, durable))
+        })
+        .ok_or(ApiError::STREAM_NOT_FOUND)??;
+    info.config.set_reply_metadata(VERSION);
+    Ok(Done::after(
+        ConsumerReset {
+            info: Some(info),
+            reset_seq,
+        },
+        durable,
+    ))
+}

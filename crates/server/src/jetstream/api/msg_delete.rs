@@ -1,0 +1,42 @@
+//! `STREAM.MSG.DELETE.<stream>`
+
+use jetsled_jetstream_api::ApiError;
+use jetsled_jetstream_api::request::MsgDeleteRequest;
+use jetsled_jetstream_api::response::MsgDelete;
+use jetsled_store::{ChangeError, Erase};
+
+use super::call::{Call, Done, Outcome};
+
+/// Deletes one message.
+pub(super) fn delete(call: &mut Call<'_>, stream: &str) -> Outcome<MsgDelete> {
+    let request: MsgDeleteRequest = call.decode()?;
+    if request.seq.is_zero() {
+        return Err(ApiError::BAD_REQUEST);
+    }
+    let erase = if request.no_erase {
+        Erase::No
+    } else {
+        Erase::Yes
+    };
+    let jetstream = call.jetstream;
+    jetstream
+        .with_stream(stream, call.flush, |access, flush| {
+            let id = access.id();
+            access
+                .store()
+                .delete_message(id, request.seq, erase)
+                .map_err(delete_failed)?;
+            Ok(Done::after(
+                MsgDelete { success: true },
+                access.changed(flush),
+            ))
+        })
+        .ok_or(ApiError::STREAM_NOT_FOUND)?
+}
+
+fn delete_failed(error: ChangeError) -> ApiError {
+    match error {
+        ChangeError::Rejected(error) => error,
+        error => ApiError::stream_msg_delete_failed(error),
+    }
+}

@@ -1,0 +1,57 @@
+//! `STREAM.UPDATE.<stream>`
+
+use jetsled_jetstream_api::advisory::Action;
+use jetsled_jetstream_api::request::StreamConfigRequest;
+use jetsled_jetstream_api::response::StreamUpdate;
+use jetsled_jetstream_api::{ApiError, StreamConfig};
+
+use super::call::{Call, Done, Outcome};
+use super::stream_create::{announce, check_consumer_limit, check_name};
+use super::{stream_info, unsupported};
+use crate::jetstream::access::StreamAccess;
+
+/// Replaces a stream's configuration.
+pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate> {
+    let request = StreamConfigRequest::decode(call.payload, call.strictness())?;
+    let StreamConfigRequest { config, pedantic } = call.accept(request);
+    check_name(&config, stream)?;
+    let jetstream = call.jetstream;
+    jetstream
+        .with_stream(stream, call.flush, |access, _| {
+            check_consumers(access, &config)
+        })
+        .ok_or(ApiError::STREAM_NOT_FOUND)??;
+    let decide = |old: &StreamConfig| {
+        let config = old.updated(config, jetstream.server_limits(), pedantic)?;
+        unsupported::check_stream(&config)?;
+        check_consumer_limit(jetstream, &config)?;
+        Ok(config)
+    };
+    let (_, durable) = jetstream.update_stream(stream, decide, call.flush)?;
+    announce(call, stream, Action::Modify);
+    let mut info = stream_info::of(call, stream)?;
+    info.cluster = None;
+    Ok(Done::after(StreamUpdate { info: Some(info) }, durable))
+}
+
+/// Lowered consumer limits must not be below what consumers have.
+fn check_consumers(access: &StreamAccess<'_>, config: &StreamConfig) -> Result<(), ApiError> {
+    let limits = config.consumer_limits;
+    if limits == access.config().consumer_limits {
+        return Ok(());
+    }
+    let over = access.other_consumers("").filter(|(_, consumer)| {
+        let threshold = limits.inactive_threshold;
+        (limits.max_ack_pending > 0 && consumer.max_ack_pending > limits.max_ack_pending)
+            || (!threshold.is_zero() && consumer.inactive_threshold > threshold)
+    });
+    let mut names: Vec<&str> = over.map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort_unstable();
+    let names = names.join(", ");
+    Err(ApiError::stream_invalid_config(format_args!(
+        "change to limits violates consumers: {names}"
+    )))
+}
