@@ -102,6 +102,10 @@ impl Worker {
                 state.commit_failed(&error, &mut self.parked, &mut self.flush);
             }
         }
+        if state.store.synced() < state.store.durable() {
+            // Written under a sync interval: look again soon whether it has passed.
+            state.commit_soon();
+        }
         if !self.parked.is_empty() {
             // Answers leave before the deliveries that follow from the same commit.
             drop(state);
