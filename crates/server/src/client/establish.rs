@@ -14,7 +14,7 @@ use jetsled_protocol::encode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use rustls::ServerConnection;
-use tokio::io::{AsyncWriteExt, Interest};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -198,8 +198,8 @@ async fn write_first(
 
 /// Whether the peer sends anything within `delay`.
 async fn sends_within(tcp: &TcpStream, delay: Duration) -> io::Result<bool> {
-    match timeout(delay, tcp.ready(Interest::READABLE)).await {
-        Ok(ready) => ready.map(|_| true),
+    match timeout(delay, tcp.peek(&mut [0])).await {
+        Ok(read) => read.map(|read| read > 0),
         Err(_) => Ok(false),
     }
 }

@@ -206,13 +206,10 @@ mod tests {
         while !output.is_empty() {
             let mut slices = [IoSlice::new(&[]); 8];
             let count = output.io_slices(&mut slices);
-            let joined: Vec<u8> = slices[..count]
-                .iter()
-                .flat_map(|slice| slice.to_vec())
-                .collect();
-            let written = joined.len().min(step);
-            all.extend_from_slice(&joined[..written]);
-            output.consume(written);
+            let before = all.len();
+            let bytes = slices[..count].iter().flat_map(|slice| slice.iter());
+            all.extend(bytes.take(step));
+            output.consume(all.len() - before);
         }
         all
     }

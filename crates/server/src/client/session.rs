@@ -199,8 +199,10 @@ impl Session {
             match step {
                 Step::Read => break,
                 Step::Close(reason) => return ControlFlow::Break(reason),
-                Step::LogIn(options) => Box::pin(self.log_in(*options)).await?,
-                Step::LogInWithout => Box::pin(self.log_in(ConnectOptions::default())).await?,
+                Step::LogIn(options) => Box::pin(self.log_in(*options, State::Connected)).await?,
+                Step::LogInWithout => {
+                    Box::pin(self.log_in(ConnectOptions::default(), State::Anonymous)).await?
+                }
             }
         }
         if let Some(slow) = self.flush.take_stalled() {
@@ -373,7 +375,8 @@ impl Session {
         Step::Close(CloseReason::AuthenticationFailure)
     }
 
-    async fn log_in(&mut self, options: ConnectOptions) -> ControlFlow<CloseReason> {
+    /// `then` is [`State::Connected`] after a CONNECT, [`State::Anonymous`] when none was sent.
+    async fn log_in(&mut self, options: ConnectOptions, then: State) -> ControlFlow<CloseReason> {
         if options.protocol != 0 && options.protocol != 1 {
             self.reply_err("invalid client protocol");
             self.end_batch();
@@ -408,9 +411,11 @@ impl Session {
         self.limits.max_payload = self.login.max_payload;
         self.client.become_login(&self.login, headers);
         self.routes.release();
-        self.state = State::Connected;
+        self.state = then;
         self.timers.connected(Instant::now());
-        self.reply_ok();
+        if then == State::Connected {
+            self.reply_ok();
+        }
         self.end_batch();
         ControlFlow::Continue(())
     }

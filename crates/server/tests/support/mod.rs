@@ -5,7 +5,7 @@ pub(crate) mod wire_cases;
 
 use std::net::SocketAddr;
 
-use jetsled_config::{Options, Port};
+use jetsled_config::{Command, Environment, Options, Port, parse_command_line};
 use jetsled_server::Server;
 use jetsled_testkit::{CONNECT, Peer};
 use tokio::runtime::Runtime;
@@ -38,6 +38,38 @@ impl TestServer {
             server: Some(server),
             address,
         }
+    }
+
+    /// Starts with a configuration file of this text.
+    #[track_caller]
+    pub(crate) fn configured(text: &str) -> Self {
+        let environment = Environment {
+            read_file: &|_| Ok(text.to_owned()),
+            variable: &|_| None,
+        };
+        let arguments = [
+            "nats-server",
+            "-a",
+            "127.0.0.1",
+            "-p",
+            "-1",
+            "-c",
+            "test.conf",
+        ];
+        let command = parse_command_line(arguments.map(Into::into), &environment).unwrap();
+        let Command::Run { options, .. } = command else {
+            panic!("not a command to run a server: {command:?}");
+        };
+        Self::start(|defaults| *defaults = *options)
+    }
+
+    /// A connection that has sent CONNECT with these fields and got what `output` says.
+    #[track_caller]
+    pub(crate) fn connected(&self, fields: &str, output: &str) -> Peer {
+        let mut peer = self.connect();
+        peer.send(format!("CONNECT {{\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true{fields}}}\r\nPING\r\n")).unwrap();
+        expect(&mut peer, output.as_bytes());
+        peer
     }
 
     /// A connection that has sent CONNECT and seen its PONG and the INFO behind it.

@@ -1,0 +1,241 @@
+//! TLS in all its orders.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetsled_config::{HandshakeFirst, TlsMinVersion, TlsOptions};
+use jetsled_testkit::Peer;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use support::TestServer;
+
+type TlsPeer = StreamOwned<ClientConnection, TcpStream>;
+
+/// A certificate authority with a server's and a client's certificate, in files.
+struct Certificates {
+    dir: tempfile::TempDir,
+    root: CertificateDer<'static>,
+    client: (CertificateDer<'static>, Vec<u8>),
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let issue = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            (params.signed_by(&key, &root).unwrap(), key)
+        };
+        let (server, server_key) = issue("localhost");
+        let (client, client_key) = issue("client");
+        std::fs::write(dir.path().join("ca.pem"), root.pem()).unwrap();
+        std::fs::write(dir.path().join("cert.pem"), server.pem()).unwrap();
+        std::fs::write(dir.path().join("key.pem"), server_key.serialize_pem()).unwrap();
+        Self {
+            root: root.der().clone(),
+            client: (client.der().clone(), client_key.serialize_der()),
+            dir,
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn options(&self) -> TlsOptions {
+        TlsOptions {
+            cert_file: self.file("cert.pem"),
+            key_file: self.file("key.pem"),
+            ca_file: Some(self.file("ca.pem")),
+            verify: false,
+            timeout: Duration::from_secs(5),
+            handshake_first: HandshakeFirst::Never,
+            min_version: TlsMinVersion::Tls12,
+            cipher_suites: Vec::new(),
+            curve_preferences: Vec::new(),
+        }
+    }
+
+    fn start(&self, change: impl FnOnce(&mut TlsOptions)) -> TestServer {
+        let mut tls = self.options();
+        change(&mut tls);
+        TestServer::start(|options| options.tls = Some(tls))
+    }
+
+    fn client_config(
+        &self,
+        with_certificate: bool,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.clone()).unwrap();
+        let builder =
+            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(versions)
+                .unwrap()
+                .with_root_certificates(roots);
+        let config = if with_certificate {
+            let (certificate, key) = self.client.clone();
+            let key = PrivateKeyDer::Pkcs8(key.into());
+            builder
+                .with_client_auth_cert(vec![certificate], key)
+                .unwrap()
+        } else {
+            builder.with_no_client_auth()
+        };
+        Arc::new(config)
+    }
+}
+
+fn encrypt(stream: TcpStream, config: Arc<ClientConfig>) -> TlsPeer {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
+}
+
+/// Reads up to and including a line end.
+fn line(peer: &mut impl Read) -> std::io::Result<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        peer.read_exact(&mut byte)?;
+        line.push(byte[0]);
+    }
+    Ok(String::from_utf8(line).unwrap())
+}
+
+#[track_caller]
+fn echo(peer: &mut TlsPeer) {
+    peer.write_all(b"CONNECT {\"verbose\":false}\r\nSUB a 1\r\nPING\r\n")
+        .unwrap();
+    assert_eq!(line(peer).unwrap(), "PONG\r\n");
+    // More than one TLS record, and more than the session buffers.
+    let payload = vec![b'x'; 500_000];
+    peer.write_all(format!("PUB a {}\r\n", payload.len()).as_bytes())
+        .unwrap();
+    peer.write_all(&payload).unwrap();
+    peer.write_all(b"\r\n").unwrap();
+    assert_eq!(
+        line(peer).unwrap(),
+        format!("MSG a 1 {}\r\n", payload.len())
+    );
+    let mut got = vec![0; payload.len() + 2];
+    peer.read_exact(&mut got).unwrap();
+    assert!(got.starts_with(&payload));
+}
+
+#[test]
+fn info_comes_first_and_the_rest_is_encrypted() {
+    let certificates = Certificates::new();
+    for versions in [&[&rustls::version::TLS13], &[&rustls::version::TLS12]] {
+        let server = certificates.start(|_| {});
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let info = line(&mut stream).unwrap();
+        assert!(info.contains(r#""tls_required":true"#), "{info}");
+        let mut peer = encrypt(stream, certificates.client_config(false, versions));
+        echo(&mut peer);
+    }
+}
+
+#[test]
+fn an_old_version_can_be_refused() {
+    let certificates = Certificates::new();
+    let server = certificates.start(|tls| tls.min_version = TlsMinVersion::Tls13);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    line(&mut stream).unwrap();
+    let config = certificates.client_config(false, &[&rustls::version::TLS12]);
+    assert!(encrypt(stream, config).write_all(b"PING\r\n").is_err());
+}
+
+#[test]
+fn the_handshake_may_come_first() {
+    let certificates = Certificates::new();
+    let always = HandshakeFirst::Always;
+    for first in [always, HandshakeFirst::Fallback(Duration::from_secs(5))] {
+        let server = certificates.start(|tls| tls.handshake_first = first);
+        let stream = TcpStream::connect(server.address).unwrap();
+        let mut peer = encrypt(
+            stream,
+            certificates.client_config(false, rustls::ALL_VERSIONS),
+        );
+        assert!(line(&mut peer).unwrap().starts_with("INFO {"));
+        echo(&mut peer);
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_info_gets_it_after_the_fallback_delay() {
+    let certificates = Certificates::new();
+    let delay = HandshakeFirst::Fallback(Duration::from_millis(20));
+    let server = certificates.start(|tls| tls.handshake_first = delay);
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    assert!(line(&mut stream).unwrap().starts_with("INFO {"));
+    echo(&mut encrypt(
+        stream,
+        certificates.client_config(false, rustls::ALL_VERSIONS),
+    ));
+}
+
+#[test]
+fn client_certificates_are_verified() {
+    let certificates = Certificates::new();
+    let server = certificates.start(|tls| tls.verify = true);
+    for (with_certificate, is_welcome) in [(true, true), (false, false)] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        assert!(line(&mut stream).unwrap().contains(r#""tls_verify":true"#));
+        let config = certificates.client_config(with_certificate, rustls::ALL_VERSIONS);
+        let mut peer = encrypt(stream, config);
+        // With TLS 1.3 the client learns of a refusal with its first read.
+        peer.write_all(b"PING\r\n").ok();
+        assert_eq!(line(&mut peer).is_ok(), is_welcome);
+    }
+}
+
+#[test]
+fn plain_and_encrypted_clients_may_be_mixed() {
+    let certificates = Certificates::new();
+    let tls = certificates.options();
+    let server = TestServer::start(|options| {
+        options.tls = Some(tls);
+        options.allow_non_tls = true;
+    });
+    let mut plain = Peer::connect(server.address).unwrap();
+    assert!(plain.line().unwrap().contains(r#""tls_available":true"#));
+    plain.send("PING\r\n").unwrap();
+    plain.expect("PONG\r\n");
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    line(&mut stream).unwrap();
+    echo(&mut encrypt(
+        stream,
+        certificates.client_config(false, rustls::ALL_VERSIONS),
+    ));
+}
+
+#[test]
+fn a_client_that_does_not_start_tls_is_told_and_closed() {
+    let certificates = Certificates::new();
+    let server = certificates.start(|tls| tls.timeout = Duration::from_millis(50));
+    let mut silent = server.connect();
+    silent.expect("-ERR 'Secure Connection - TLS Required'\r\n");
+    assert_eq!(silent.rest().unwrap(), b"");
+    let mut plain = server.connect();
+    plain.send("PING\r\n").unwrap();
+    assert!(
+        !plain
+            .rest()
+            .unwrap()
+            .windows(4)
+            .any(|window| window == b"PONG")
+    );
+}
