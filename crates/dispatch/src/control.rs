@@ -72,6 +72,8 @@ impl Consumer {
             return;
         }
         self.config.pause_until = until;
+        // A pause needs API level 1, which the metadata says.
+        self.config.set_stored_metadata();
         self.paused_until = until.filter(|until| *until > ctx.now);
         let advisory = match self.paused_until {
             Some(until) => Advisory::Paused { until },

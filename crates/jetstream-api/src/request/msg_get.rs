@@ -48,7 +48,7 @@ impl MsgGetRequest {
     ///
     /// Why the request makes no sense; the reply is 10003 for both.
     pub fn check_msg_get(&self) -> Result<(), MsgGetConflict> {
-        if self.batch > 0 || self.max_bytes > 0 || !self.multi_last_for.is_empty() {
+        if self.batch > 0 || self.max_bytes > 0 {
             return Err(MsgGetConflict::Both);
         }
         self.check_common()

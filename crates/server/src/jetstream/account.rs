@@ -221,7 +221,7 @@ impl AccountJetStream {
             .update_stream(old.target.stream, (*handle.config).clone(), now)
             .map_err(update_failed)?;
         if let Some(stream) = state.streams.get_mut(&old.target.stream) {
-            stream.config = Arc::clone(&handle.config);
+            stream.reconfigure(Arc::clone(&handle.config));
         }
         let (before, after) = (
             listening(&old.config, old.target),

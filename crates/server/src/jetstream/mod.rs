@@ -8,6 +8,7 @@
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
 //! | `account`, `access` | streams and consumers by name, for the API |
 //! | `api` | `$JS.API`: requests and replies |
+//! | `rename` | subject transforms and republishing |
 //! | `start` | opening the store and restoring what it holds |
 
 mod access;
@@ -21,6 +22,7 @@ mod ingest;
 mod machine;
 mod parked;
 mod push_interest;
+mod rename;
 mod reply;
 mod retention;
 mod runtime;

@@ -38,8 +38,8 @@ pub(super) enum ReplyKind {
     PubAck(StreamId),
     /// An API request; the bytes are its reply in case of failure.
     Api(Box<[u8]>),
-    /// A stored message in answer to a direct get, of which this many bytes are headers; after a failure
-    /// there is no such message.
+    /// A stored message, of which this many bytes are headers, in answer to a direct get or published again;
+    /// after a failure there is no such message.
     Message { headers_len: u32 },
     /// An ack; after a failure the client must not be told anything.
     Ack,

@@ -12,7 +12,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::clock;
 use super::ingest::Request;
 use super::parked::{Parked, ReplyKind, Then};
-use super::reply::send;
+use super::rename::Republished;
+use super::reply::{send, send_message};
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::turn::Scratch;
@@ -173,11 +174,17 @@ impl ShardState {
         let Some(running) = self.streams.get_mut(&stream) else {
             return;
         };
+        // Out of the stream for this message, since the renamed subject lies in it.
+        let mut input = running.input.take();
+        let subject = match &mut input {
+            Some(input) => input.apply(request.subject),
+            None => request.subject,
+        };
         let message = Publish {
-            subject: request.subject,
+            subject,
             headers: request.headers,
             payload: request.payload,
-            has_interest: !running.retains_by_interest() || running.has_interest(request.subject),
+            has_interest: !running.retains_by_interest() || running.has_interest(subject),
         };
         let outcome = self.store.publish(stream, &message, self.now);
         let wants_ack = !request.reply.is_empty() && !running.config.no_ack;
@@ -186,6 +193,20 @@ impl ShardState {
                 if published.stored && !running.consumers.is_empty() && !running.unseen {
                     running.unseen = true;
                     self.unseen.push(stream);
+                }
+                if published.stored
+                    && let Some(republish) = &mut running.republish
+                {
+                    let again = republish.apply(&message, &published);
+                    if let Some(again) = again {
+                        send_again(
+                            &running.account,
+                            &again,
+                            published.position.is_some(),
+                            &mut self.parked,
+                            flush,
+                        );
+                    }
                 }
                 let ack = if published.duplicate {
                     PubAck::Duplicate(published.seq)
@@ -235,6 +256,11 @@ impl ShardState {
                     );
                 }
             }
+        }
+        if input.is_some()
+            && let Some(running) = self.streams.get_mut(&stream)
+        {
+            running.input = input;
         }
     }
 
@@ -297,6 +323,34 @@ impl ShardState {
             stream,
         }
     }
+}
+
+/// Publishes a stored message again: now, or behind its commit.
+fn send_again(
+    account: &Arc<Account>,
+    again: &Republished<'_>,
+    waits: bool,
+    parked: &mut Parked,
+    flush: &mut FlushSet,
+) {
+    let Republished {
+        subject,
+        headers,
+        payload,
+    } = *again;
+    if !waits {
+        return send_message(account, subject, headers, payload, flush);
+    }
+    let headers_len = u32::try_from(headers.len()).unwrap_or(0);
+    parked.reply(
+        account,
+        subject,
+        ReplyKind::Message { headers_len },
+        |out| {
+            out.extend_from_slice(headers);
+            out.extend_from_slice(payload);
+        },
+    );
 }
 
 /// What a publisher is told of a failed publish.

@@ -7,6 +7,7 @@ use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamCo
 use jetsled_store::{ConsumerKey, StreamId};
 
 use super::consumer::RunningConsumer;
+use super::rename::{InputTransform, Republish};
 use crate::account::Account;
 
 /// A stream and its consumers, owned by its shard.
@@ -18,6 +19,8 @@ pub(super) struct RunningStream {
     pub(super) pub_ack: PubAckPrefix,
     pub(super) consumers: HashMap<ConsumerKey, RunningConsumer>,
     pub(super) names: HashMap<Box<str>, ConsumerKey>,
+    pub(super) input: Option<Box<InputTransform>>,
+    pub(super) republish: Option<Box<Republish>>,
     /// Whether messages were stored that its consumers have not been told of.
     pub(super) unseen: bool,
 }
@@ -34,12 +37,21 @@ impl RunningStream {
             id,
             account,
             pub_ack: PubAckPrefix::new(&config.name, domain),
+            input: InputTransform::new(&config),
+            republish: Republish::new(&config),
             config,
             created,
             consumers: HashMap::new(),
             names: HashMap::new(),
             unseen: false,
         }
+    }
+
+    /// Takes over a changed configuration.
+    pub(super) fn reconfigure(&mut self, config: Arc<StreamConfig>) {
+        self.input = InputTransform::new(&config);
+        self.republish = Republish::new(&config);
+        self.config = config;
     }
 
     /// Whether consumers decide how long a message stays.

@@ -11,8 +11,6 @@ pub(super) fn check_stream(config: &StreamConfig) -> Result<(), ApiError> {
         (config.allow_atomic, "allow_atomic"),
         (config.allow_msg_schedules, "allow_msg_schedules"),
         (config.allow_batched, "allow_batched"),
-        (config.subject_transform.is_some(), "subject_transform"),
-        (config.republish.is_some(), "republish"),
     ])
 }
 
