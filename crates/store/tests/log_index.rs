@@ -1,0 +1,206 @@
+//! The indexes against a plain map: whatever was published, rewritten, indexed or reopened, a search finds
+//! what the map has.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jetsled_store::log::{
+    Log, LogOptions, Message, Record, RecordAt, Selection, StreamId, SubjectInSegment,
+};
+use jetsled_testkit::FaultyStorage;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+type Model = BTreeMap<(u32, u64), (RecordAt, String)>;
+
+fn open(disk: &FaultyStorage) -> Log {
+    let mut options = LogOptions::new(1);
+    options.segment_bytes = 64 << 10;
+    options.index_cache_bytes = 8 << 10;
+    options.tail_cache_bytes = 80 << 10;
+    Log::open(
+        Arc::new(disk.clone()),
+        Path::new("/log"),
+        options,
+        None,
+        &mut |_, _| (),
+    )
+    .unwrap()
+    .0
+}
+
+fn append(log: &mut Log, stream: u32, seq: u64, subject: &str) -> RecordAt {
+    log.append(&Record::Message(Message {
+        stream: StreamId(stream),
+        seq,
+        timestamp: 0,
+        in_batch: false,
+        subject: subject.as_bytes(),
+        headers: b"",
+        payload: &[7; 90],
+    }))
+    .unwrap()
+}
+
+fn commit(log: &mut Log) {
+    if let Some(commit) = log.take_commit() {
+        log.finish_commit(commit.run()).unwrap();
+    }
+}
+
+fn check(log: &mut Log, model: &Model, random: &mut StdRng) {
+    let filters: [fn(&str) -> bool; 5] = [
+        |_| true,
+        |subject| subject == "a.3",
+        |subject| subject.starts_with("a."),
+        |subject| subject.ends_with('1'),
+        |_| false,
+    ];
+    for stream in 1..=3 {
+        let of_stream = model.range((stream, 0)..=(stream, u64::MAX));
+        let messages: Vec<_> = of_stream
+            .map(|((_, seq), (at, s))| (*seq, *at, s))
+            .collect();
+        let last = messages.last().map_or(5, |(seq, ..)| *seq);
+        for filter in filters {
+            let mut selection = Selection::new();
+            let mut matcher = |subject: &[u8]| filter(std::str::from_utf8(subject).unwrap());
+            for _ in 0..12 {
+                let from = random.random_range(0..last + 3);
+                let to = random.random_range(from..last + 6);
+                let wanted = || messages.iter().filter(|(_, _, subject)| filter(subject));
+                let found = log
+                    .next_match(StreamId(stream), from, &mut selection, &mut matcher)
+                    .unwrap();
+                let expected = wanted().find(|(seq, ..)| *seq >= from);
+                assert_eq!(
+                    found.map(|f| (f.seq, f.at)),
+                    expected.map(|(seq, at, _)| (*seq, *at))
+                );
+                let found = log
+                    .previous_match(StreamId(stream), from, &mut selection, &mut matcher)
+                    .unwrap();
+                let expected = wanted().rfind(|(seq, ..)| *seq <= from);
+                assert_eq!(
+                    found.map(|f| (f.seq, f.at)),
+                    expected.map(|(seq, at, _)| (*seq, *at))
+                );
+                let found = log
+                    .count(StreamId(stream), from..=to, &mut selection, &mut matcher)
+                    .unwrap();
+                let expected = wanted()
+                    .filter(|(seq, ..)| (from..=to).contains(seq))
+                    .count();
+                assert_eq!(found, expected as u64);
+                let found = log.locate(StreamId(stream), from).unwrap();
+                assert_eq!(found, model.get(&(stream, from)).map(|(at, _)| *at));
+            }
+        }
+        let mut found = BTreeMap::new();
+        let mut visit = |subject: SubjectInSegment<'_>| {
+            let name = String::from_utf8(subject.subject.to_vec()).unwrap();
+            let (first, last) = found.entry(name).or_insert((u64::MAX, 0));
+            *first = subject.first.min(*first);
+            *last = subject.last.max(*last);
+            assert!(subject.records > 0);
+        };
+        log.subjects(StreamId(stream), &mut visit).unwrap();
+        let mut expected = BTreeMap::new();
+        for (seq, _, subject) in messages {
+            let (first, last) = expected.entry(subject.clone()).or_insert((u64::MAX, 0));
+            *first = seq.min(*first);
+            *last = seq.max(*last);
+        }
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_search_finds_what_a_plain_map_has() {
+    for seed in 0..3u64 {
+        println!("seed {seed}");
+        let mut random = StdRng::seed_from_u64(seed);
+        let disk = FaultyStorage::new();
+        let mut log = open(&disk);
+        let mut model = Model::new();
+        let mut next = [1, 1u64 << 40, 7];
+        for _ in 0..50 {
+            let stream = random.random_range(0..3usize);
+            // Runs, and gaps in one of the streams.
+            for _ in 0..random.random_range(0..60) {
+                let seq = next[stream];
+                next[stream] += if stream == 1 {
+                    random.random_range(1..4)
+                } else {
+                    1
+                };
+                let kind = ["a", "b"][random.random_range(0..2)];
+                let subject = format!("{kind}.{}", random.random_range(0..13));
+                let at = append(&mut log, stream as u32 + 1, seq, &subject);
+                model.insert((stream as u32 + 1, seq), (at, subject));
+            }
+            match random.random_range(0..8) {
+                0..4 => commit(&mut log),
+                4 => {
+                    if let Some(job) = log.take_maintenance() {
+                        // A search in between must not mind.
+                        check(&mut log, &model, &mut random);
+                        log.finish_maintenance(job.run());
+                    }
+                }
+                5 => {
+                    commit(&mut log);
+                    log = open(&disk);
+                }
+                6 => rewrite_one(&mut log, &mut model),
+                _ => {}
+            }
+            check(&mut log, &model, &mut random);
+        }
+    }
+}
+
+/// Rewrites some sealed segment, as compaction does, and gives it back.
+fn rewrite_one(log: &mut Log, model: &mut Model) {
+    commit(log);
+    let Some(segment) = log
+        .segments()
+        .find(|usage| usage.sealed)
+        .map(|usage| usage.segment)
+    else {
+        return;
+    };
+    let mut messages = Vec::new();
+    let mut from = 0;
+    while let Some(next) = log
+        .scan(segment, from, 5000, &mut |replayed| {
+            if let Record::Message(message) = replayed.record {
+                let subject = String::from_utf8(message.subject.to_vec()).unwrap();
+                messages.push((message.stream.0, message.seq, subject, replayed.at));
+            }
+        })
+        .unwrap()
+    {
+        from = next;
+    }
+    for (stream, seq, subject, at) in messages {
+        if model
+            .get(&(stream, seq))
+            .is_some_and(|(live, _)| *live == at)
+        {
+            log.release(at);
+            let at = append(log, stream, seq, &subject);
+            model.insert((stream, seq), (at, subject));
+        }
+    }
+    let live = log
+        .segments()
+        .find(|usage| usage.segment == segment)
+        .map(|usage| usage.live);
+    assert_eq!(live, Some(0));
+    log.recycle(segment);
+    assert!(!log.is_recycled(segment));
+    commit(log);
+    assert!(log.is_recycled(segment));
+}
