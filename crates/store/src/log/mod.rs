@@ -15,6 +15,7 @@ mod commit;
 mod disk;
 mod error;
 mod frame;
+#[doc(hidden)]
 pub mod fuzzing;
 mod group;
 mod index;
