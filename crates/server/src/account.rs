@@ -8,7 +8,7 @@ use jetsled_config::AccountLimits;
 use jetsled_protocol::{MatchResult, Sublist};
 use parking_lot::RwLock;
 
-use crate::client::Subscription;
+use crate::client::{Counted, Subscription};
 use crate::jetstream::AccountJetStream;
 use crate::routing::admission::AdmittedSubscription;
 use crate::routing::{Destination, FlushSet, OutboundMessage, Target};
@@ -25,6 +25,8 @@ pub(crate) struct Account {
     /// Grows with every change of the sublist; a cached match result of an older generation is
     /// worthless.
     generation: AtomicU64,
+    /// Entries ever added to the sublist; changed with its lock held.
+    inserts: AtomicU64,
     listeners: RwLock<Vec<Arc<dyn InterestListener>>>,
     has_listeners: AtomicBool,
     /// Set when JetStream is enabled for the account.
@@ -40,6 +42,10 @@ pub(crate) struct AccountCounters {
     pub(crate) connections: AtomicU64,
     pub(crate) total_connections: AtomicU64,
     pub(crate) slow_consumers: AtomicU64,
+    /// Messages that connections got that have ended.
+    pub(crate) closed_out_messages: AtomicU64,
+    /// Their bytes.
+    pub(crate) closed_out_bytes: AtomicU64,
 }
 
 /// Told of subscriptions that come and go in an account.
@@ -78,6 +84,7 @@ impl Account {
             limits,
             sublist: RwLock::new(Sublist::new()),
             generation: AtomicU64::new(0),
+            inserts: AtomicU64::new(0),
             listeners: RwLock::new(Vec::new()),
             has_listeners: AtomicBool::new(false),
             jetstream: OnceLock::new(),
@@ -146,6 +153,7 @@ impl Account {
     pub(crate) fn insert_target(&self, subject: &[u8], queue: &[u8], target: Target) {
         let mut sublist = self.sublist.write();
         sublist.insert(subject, (!queue.is_empty()).then_some(queue), target);
+        self.inserts.fetch_add(1, Relaxed);
         self.generation.fetch_add(1, Release);
     }
 
@@ -192,13 +200,16 @@ impl Account {
         self.sublist.read().len()
     }
 
-    /// Calls `each` with every subscription of clients.
-    pub(crate) fn for_each_subscription(&self, mut each: impl FnMut(&Arc<Subscription>)) {
-        self.sublist.read().for_each(|_, _, target| {
-            if let Target::Client(subscription) = target {
-                each(subscription);
-            }
-        });
+    /// Calls `each` with subject, queue and target of every entry of the sublist.
+    pub(crate) fn for_each_target(&self, each: impl FnMut(&[u8], Option<&[u8]>, &Target)) {
+        self.sublist.read().for_each(each);
+    }
+
+    /// How many entries were ever added and removed.
+    pub(crate) fn interest_changes(&self) -> (u64, u64) {
+        let sublist = self.sublist.read();
+        let inserts = self.inserts.load(Relaxed);
+        (inserts, inserts - sublist.len() as u64)
     }
 
     /// Registers a listener of interest changes.
@@ -224,6 +235,13 @@ impl Account {
 }
 
 impl AccountCounters {
+    /// Keeps what an ended connection has got.
+    pub(crate) fn add_closed(&self, counted: Counted) {
+        self.closed_out_messages
+            .fetch_add(counted.messages, Relaxed);
+        self.closed_out_bytes.fetch_add(counted.bytes, Relaxed);
+    }
+
     /// Adds one read batch.
     pub(crate) fn add_batch(&self, messages: u64, bytes: u64) {
         self.in_messages.fetch_add(messages, Relaxed);

@@ -11,6 +11,7 @@
 //! | `account` | a subject space: its interest and its limits |
 //! | `routing` | admission, routes, delivery |
 //! | `jetstream` | streams and consumers on top of `store` and `dispatch` |
+//! | `monitor` | HTTP monitoring: `/varz`, `/connz` and their like |
 
 mod account;
 mod client;
@@ -19,6 +20,7 @@ mod jetstream;
 mod listener;
 mod log_file;
 mod logging;
+mod monitor;
 mod nuid;
 mod program;
 mod routing;
@@ -30,6 +32,7 @@ pub use info::VERSION;
 pub use jetstream::StartError as JetStreamStartError;
 pub use listener::ListenError;
 pub use logging::{FATAL, Log};
+pub use monitor::MonitorError;
 pub use program::run;
 pub use server::{Server, StartError};
 pub use tls::TlsError;

@@ -32,6 +32,13 @@ pub struct ListenError {
     source: io::Error,
 }
 
+impl ListenError {
+    /// What failed and why, in Go's words.
+    pub(crate) fn reason(&self) -> String {
+        format!("listen tcp {}: {}", self.name, ListenReason(&self.source))
+    }
+}
+
 impl Listener {
     /// Binds to a host name or address; port 0 is any free one.
     pub(crate) async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
@@ -64,6 +71,11 @@ impl Listener {
     /// The host as configured, with the real port.
     pub(crate) fn name(&self) -> String {
         join_host_port(&self.host, self.address.port())
+    }
+
+    /// The socket itself, for other listeners than that of clients.
+    pub(crate) fn into_tcp(self) -> TcpListener {
+        self.tcp
     }
 
     /// Accepts connections until the task is aborted.

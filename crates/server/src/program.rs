@@ -25,11 +25,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             serve(*options)
         }
         Command::ConfigIsValid(text) => {
-            say(io::stderr(), &text);
+            say(io::stderr(), &format!("{text}\n"));
             ExitCode::SUCCESS
         }
         Command::Version(text) | Command::Help(text) => {
-            say(io::stdout(), &text);
+            say(io::stdout(), &format!("{text}\n"));
             ExitCode::SUCCESS
         }
         Command::Signal { signal, target } => match send_signal(signal, &target) {

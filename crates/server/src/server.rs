@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::jetstream::{self, JetStream};
 use crate::listener::{ListenError, Listener};
+use crate::monitor::{Monitor, MonitorError};
 use crate::tls::TlsError;
 
 pub(crate) use state::ServerState;
@@ -30,6 +31,7 @@ pub struct Server {
     client_address: SocketAddr,
     accepting: JoinHandle<()>,
     ports_file: Option<PathBuf>,
+    monitor: Option<Monitor>,
 }
 
 /// Why a server did not start. `Display` is the text of nats-server's fatal log line.
@@ -44,6 +46,9 @@ pub enum StartError {
     /// A listening socket could not be made.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Monitoring could not be started.
+    #[error("Can't start monitoring: {0}")]
+    Monitor(#[from] MonitorError),
     /// The store could not be opened.
     #[error("Can't start JetStream: {0}")]
     JetStream(jetstream::StartError),
@@ -84,6 +89,7 @@ impl Server {
                 }
             })?;
         }
+        let monitor = Monitor::start(&state).await?;
         if options.jetstream.enabled {
             let started = JetStream::start(&state).map_err(StartError::JetStream)?;
             state.set_jetstream(started);
@@ -113,6 +119,7 @@ impl Server {
                 dir,
                 client_address,
                 options.tls.is_some(),
+                monitor.as_ref(),
             )?),
             None => None,
         };
@@ -121,12 +128,18 @@ impl Server {
             client_address,
             accepting,
             ports_file,
+            monitor,
         })
     }
 
     /// Where clients connect to.
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
+    }
+
+    /// Where monitoring listens, if it is on.
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.monitor.as_ref().map(Monitor::address)
     }
 
     /// The server's id, a public nkey.
@@ -191,6 +204,7 @@ impl Server {
     pub async fn shutdown(self) {
         tracing::info!("Initiating Shutdown...");
         self.accepting.abort();
+        drop(self.monitor);
         self.state.close_clients(CLOSE_WITHIN).await;
         self.state.stop_jetstream();
         if let Some(path) = self.ports_file

@@ -581,6 +581,7 @@ impl Session {
     async fn finish(mut self: Box<Self>, reason: CloseReason) {
         self.client.close(reason);
         let reason = self.client.close_reason().unwrap_or(reason);
+        let subscriptions = self.client.subscription_count();
         self.client.unsubscribe_all();
         self.routes.release();
         self.buffer = BytesMut::new();
@@ -592,7 +593,7 @@ impl Session {
             // What the peer does not take within the deadline is lost with the connection.
             tokio::time::timeout(limit, self.drain()).await.ok();
         }
-        self.server.forget(&self.client, reason);
+        self.server.forget(&self.client, reason, subscriptions);
         self.client.outbound.close();
         tracing::debug!(
             "{} - Client connection closed: {}",

@@ -9,6 +9,7 @@
 //! | `account`, `access` | streams and consumers by name, for the API |
 //! | `api` | `$JS.API`: requests and replies |
 //! | `rename` | subject transforms and republishing |
+//! | `snapshot` | what monitoring shows |
 //! | `start` | opening the store and restoring what it holds |
 
 mod access;
@@ -27,6 +28,7 @@ mod reply;
 mod retention;
 mod runtime;
 mod shard;
+mod snapshot;
 mod start;
 mod stream;
 mod target;
@@ -36,6 +38,7 @@ mod worker;
 
 pub(crate) use account::AccountJetStream;
 pub(crate) use ingest::IngestBatch;
+pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub(crate) use start::JetStream;
 pub use start::StartError;
 pub(crate) use target::Target;

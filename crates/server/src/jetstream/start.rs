@@ -86,6 +86,10 @@ impl JetStream {
         Ok(started)
     }
 
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
     /// Where the store lies.
     pub(crate) fn store_dir(&self) -> &std::path::Path {
         &self.store_dir

@@ -4,9 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::StartError;
+use crate::monitor::Monitor;
 
 /// Writes `DIR/EXECUTABLE_PID.ports`; returns its name.
-pub(super) fn write(dir: &Path, clients: SocketAddr, tls: bool) -> Result<PathBuf, StartError> {
+pub(super) fn write(
+    dir: &Path,
+    clients: SocketAddr,
+    tls: bool,
+    monitor: Option<&Monitor>,
+) -> Result<PathBuf, StartError> {
     let program = std::env::args_os().next().map(PathBuf::from);
     let program = program
         .as_deref()
@@ -16,15 +22,30 @@ pub(super) fn write(dir: &Path, clients: SocketAddr, tls: bool) -> Result<PathBu
     name.push(format!("_{}.ports", std::process::id()));
     let path = dir.join(name);
     let scheme = if tls { "tls" } else { "nats" };
-    let urls: Vec<_> = local_addresses(clients.ip())
-        .into_iter()
-        .map(|ip| format!("{scheme}://{}", SocketAddr::new(ip, clients.port())))
-        .collect();
-    let json = serde_json::json!({ "nats": urls }).to_string();
-    match std::fs::write(&path, json) {
+    let ports = Ports {
+        nats: urls(scheme, clients),
+        monitoring: monitor.map_or_else(Vec::new, |m| urls(m.scheme(), m.address())),
+    };
+    let written = serde_json::to_vec(&ports)
+        .map_err(Into::into)
+        .and_then(|json| std::fs::write(&path, json));
+    match written {
         Ok(()) => Ok(path),
         Err(source) => Err(StartError::PortsFile { path, source }),
     }
+}
+
+/// URLs by kind of listener; a kind that is off is left out.
+#[derive(serde::Serialize)]
+struct Ports {
+    nats: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    monitoring: Vec<String>,
+}
+
+fn urls(scheme: &str, bound: SocketAddr) -> Vec<String> {
+    let url = |ip| format!("{scheme}://{}", SocketAddr::new(ip, bound.port()));
+    local_addresses(bound.ip()).into_iter().map(url).collect()
 }
 
 /// A wildcard is listed as the loopback addresses that reach it.

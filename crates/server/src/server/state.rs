@@ -19,6 +19,7 @@ use super::{ServerCounters, StartError};
 use crate::account::Account;
 use crate::client::{Client, CloseReason, ConnectOptions, Login, Signal};
 use crate::jetstream::JetStream;
+use crate::monitor::MonitorFacts;
 
 /// What every part of a running server shares.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub(crate) struct ServerState {
     lame_duck: AtomicBool,
     stopping: AtomicBool,
     pub(crate) counters: ServerCounters,
+    pub(crate) monitoring: MonitorFacts,
 }
 
 #[derive(Clone)]
@@ -90,6 +92,7 @@ impl ServerState {
             max_payload: options.max_payload,
             max_subscriptions: options.max_subscriptions,
         });
+        let monitoring = MonitorFacts::new(options.max_closed_clients);
         Ok(Self {
             id,
             name,
@@ -108,6 +111,7 @@ impl ServerState {
             lame_duck: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             counters: ServerCounters::default(),
+            monitoring,
         })
     }
 
@@ -192,6 +196,17 @@ impl ServerState {
             },
             None => (advertise.clone(), bound),
         }
+    }
+
+    /// The host as configured, with the real port.
+    pub(crate) fn listens_on(&self) -> (String, u16) {
+        let bound = self.client_address.get().map_or(0, SocketAddr::port);
+        (self.options().host.clone(), bound)
+    }
+
+    /// Whether clients can connect.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.client_address.get().is_some()
     }
 
     pub(super) fn set_client_address(&self, address: SocketAddr) {
@@ -287,8 +302,8 @@ impl ServerState {
         }
     }
 
-    /// Removes a connection that has ended.
-    pub(crate) fn forget(&self, client: &Arc<Client>, _reason: CloseReason) {
+    /// Removes a connection that has ended, which had so many subscriptions.
+    pub(crate) fn forget(&self, client: &Arc<Client>, reason: CloseReason, subscriptions: usize) {
         let removed = {
             let mut clients = self.clients.lock();
             let removed = clients.remove(&client.cid());
@@ -299,6 +314,13 @@ impl ServerState {
         };
         if removed.is_some() {
             self.counters.add_closed(client);
+            client
+                .login()
+                .account
+                .counters
+                .add_closed(client.outbound.counted());
+            self.monitoring
+                .remember_closed(client, reason, subscriptions);
             if client.is_bound() {
                 client
                     .login()
@@ -314,6 +336,11 @@ impl ServerState {
     pub(crate) fn is_full(&self) -> bool {
         let max = self.options().max_connections;
         max.is_some_and(|max| self.clients.lock().len() >= max)
+    }
+
+    /// How many connections are open.
+    pub(crate) fn client_count(&self) -> usize {
+        self.clients.lock().len()
     }
 
     /// All open connections.

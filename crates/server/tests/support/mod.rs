@@ -90,6 +90,12 @@ impl TestServer {
         peer
     }
 
+    /// Where monitoring listens.
+    pub(crate) fn monitor(&self) -> SocketAddr {
+        let server = self.server.as_ref().expect("running");
+        server.monitor_address().expect("monitoring is on")
+    }
+
     /// Stops the server in order.
     pub(crate) fn shutdown(&mut self) {
         if let Some(server) = self.server.take() {

@@ -1,0 +1,87 @@
+//! `/accountz`: the accounts, or one in detail.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::omit::is_false;
+use super::query::{BadRequest, Query};
+use super::subsz::SublistStats;
+use crate::account::Account;
+use crate::server::ServerState;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Accountz {
+    server_id: String,
+    now: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_detail: Option<AccountDetail>,
+}
+
+#[derive(Debug, Serialize)]
+struct AccountDetail {
+    account_name: String,
+    update_time: Timestamp,
+    #[serde(skip_serializing_if = "is_false")]
+    is_system: bool,
+    expired: bool,
+    complete: bool,
+    jetstream_enabled: bool,
+    leafnode_connections: u64,
+    client_connections: u64,
+    subscriptions: usize,
+    name_tag: String,
+    sublist_stats: SublistStats,
+}
+
+pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accountz, BadRequest> {
+    let mut accountz = Accountz {
+        server_id: server.id().to_owned(),
+        now: Timestamp::now(),
+        system_account: server.system().map(|account| account.name().to_owned()),
+        accounts: None,
+        account_detail: None,
+    };
+    match query.text("acc") {
+        "" => {
+            let mut names: Vec<String> = server
+                .accounts()
+                .iter()
+                .map(|account| account.name().to_owned())
+                .collect();
+            names.sort_unstable();
+            accountz.accounts = Some(names);
+        }
+        name => {
+            let account = server
+                .account(name)
+                .ok_or_else(|| BadRequest::UnknownAccount(name.to_owned()))?;
+            accountz.account_detail = Some(detail(server, &account));
+        }
+    }
+    Ok(accountz)
+}
+
+fn detail(server: &ServerState, account: &Account) -> AccountDetail {
+    AccountDetail {
+        account_name: account.name().to_owned(),
+        // Accounts come from the configuration, which is read at the start.
+        update_time: server.monitoring.started,
+        is_system: server
+            .system()
+            .is_some_and(|system| system.name() == account.name()),
+        expired: false,
+        complete: true,
+        jetstream_enabled: account.jetstream.get().is_some(),
+        leafnode_connections: 0,
+        client_connections: account.counters.connections.load(Relaxed),
+        subscriptions: account.target_count(),
+        name_tag: account.name().to_owned(),
+        sublist_stats: SublistStats::of([account]),
+    }
+}

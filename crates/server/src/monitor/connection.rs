@@ -1,0 +1,174 @@
+//! One connection of `/connz`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::omit::{is_false, is_zero};
+use super::show;
+use crate::client::{Client, Subscription};
+
+/// What is shown of a connection, in nats-server's order.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Connection {
+    pub(super) cid: u64,
+    kind: &'static str,
+    #[serde(rename = "type")]
+    transport: &'static str,
+    ip: String,
+    port: u16,
+    pub(super) start: Timestamp,
+    pub(super) last_activity: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stop: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(serialize_with = "go_duration")]
+    pub(super) rtt: Duration,
+    #[serde(serialize_with = "uptime")]
+    pub(super) uptime: Duration,
+    #[serde(serialize_with = "uptime")]
+    pub(super) idle: Duration,
+    pub(super) pending_bytes: usize,
+    pub(super) in_msgs: u64,
+    pub(super) out_msgs: u64,
+    pub(super) in_bytes: u64,
+    pub(super) out_bytes: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    stalls: u64,
+    pub(super) subscriptions: usize,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    lang: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher_suite: Option<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    tls_first: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) authorized_user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subscriptions_list: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subscriptions_list_detail: Option<Vec<SubscriptionDetail>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name_tag: Option<String>,
+    /// The account, whether or not it is shown.
+    #[serde(skip)]
+    pub(super) account_name: String,
+}
+
+impl Connection {
+    /// The connection as it is now, with everything that authentication has settled.
+    pub(super) fn of(client: &Client, now: Timestamp) -> Self {
+        let login = client.login();
+        let counters = &client.counters;
+        let counted = client.outbound.counted();
+        let millis = i64::try_from(counters.last_activity_millis.load(Relaxed)).unwrap_or(0);
+        let start = client.started();
+        let last_activity = Timestamp::from_millisecond(millis)
+            .unwrap_or(start)
+            .max(start);
+        let account_name = login.account.name().to_owned();
+        let remote = client.remote();
+        let tls = client.tls();
+        Self {
+            cid: client.cid(),
+            kind: "Client",
+            transport: "nats",
+            ip: remote.ip().to_canonical().to_string(),
+            port: remote.port(),
+            start,
+            last_activity,
+            stop: None,
+            reason: None,
+            rtt: Duration::from_nanos(counters.rtt_nanos.load(Relaxed)),
+            uptime: show::between(start, now),
+            idle: show::between(last_activity, now),
+            pending_bytes: client.outbound.pending(),
+            in_msgs: counters.in_messages.load(Relaxed),
+            out_msgs: counted.messages,
+            in_bytes: counters.in_bytes.load(Relaxed),
+            out_bytes: counted.bytes,
+            stalls: counters.stalls.load(Relaxed),
+            subscriptions: client.subscription_count(),
+            name: login.options.name.clone(),
+            lang: login.options.lang.clone(),
+            version: login.options.version.clone(),
+            tls_version: tls.map(|tls| tls.version),
+            tls_cipher_suite: tls.map(|tls| tls.cipher_suite.clone()),
+            tls_first: tls.is_some_and(|tls| tls.handshake_first),
+            authorized_user: login.user.as_deref().map(str::to_owned),
+            account: (account_name != jetsled_auth::GLOBAL_ACCOUNT).then(|| account_name.clone()),
+            subscriptions_list: None,
+            subscriptions_list_detail: None,
+            name_tag: Some(account_name.clone()),
+            account_name,
+        }
+    }
+
+    /// Leaves out who it is.
+    pub(super) fn hide_authentication(&mut self) {
+        self.authorized_user = None;
+        self.account = None;
+        self.name_tag = None;
+    }
+}
+
+/// A subscription in detail.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SubscriptionDetail {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) account_tag: Option<String>,
+    pub(super) subject: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) qgroup: String,
+    pub(super) sid: String,
+    pub(super) msgs: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) max: u64,
+    pub(super) cid: u64,
+}
+
+impl SubscriptionDetail {
+    pub(super) fn of(subscription: &Subscription) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            account: None,
+            account_tag: None,
+            subject: text(&subscription.subject),
+            qgroup: text(&subscription.queue),
+            sid: text(&subscription.sid),
+            msgs: subscription.delivered(),
+            max: subscription.max(),
+            cid: subscription.client.cid(),
+        }
+    }
+
+    /// The same with its account's name.
+    pub(super) fn in_account(self, account: &str) -> Self {
+        Self {
+            account: Some(account.to_owned()),
+            account_tag: Some(account.to_owned()),
+            ..self
+        }
+    }
+}
+
+fn go_duration<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&show::duration(*time))
+}
+
+fn uptime<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&show::uptime(*time))
+}

@@ -1,0 +1,29 @@
+//! Monitoring over HTTP: `/varz`, `/connz` and their like (observed nats-server 2.15.1).
+//!
+//! Everything shown is gathered for the request that asks; the server keeps nothing up to date for it but the counters
+//! that it has anyway, and a ring of closed connections. Gathering takes locks that connections need too, so it runs on
+//! a blocking thread, and only so many requests at a time.
+
+mod accountz;
+mod accstatz;
+mod alone;
+mod closed;
+mod connection;
+mod connz;
+mod endpoint;
+mod facts;
+mod healthz;
+mod index;
+mod jsz;
+mod listener;
+mod omit;
+mod process;
+mod query;
+mod reply;
+mod show;
+mod subsz;
+mod varz;
+
+pub(crate) use facts::MonitorFacts;
+pub(crate) use listener::Monitor;
+pub use listener::MonitorError;
