@@ -212,7 +212,8 @@ impl AccountJetStream {
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
         let handle = StreamHandle {
             config: Arc::new(config),
-            ..old.clone()
+            target: old.target,
+            created: old.created,
         };
         let mut state = self.lock_shard(old.target)?;
         let now = state.now;
@@ -382,6 +383,21 @@ impl AccountJetStream {
         usage
     }
 
+    /// Checks what the account says about every single stream.
+    pub(super) fn check_stream_bytes(&self, config: &StreamConfig) -> Result<(), ApiError> {
+        let most = match config.storage {
+            StorageType::Memory => self.limits.memory_max_stream_bytes,
+            StorageType::File => self.limits.storage_max_stream_bytes,
+        };
+        if self.limits.max_bytes_required && config.max_bytes <= 0 {
+            return Err(ApiError::STREAM_MAX_BYTES_REQUIRED);
+        }
+        if most > 0 && config.max_bytes > most {
+            return Err(ApiError::STREAM_MAX_STREAM_BYTES_EXCEEDED);
+        }
+        Ok(())
+    }
+
     /// Checks the account's and the server's limits for a stream that is made or changed.
     fn check_limits(
         &self,
@@ -393,26 +409,18 @@ impl AccountJetStream {
         if old.is_none() && max_streams.is_some_and(|max| streams.len() >= max) {
             return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
         }
-        let (account_max, stream_max, server_max, exceeded) = match config.storage {
+        let (account_max, server_max, exceeded) = match config.storage {
             StorageType::Memory => (
                 self.limits.max_memory,
-                self.limits.memory_max_stream_bytes,
                 self.runtime.max_memory,
                 ApiError::MEMORY_RESOURCES_EXCEEDED,
             ),
             StorageType::File => (
                 self.limits.max_storage,
-                self.limits.storage_max_stream_bytes,
                 self.runtime.max_file,
                 ApiError::STORAGE_RESOURCES_EXCEEDED,
             ),
         };
-        if self.limits.max_bytes_required && config.max_bytes <= 0 {
-            return Err(ApiError::STREAM_MAX_BYTES_REQUIRED);
-        }
-        if stream_max > 0 && config.max_bytes > stream_max {
-            return Err(ApiError::STREAM_MAX_STREAM_BYTES_EXCEEDED);
-        }
         let wanted = u64::try_from(config.max_bytes).unwrap_or(0).max(1);
         let reserved: u64 = streams
             .values()
@@ -421,7 +429,7 @@ impl AccountJetStream {
             .filter_map(|other| u64::try_from(other.config.max_bytes).ok())
             .sum();
         if u64::try_from(account_max).is_ok_and(|max| reserved.saturating_add(wanted) > max) {
-            return Err(ApiError::ACCOUNT_RESOURCES_EXCEEDED);
+            return Err(exceeded);
         }
         if reserved.saturating_add(wanted) > server_max {
             return Err(exceeded);

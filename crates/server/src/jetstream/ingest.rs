@@ -23,6 +23,8 @@ pub(crate) struct IngestBatch {
     bytes: Vec<u8>,
     shared: Vec<Bytes>,
     accounts: Vec<Arc<AccountJetStream>>,
+    /// Accounts without JetStream, in which the API was asked all the same.
+    without: Vec<Arc<Account>>,
 }
 
 /// Payloads from this size on are shared instead of copied.
@@ -42,6 +44,8 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 enum To {
     Api,
+    /// The API of an account without JetStream; its index is one of [`IngestBatch::without`].
+    NotEnabled,
     Stream(StreamTarget),
     DirectGet(StreamTarget),
     Pull(ConsumerTarget),
@@ -69,6 +73,10 @@ impl IngestBatch {
     /// Takes a message that matched `target`. Nothing happens before [`submit`](IngestBatch::submit).
     pub(crate) fn push(&mut self, target: &Target, message: &RoutedMessage<'_>) {
         let Some(account) = self.account_index(message.account) else {
+            if matches!(target, Target::Api) {
+                self.without.push(Arc::clone(message.account));
+                self.stage(To::NotEnabled, len32(self.without.len() - 1), message);
+            }
             return;
         };
         let to = match *target {
@@ -82,6 +90,10 @@ impl IngestBatch {
                 None => return,
             },
         };
+        self.stage(to, account, message);
+    }
+
+    fn stage(&mut self, to: To, account: u32, message: &RoutedMessage<'_>) {
         let at = self.bytes.len();
         // An ack's subject has been read; only its payload matters from here on.
         let subject: &[u8] = if matches!(to, To::Ack(..)) {
@@ -127,7 +139,14 @@ impl IngestBatch {
         let mut rest = self.entries.as_slice();
         while let [first, ..] = rest {
             let Some(shard) = first.to.shard() else {
-                api::handle(&self.request(first), now, flush);
+                if let To::NotEnabled = first.to {
+                    let (subject, rest) = self.bytes[first.at..].split_at(first.subject as usize);
+                    let reply = &rest[..first.reply as usize];
+                    let account = &self.without[first.account as usize];
+                    api::not_enabled(account, subject, reply, flush);
+                } else {
+                    api::handle(&self.request(first), now, flush);
+                }
                 rest = &rest[1..];
                 continue;
             };
@@ -150,12 +169,13 @@ impl IngestBatch {
         self.bytes.clear();
         self.shared.clear();
         self.accounts.clear();
+        self.without.clear();
     }
 
     fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
         let request = self.request(entry);
         match entry.to {
-            To::Api => {}
+            To::Api | To::NotEnabled => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
             To::Ack(consumer, numbers) => {
@@ -230,7 +250,7 @@ impl To {
     /// The shard that takes it; API requests find theirs on their own.
     fn shard(self) -> Option<u16> {
         match self {
-            Self::Api => None,
+            Self::Api | Self::NotEnabled => None,
             Self::Stream(stream) | Self::DirectGet(stream) => Some(stream.shard),
             Self::Pull(consumer) | Self::Ack(consumer, _) | Self::FlowControl(consumer) => {
                 Some(consumer.stream.shard)

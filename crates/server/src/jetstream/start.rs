@@ -83,6 +83,12 @@ impl JetStream {
                 started.enable(&account, account_limits(limits));
             }
         }
+        // The others are told so when they ask.
+        for account in server.accounts() {
+            if account.jetstream.get().is_none() && !server.is_system(&account) {
+                account.insert_target(b"$JS.API.>", b"", routing::Target::JetStream(Target::Api));
+            }
+        }
         Ok(started)
     }
 

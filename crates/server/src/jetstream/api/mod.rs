@@ -18,6 +18,7 @@ mod endpoint;
 mod level;
 mod msg_delete;
 mod msg_get;
+mod not_enabled;
 mod snapshot;
 mod stream_create;
 mod stream_delete;
@@ -36,6 +37,7 @@ use crate::routing::FlushSet;
 
 pub(super) use direct_get::direct_get;
 pub(super) use level::level_too_high;
+pub(super) use not_enabled::not_enabled;
 
 /// Answers a request below `$JS.API.`. What is no endpoint gets no reply (observed nats-server 2.15.1).
 pub(super) fn handle(request: &Request<'_>, now: Timestamp, flush: &mut FlushSet) {

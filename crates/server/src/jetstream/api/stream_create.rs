@@ -18,7 +18,7 @@ pub(super) fn create(call: &mut Call<'_>, stream: &str) -> Outcome<StreamCreate>
     config.check_create()?;
     let config = config.validated(call.jetstream.server_limits(), pedantic)?;
     unsupported::check_stream(&config)?;
-    check_consumer_limit(call.jetstream, &config)?;
+    check_account(call.jetstream, &config)?;
     let is_new = call.jetstream.stream(stream).is_none();
     let (_, durable) = call.jetstream.create_stream(config)?;
     if is_new {
@@ -47,8 +47,8 @@ pub(super) fn check_name(config: &StreamConfig, stream: &str) -> Result<(), ApiE
     }
 }
 
-/// A stream may not promise more consumers than its account has.
-pub(super) fn check_consumer_limit(
+/// A stream may not promise more than its account has.
+pub(super) fn check_account(
     jetstream: &AccountJetStream,
     config: &StreamConfig,
 ) -> Result<(), ApiError> {
@@ -56,7 +56,7 @@ pub(super) fn check_consumer_limit(
     if account > 0 && config.max_consumers > account {
         return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
     }
-    Ok(())
+    jetstream.check_stream_bytes(config)
 }
 
 /// Publishes the advisory of a change.

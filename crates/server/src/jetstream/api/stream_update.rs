@@ -6,7 +6,7 @@ use jetsled_jetstream_api::response::StreamUpdate;
 use jetsled_jetstream_api::{ApiError, StreamConfig};
 
 use super::call::{Call, Done, Outcome};
-use super::stream_create::{announce, check_consumer_limit, check_name};
+use super::stream_create::{announce, check_account, check_name};
 use super::{stream_info, unsupported};
 use crate::jetstream::access::StreamAccess;
 
@@ -24,7 +24,7 @@ pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate>
     let decide = |old: &StreamConfig| {
         let config = old.updated(config, jetstream.server_limits(), pedantic)?;
         unsupported::check_stream(&config)?;
-        check_consumer_limit(jetstream, &config)?;
+        check_account(jetstream, &config)?;
         Ok(config)
     };
     let (_, durable) = jetstream.update_stream(stream, decide, call.flush)?;
@@ -51,7 +51,7 @@ fn check_consumers(access: &StreamAccess<'_>, config: &StreamConfig) -> Result<(
     }
     names.sort_unstable();
     let names = names.join(", ");
-    Err(ApiError::stream_invalid_config(format_args!(
+    Err(ApiError::stream_update(format_args!(
         "change to limits violates consumers: {names}"
     )))
 }
