@@ -226,6 +226,9 @@ fn log_banner(state: &ServerState) {
     if let (Some(file), Some(digest)) = (&options.config_file, &options.config_digest) {
         tracing::info!("Using configuration file: {} ({digest})", file.display());
     }
+    for doubt in options.doubts() {
+        tracing::warn!("{doubt}");
+    }
 }
 
 /// An address that a client on this machine can use.

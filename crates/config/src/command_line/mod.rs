@@ -188,6 +188,9 @@ fn configure(
         options.jetstream.enabled = true;
     }
     flags.apply(&mut options)?;
+    if program == Program::Jetsled && options.jetstream.configured_store_dir.is_none() {
+        options.jetstream.configured_store_dir = lasting_directory(environment);
+    }
     options.validate()?;
     if checking {
         return Ok(Command::ConfigIsValid(format!(
@@ -205,6 +208,17 @@ fn configure(
         options: Box::new(options),
         warnings: facts.warnings,
     })
+}
+
+/// Where streams are kept if nobody says: nats-server's temporary directory does not outlive the machine's restart.
+fn lasting_directory(environment: &Environment<'_>) -> Option<PathBuf> {
+    let filled = |name| {
+        (environment.variable)(name)
+            .filter(|dir| !dir.is_empty())
+            .map(PathBuf::from)
+    };
+    let state = filled("XDG_STATE_HOME").or_else(|| Some(filled("HOME")?.join(".local/state")));
+    Some(state?.join("jetsled"))
 }
 
 /// `<command>[=<pid or pid file>]`

@@ -193,6 +193,41 @@ fn jetstream_is_on_by_itself_only_under_its_own_name() {
 }
 
 #[test]
+fn streams_are_kept_where_they_last_unless_it_is_said_where() {
+    #[track_caller]
+    fn check(arguments: &str, home: &[(&str, &str)], store: &str) {
+        let read = Environment {
+            read_file: &|_| Ok(String::new()),
+            variable: &|name| {
+                let found = home.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            },
+        };
+        let command = parse_command_line(arguments.split_whitespace().map(Into::into), &read);
+        let Ok(Command::Run { options, .. }) = command else {
+            panic!("{arguments}: {command:?}")
+        };
+        assert_eq!(
+            options.jetstream.store_dir(),
+            Path::new(store),
+            "{arguments}"
+        );
+    }
+    let temporary = std::env::temp_dir().join("nats/jetstream");
+    let temporary = temporary.to_str().unwrap();
+    let home = [("HOME", "/home/me")];
+    check("jetsled", &home, "/home/me/.local/state/jetsled/jetstream");
+    check(
+        "jetsled",
+        &[("HOME", "/home/me"), ("XDG_STATE_HOME", "/s")],
+        "/s/jetsled/jetstream",
+    );
+    check("jetsled", &[], temporary);
+    check("jetsled -sd /data", &home, "/data/jetstream");
+    check("nats-server -js", &home, temporary);
+}
+
+#[test]
 fn words_and_questions_are_answered() {
     assert_eq!(
         parse("nats-server -v").unwrap(),

@@ -6,9 +6,14 @@ pub(crate) fn text(program: Program) -> String {
         Program::Jetsled => "on, unless a flag or the file says otherwise",
         Program::NatsServer => "off",
     };
+    let store_dir = match program {
+        Program::Jetsled => "$XDG_STATE_HOME/jetsled or ~/.local/state/jetsled",
+        Program::NatsServer => "nats in the temporary directory",
+    };
     USAGE
         .replace("PROGRAM", program.name())
         .replace("JETSTREAM", jetstream)
+        .replace("STORE_DIR", store_dir)
 }
 
 /// What `-help_tls` prints.
@@ -37,7 +42,7 @@ Server:
 
 JetStream:
   -js, -jetstream               keep streams (default: JETSTREAM)
-  -sd, -store_dir DIR           keep them below DIR
+  -sd, -store_dir DIR           keep them below DIR (default: STORE_DIR)
 
 Logging:
   -l, -log FILE                 log to FILE instead of standard error

@@ -22,11 +22,11 @@ pub struct JetStreamOptions {
     pub unique_tag: Option<String>,
     /// Bounds on what API requests may ask for.
     pub limits: JetStreamLimits,
-    /// Messages of one stream between receipt and storage.
+    /// Messages of one stream between receipt and storage. Here they go into the log's open buffer as they come.
     pub max_buffered_msgs: usize,
     /// Bytes of one stream between receipt and storage.
     pub max_buffered_size: usize,
-    /// API requests waiting at once.
+    /// API requests waiting at once. Here each is answered as it comes.
     pub request_queue_limit: usize,
     /// Info requests waiting at once.
     pub info_queue_limit: usize,

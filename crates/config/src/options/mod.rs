@@ -2,6 +2,7 @@
 
 mod account;
 mod authorization;
+mod doubts;
 mod jetstream;
 mod process;
 mod tls;
