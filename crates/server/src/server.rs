@@ -8,9 +8,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jetsled_config::{Options, Program};
+use jetsled_config::{JetStreamOptions, Options, Program, SyncPolicy};
 use tokio::task::JoinHandle;
 
 use crate::jetstream::{self, JetStream};
@@ -91,7 +91,10 @@ impl Server {
         }
         let monitor = Monitor::start(&state).await?;
         if options.jetstream.enabled {
+            let begun = Instant::now();
+            tracing::info!("Starting JetStream");
             let started = JetStream::start(&state).map_err(StartError::JetStream)?;
+            log_jetstream(&options.jetstream, begun);
             state.set_jetstream(started);
         }
         let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
@@ -214,6 +217,33 @@ impl Server {
         }
         tracing::info!("Server Exiting..");
     }
+}
+
+fn log_jetstream(options: &JetStreamOptions, begun: Instant) {
+    let size = |limit: Option<u64>| match limit {
+        None => "unlimited".to_owned(),
+        Some(bytes) => format!("{bytes} bytes"),
+    };
+    tracing::info!("---------------- JETSTREAM ----------------");
+    tracing::info!("  Strict:          {}", options.strict);
+    tracing::info!("  Max Memory:      {}", size(options.max_memory_store));
+    tracing::info!("  Max Storage:     {}", size(options.max_file_store));
+    tracing::info!(
+        "  Store Directory: {:?}",
+        options.store_dir().display().to_string()
+    );
+    if let Some(domain) = &options.domain {
+        tracing::info!("  Domain:          {domain}");
+    }
+    tracing::info!("  API Level:       {}", crate::info::API_LEVEL);
+    match options.sync {
+        SyncPolicy::BeforeAck => tracing::info!("  Sync:            before each ack"),
+        SyncPolicy::Every(interval) => tracing::warn!(
+            "  Sync:            every {interval:?}: a power cut can take back what was acknowledged since"
+        ),
+    }
+    tracing::info!("-------------------------------------------");
+    tracing::info!("Took {:?} to start JetStream", begun.elapsed());
 }
 
 fn log_banner(state: &ServerState) {

@@ -1,5 +1,7 @@
 //! Who may connect, and what they may do then.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use std::time::Duration;

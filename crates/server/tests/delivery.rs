@@ -1,5 +1,7 @@
 //! What several connections see of each other.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use std::io::Read;

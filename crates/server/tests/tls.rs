@@ -1,5 +1,7 @@
 //! TLS in all its orders.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! What one connection sees: the table of [`support::wire_cases`], whole and in pieces.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use std::time::Duration;

@@ -32,7 +32,8 @@ impl fmt::Display for LogName<'_> {
             }
             f.write_str("\"")?;
         }
-        if let Some(user) = &login.user {
+        let user = login.user.as_deref().unwrap_or(&options.user);
+        if !user.is_empty() {
             write!(f, " - \"{}/user:{user}\"", login.account.name())?;
         }
         Ok(())

@@ -17,6 +17,7 @@ mod session;
 mod subscribe;
 mod subscription;
 mod timers;
+pub(crate) mod trace;
 mod writer;
 
 use std::net::SocketAddr;

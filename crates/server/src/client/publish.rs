@@ -81,14 +81,7 @@ impl Session {
         let admitted = match admitted {
             Ok(admitted) => admitted,
             Err(denied) => {
-                tracing::error!(
-                    "{} - {}",
-                    self.client.log_name(),
-                    Violation {
-                        denied,
-                        reply: publish.reply
-                    }
-                );
+                tracing::error!("{} - {}", self.client.log_name(), denied.log_text());
                 self.reply_err(&denied.to_string());
                 return;
             }
@@ -136,22 +129,6 @@ impl Session {
         let mut line = Vec::with_capacity(headers.len() + reply.len() + 64);
         encode::hmsg(reply, &own.sid, None, &headers, b"", &mut line);
         self.reply(&line);
-    }
-}
-
-/// The log's text of a refused publish.
-struct Violation<'a> {
-    denied: Denied<'a>,
-    reply: &'a [u8],
-}
-
-impl std::fmt::Display for Violation<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.denied.fmt(f)?;
-        if !self.reply.is_empty() && matches!(self.denied, Denied::Publish(_)) {
-            write!(f, ", reply {}", jetsled_protocol::GoQuoted(self.reply))?;
-        }
-        Ok(())
     }
 }
 

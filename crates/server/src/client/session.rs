@@ -17,7 +17,9 @@ use super::outbound::Resumed;
 use super::reader::Reader;
 use super::route_cache::RouteCache;
 use super::timers::{Due, Timers};
-use super::{Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer};
+use super::{
+    Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer, trace,
+};
 use crate::info::InfoFor;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
@@ -220,6 +222,7 @@ impl Session {
     fn parse_batch(&mut self) -> Step {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.routes.begin(&self.login.account);
+        let trace = trace::is_on();
         let mut at = 0;
         let step = loop {
             let input = buffer.get(at..).unwrap_or_default();
@@ -253,11 +256,17 @@ impl Session {
                 let whole = buffer.split_to(consumed).freeze();
                 at = 0;
                 if let Parse::Op { op, .. } = parse_client_op(&whole, &self.limits) {
+                    if trace {
+                        self.client.trace_in(&op);
+                    }
                     self.publish_op(op, &whole, Some(&whole));
                 }
                 continue;
             }
             at += consumed;
+            if trace {
+                self.client.trace_in(&op);
+            }
             match op {
                 ClientOp::Pub(_) | ClientOp::HPub(_) => {
                     self.publish_op(op, input.get(..consumed).unwrap_or_default(), None);
@@ -339,10 +348,16 @@ impl Session {
     pub(super) fn reply_ok(&mut self) {
         if self.login.options.verbose {
             self.reply(encode::OK);
+            if trace::is_on() {
+                self.client.trace_out("OK");
+            }
         }
     }
 
     pub(super) fn reply_err(&mut self, text: &str) {
+        if trace::is_on() {
+            self.client.trace_out(format_args!("-ERR {text}"));
+        }
         let output = &mut self.flush.slot(&self.client, &mut self.own_slot).output;
         output.with_room(text.len() + 9, |out| encode::err(text, out));
     }
@@ -454,6 +469,9 @@ impl Session {
     fn on_ping(&mut self) {
         self.active = true;
         self.reply(encode::PONG);
+        if trace::is_on() {
+            self.client.trace_out("PONG");
+        }
         if self.state == State::Connected {
             self.state = State::Greeted;
             if self.login.options.protocol >= 1 {
@@ -573,6 +591,9 @@ impl Session {
         self.pings_out += 1;
         self.ping_sent = Some(now);
         self.reply(encode::PING);
+        if trace::is_on() {
+            self.client.trace_out("PING");
+        }
         self.end_batch();
         ControlFlow::Continue(())
     }

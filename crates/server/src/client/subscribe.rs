@@ -17,10 +17,11 @@ impl Session {
         let admitted = match admission::subscribe(principal, sub.subject, queue) {
             Ok(admitted) => admitted,
             Err(denied) => {
+                let sid = String::from_utf8_lossy(sub.sid);
                 tracing::error!(
-                    "{} - {denied}, sid {}",
+                    "{} - {}, SID {sid}",
                     self.client.log_name(),
-                    jetsled_protocol::GoQuoted(sub.sid)
+                    denied.log_text()
                 );
                 return self.reply_err(&denied.to_string());
             }

@@ -43,6 +43,37 @@ pub(crate) enum Denied<'a> {
     SubscribeQueue { subject: &'a [u8], queue: &'a [u8] },
 }
 
+impl<'a> Denied<'a> {
+    /// The text for the log.
+    pub(crate) fn log_text(self) -> DeniedLogText<'a> {
+        DeniedLogText(self)
+    }
+}
+
+/// How the log shows a refusal (observed nats-server 2.15.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DeniedLogText<'a>(Denied<'a>);
+
+impl std::fmt::Display for DeniedLogText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Denied::Publish(subject) => {
+                write!(f, "Publish Violation - Subject {}", GoQuoted(subject))
+            }
+            Denied::Reply(reply) => write!(f, "Publish Violation - Reply {}", GoQuoted(reply)),
+            Denied::Subscribe(subject) => {
+                write!(f, "Subscription Violation - Subject {}", GoQuoted(subject))
+            }
+            Denied::SubscribeQueue { subject, queue } => write!(
+                f,
+                "Subscription Violation - Subject {}, Queue: {}",
+                GoQuoted(subject),
+                GoQuoted(queue)
+            ),
+        }
+    }
+}
+
 /// May `principal` publish to `subject`? A response that `allow_responses` lets through is asked for with
 /// `may_respond`, only when nothing else allows the subject.
 pub(crate) fn publish<'a>(

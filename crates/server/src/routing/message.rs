@@ -79,6 +79,7 @@ pub(crate) struct OutboundMessage<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     /// Nothing is delivered without.
+    #[expect(dead_code, reason = "a proof is carried, not read")]
     pub(crate) admitted: Admitted,
     /// The subject shown in the MSG line.
     pub(crate) subject: &'a [u8],

@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::{FlushSet, Message, Origin, Payload, RoutedMessage, Target};
 use crate::account::Account;
-use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription};
+use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
 
 /// Everyone who gets messages on a subject, while the account's interest stays what it was.
 #[derive(Debug)]
@@ -256,6 +256,10 @@ impl ClientTarget {
         }
         if self.tracks_responses && !message.reply.is_empty() {
             self.client.note_reply(message.reply);
+        }
+        if trace::is_on() {
+            self.client
+                .trace_message(message, &self.subscription.sid, self.headers);
         }
         let slot = flush.slot(&self.client, &mut self.slot_hint);
         slot.counted.messages += 1;

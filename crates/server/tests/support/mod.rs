@@ -1,5 +1,6 @@
 //! A server inside the test's process, and what its peers need.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test may")]
 
 pub(crate) mod wire_cases;
 
