@@ -32,3 +32,5 @@ pub use stream::{
     TooManyResults,
 };
 
+#[cfg(test)]
+mod tests;

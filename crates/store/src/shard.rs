@@ -296,7 +296,7 @@ impl Shard {
             stream: id,
             state: &state,
         }))?;
-        stream.set_emitted_at(at.start());
+        stream.emitted(at.start());
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Consumers, of which the store knows names and bytes.
 
-use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, StreamId};
+use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, SegmentNo, StreamId};
 use crate::{ChangeError, RecoveredConsumer, Shard};
 
 /// A consumer of a file stream, or of a memory stream (then nothing of it is logged).
@@ -15,10 +15,18 @@ pub(super) struct ConsumerEntry {
     pub(super) deltas: Vec<(LogPosition, Vec<u8>)>,
     /// The last configuration in the log that older ones may be forgotten for.
     pub(super) emitted_at: LogPosition,
+    /// The log position that the last state in the log reflects: it tells of no later progress.
+    pub(super) emitted_state: LogPosition,
     pub(super) in_memory: bool,
 }
 
 impl ConsumerEntry {
+    /// Whether a rebuild would miss this segment, which lies before the checkpoint: it holds the last configuration, or progress that the
+    /// last state in the log does not know.
+    pub(super) fn needs_emission(&self, segment: SegmentNo) -> bool {
+        self.emitted_at.segment() <= segment || self.emitted_state.segment() <= segment
+    }
+
     /// Writes the configuration and the state at the checkpoint anew, so that what is older can go.
     pub(super) fn emit(
         &mut self,
@@ -42,6 +50,7 @@ impl ConsumerEntry {
             }))?;
         }
         self.emitted_at = at.start();
+        self.emitted_state = checkpoint;
         Ok(())
     }
 }
@@ -94,6 +103,7 @@ impl Shard {
                 checkpoint: None,
                 deltas: Vec::new(),
                 emitted_at: at,
+                emitted_state: LogPosition::ZERO,
                 in_memory,
             },
         );

@@ -21,6 +21,8 @@ pub(super) struct Reclaim {
     recyclable: BTreeSet<SegmentNo>,
     /// Segments with messages whose bytes must go.
     erase: BTreeSet<SegmentNo>,
+    /// Segments that could not be read to be rewritten; not tried again until a restart.
+    unreadable: BTreeSet<SegmentNo>,
     wants_checkpoint: bool,
     /// Not before this time is worth while.
     next: Option<Timestamp>,
@@ -92,7 +94,13 @@ impl Shard {
     /// Recycles a dead segment or begins to rewrite one. Answers whether there was something to do.
     fn find_segment(&mut self) -> Result<bool, AppendError> {
         let live = self.live_bytes();
-        let sealed: Vec<SegmentUsage> = self.log.segments().filter(|usage| usage.sealed).collect();
+        // What is not synced can still turn out never to have been.
+        let synced = self.log.synced().segment();
+        let sealed: Vec<SegmentUsage> = self
+            .log
+            .segments()
+            .filter(|usage| usage.sealed && usage.segment < synced)
+            .collect();
         let oldest = sealed.first().map(|usage| usage.segment);
         let mut sparse = None;
         for usage in sealed {
@@ -110,7 +118,7 @@ impl Shard {
                 self.reclaim.wants_checkpoint = true;
                 continue;
             }
-            if sparse.is_none() || erase {
+            if (sparse.is_none() || erase) && !self.reclaim.unreadable.contains(&segment) {
                 sparse = Some(segment);
             }
         }
@@ -120,6 +128,12 @@ impl Shard {
         }
         self.bury();
         Ok(false)
+    }
+
+    /// How many segments the log has.
+    #[cfg(test)]
+    pub(crate) fn segment_count(&self) -> usize {
+        self.log.segments().count()
     }
 
     /// The sealed segments in which nothing lives.
@@ -145,12 +159,12 @@ impl Shard {
     /// Writes anew what else the segment may hold, then gives it back.
     fn recycle(&mut self, segment: SegmentNo, oldest: bool) -> Result<(), AppendError> {
         for stream in self.streams.values_mut() {
-            if !stream.is_memory() && stream.emitted_at().segment() <= segment {
+            if !stream.is_memory() && stream.needs_emission(segment) {
                 Self::emit_stream(&mut self.log, stream)?;
             }
         }
         for (key, consumer) in &mut self.consumers {
-            if !consumer.in_memory && consumer.emitted_at.segment() <= segment {
+            if !consumer.in_memory && consumer.needs_emission(segment) {
                 consumer.emit(&mut self.log, *key, self.checkpoint_position)?;
             }
         }
@@ -235,17 +249,18 @@ impl Shard {
                 stream.relocated(message.seq, message.lens, segment, to.segment);
             }
         }
-        self.reclaim.rewriting = match next {
-            Ok(next) => next.map(|offset| (segment, offset)),
+        match next {
+            Ok(Some(offset)) => self.reclaim.rewriting = Some((segment, offset)),
+            Ok(None) => {
+                self.reclaim.rewriting = None;
+                self.drop_unreadable(segment);
+                self.reclaim.wants_checkpoint = true;
+            }
             Err(error) => {
                 tracing::error!(%segment, %error, "a segment could not be read to be rewritten");
-                self.reclaim.next = None;
-                None
+                self.reclaim.rewriting = None;
+                self.reclaim.unreadable.insert(segment);
             }
-        };
-        if self.reclaim.rewriting.is_none() {
-            self.drop_unreadable(segment);
-            self.reclaim.wants_checkpoint = true;
         }
         Ok(())
     }

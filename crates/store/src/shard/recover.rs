@@ -130,6 +130,7 @@ impl Entry {
                     headers: message.headers.to_vec(),
                     payload_len: message.payload.len(),
                     segment: replayed.at.segment,
+                    offset: replayed.at.offset,
                 },
             ),
             Record::Delete(delete) => Self::Delete(delete.stream, delete.seq),
@@ -346,6 +347,7 @@ impl Replay {
                 checkpoint: None,
                 deltas: Vec::new(),
                 emitted_at: at.start(),
+                emitted_state: LogPosition::ZERO,
                 in_memory: false,
             });
         entry.config = config;
@@ -450,6 +452,7 @@ impl ConsumerEntry {
         Some(Self {
             stream: StreamId(from.u32()?),
             emitted_at: LogPosition::from_u64(from.u64()?),
+            emitted_state: LogPosition::ZERO,
             name: std::str::from_utf8(from.bytes()?).ok()?.into(),
             config: from.rest().to_vec(),
             checkpoint: None,

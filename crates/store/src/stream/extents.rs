@@ -2,7 +2,7 @@
 
 use crate::log::SegmentNo;
 
-/// A run of sequences whose records lie in one segment.
+/// A run of sequences whose records lie in one segment, in order of sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Extent {
     pub(crate) first: u64,
@@ -36,6 +36,19 @@ impl Extents {
             last: seq,
             segment,
             live_bytes: bytes,
+            live: 1,
+        });
+    }
+
+    /// Begins a new run even if the segment is the same: in a run records lie in order of sequence, which
+    /// [`Extents::relocate`] relies on.
+    pub(crate) fn push_apart(&mut self, seq: u64, segment: SegmentNo, bytes: u64) {
+        let live_bytes = bytes;
+        self.runs.push_back(Extent {
+            first: seq,
+            last: seq,
+            segment,
+            live_bytes,
             live: 1,
         });
     }

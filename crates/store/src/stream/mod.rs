@@ -72,6 +72,9 @@ pub struct Stream {
     memory: Option<MemoryMessages>,
     /// The last configuration and state in the log begin behind this.
     emitted_at: LogPosition,
+    /// Whether a message has left or was copied since. A rebuild needs the record of each message that the last head says lives before
+    /// that head, so a segment may not go while this is set.
+    head_is_old: bool,
     /// Published to since the last commit was taken.
     touched: bool,
     /// What left while somebody watched.
@@ -114,6 +117,7 @@ impl Stream {
             extents: Extents::default(),
             memory,
             emitted_at: LogPosition::ZERO,
+            head_is_old: true,
             touched: false,
             removed: None,
             scratch: Vec::new(),
@@ -198,6 +202,7 @@ impl Stream {
     pub(crate) fn relocated(&mut self, seq: u64, lens: [usize; 3], from: SegmentNo, to: SegmentNo) {
         let [subject, headers, payload] = lens;
         let bytes = self.size_of(subject, headers, payload);
+        self.head_is_old = true;
         self.extents.relocate(seq, bytes, from, to);
     }
 
@@ -233,12 +238,21 @@ impl Stream {
         Ok([self.next_expiry(log)?, dedup].into_iter().flatten().min())
     }
 
-    pub(crate) fn emitted_at(&self) -> LogPosition {
-        self.emitted_at
+    /// Whether a rebuild would miss this segment, in which nothing lives any more: it holds the last head, or may hold the only record
+    /// before the last head of a message that the head says lives.
+    pub(crate) fn needs_emission(&self, segment: SegmentNo) -> bool {
+        self.head_is_old || self.emitted_at.segment() <= segment
     }
 
+    /// Its configuration, as of now or later, lies at this position.
     pub(crate) fn set_emitted_at(&mut self, position: LogPosition) {
         self.emitted_at = position;
+    }
+
+    /// Its configuration and head as of now begin at this position.
+    pub(crate) fn emitted(&mut self, position: LogPosition) {
+        self.emitted_at = position;
+        self.head_is_old = false;
     }
 
     pub(crate) fn set_visible_last(&mut self, seq: u64) {

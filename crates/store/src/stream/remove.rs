@@ -223,6 +223,7 @@ impl Stream {
     }
 
     fn purge_all(&mut self, through: u64) {
+        self.head_is_old = true;
         self.last = self.last.max(through);
         self.first = self.last + 1;
         self.messages = 0;
@@ -400,6 +401,7 @@ impl Stream {
         } else {
             self.extents.remove(seq, bytes);
         }
+        self.head_is_old = true;
         self.messages -= 1;
         self.bytes = self.bytes.saturating_sub(bytes);
         if self.messages == 0 {

@@ -6,7 +6,7 @@ use super::publish::Accepted;
 use super::publish_headers::PublishHeaders;
 use super::ttl::MessageTtl;
 use super::{RemoveReason, Stream, StreamHead, fetch, subject_table_for};
-use crate::log::{Log, ReadError, SegmentNo};
+use crate::log::{Log, LogPosition, ReadError, SegmentNo};
 
 /// A message record as a replay needs it: everything but the payload's bytes.
 #[derive(Debug, Clone)]
@@ -17,6 +17,7 @@ pub(crate) struct ReplayedMessage {
     pub(crate) headers: Vec<u8>,
     pub(crate) payload_len: usize,
     pub(crate) segment: SegmentNo,
+    pub(crate) offset: u32,
 }
 
 impl Stream {
@@ -129,6 +130,7 @@ impl Stream {
     /// head says lives and was not found is lost.
     pub(crate) fn rebuild(&mut self, head: StreamHead, mut found: Vec<ReplayedMessage>) {
         found.sort_by_key(|message| message.seq);
+        let mut previous = LogPosition::ZERO;
         for at in 0..found.len() {
             let message = &found[at];
             if found
@@ -155,7 +157,13 @@ impl Stream {
                 message.seq,
                 u32::try_from(bytes).unwrap_or(0),
             );
-            self.extents.push(message.seq, message.segment, bytes);
+            let position = LogPosition::new(message.segment, message.offset);
+            if position < previous {
+                self.extents.push_apart(message.seq, message.segment, bytes);
+            } else {
+                self.extents.push(message.seq, message.segment, bytes);
+            }
+            previous = position;
             if self.config.allow_msg_ttl
                 && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
                 && let Some(deadline) = ttl.deadline(message.time)

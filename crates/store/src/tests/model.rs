@@ -1,0 +1,243 @@
+//! The plainest stream: a `Vec` of messages and the rules as the reference words them.
+
+use jetsled_jetstream_api::{DiscardPolicy, StorageType, StreamConfig};
+use jetsled_protocol::subject;
+
+use super::SECOND;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ModelMessage {
+    pub(super) seq: u64,
+    pub(super) time: i64,
+    pub(super) subject: String,
+    pub(super) headers: Vec<u8>,
+    pub(super) payload: Vec<u8>,
+    pub(super) due: Option<i64>,
+    pub(super) never: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Model {
+    pub(super) config: StreamConfig,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) messages: Vec<ModelMessage>,
+    dedup: Vec<(String, u64, i64)>,
+}
+
+/// What a publish asks for beside its subject and payload.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Steering {
+    pub(super) msg_id: Option<String>,
+    pub(super) rollup: Option<&'static str>,
+    pub(super) ttl: Option<&'static str>,
+    pub(super) expected_last: Option<u64>,
+    pub(super) expected_last_subject: Option<u64>,
+}
+
+impl Steering {
+    pub(super) fn headers(&self) -> Vec<(&'static str, String)> {
+        let mut headers = Vec::new();
+        headers.extend(self.msg_id.clone().map(|id| ("Nats-Msg-Id", id)));
+        headers.extend(self.rollup.map(|value| ("Nats-Rollup", value.to_owned())));
+        headers.extend(self.ttl.map(|value| ("Nats-TTL", value.to_owned())));
+        headers.extend(
+            self.expected_last
+                .map(|seq| ("Nats-Expected-Last-Sequence", seq.to_string())),
+        );
+        headers.extend(
+            self.expected_last_subject
+                .map(|seq| ("Nats-Expected-Last-Subject-Sequence", seq.to_string())),
+        );
+        headers
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Stored(u64),
+    Duplicate(u64),
+    Refused(u16),
+}
+
+impl Model {
+    pub(super) fn new(config: StreamConfig) -> Self {
+        let first = config.first_seq.0.max(1);
+        Self {
+            config,
+            first,
+            last: first - 1,
+            messages: Vec::new(),
+            dedup: Vec::new(),
+        }
+    }
+
+    pub(super) fn size(&self, message: &ModelMessage) -> u64 {
+        let len = (message.subject.len() + message.headers.len() + message.payload.len()) as u64;
+        match self.config.storage {
+            StorageType::Memory => len + 16,
+            StorageType::File if message.headers.is_empty() => len + 30,
+            StorageType::File => len + 34,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.messages.iter().map(|message| self.size(message)).sum()
+    }
+
+    pub(super) fn last_of(&self, name: &str) -> Option<u64> {
+        self.messages
+            .iter()
+            .rev()
+            .find(|message| message.subject == name)
+            .map(|message| message.seq)
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        name: &str,
+        headers: &[u8],
+        payload: &[u8],
+        steering: &Steering,
+        now: i64,
+    ) -> Outcome {
+        if let Some(expected) = steering.expected_last_subject
+            && self.last_of(name).unwrap_or(0) != expected
+        {
+            return Outcome::Refused(10071);
+        }
+        if steering
+            .expected_last
+            .is_some_and(|expected| expected != self.last)
+        {
+            return Outcome::Refused(10071);
+        }
+        let window = self.config.duplicate_window.0;
+        self.dedup.retain(|(_, _, time)| *time >= now - window);
+        if let Some(id) = steering.msg_id.as_ref().filter(|_| window > 0)
+            && let Some((_, seq, _)) = self.dedup.iter().find(|(other, ..)| other == id)
+        {
+            return Outcome::Duplicate(*seq);
+        }
+        let seconds = steering.ttl.and_then(|ttl| ttl.parse::<i64>().ok());
+        let message = ModelMessage {
+            seq: self.last + 1,
+            time: now,
+            subject: name.to_owned(),
+            headers: headers.to_vec(),
+            payload: payload.to_vec(),
+            due: seconds.map(|seconds| now + seconds * SECOND),
+            never: steering.ttl == Some("never"),
+        };
+        if self.config.discard == DiscardPolicy::New {
+            let limit = self.config.max_msgs_per_subject;
+            let count = self
+                .messages
+                .iter()
+                .filter(|other| other.subject == name)
+                .count() as i64;
+            let replaces = limit > 0 && count >= limit;
+            if replaces && self.config.discard_new_per_subject && steering.rollup.is_none() {
+                return Outcome::Refused(10077);
+            }
+            let (messages, bytes) = (
+                self.messages.len() as i64,
+                self.bytes() + self.size(&message),
+            );
+            if (self.config.max_msgs > 0 && messages >= self.config.max_msgs && !replaces)
+                || (self.config.max_bytes > 0 && bytes as i64 > self.config.max_bytes)
+            {
+                return Outcome::Refused(10077);
+            }
+        }
+        let seq = message.seq;
+        self.last = seq;
+        self.messages.push(message);
+        self.enforce();
+        if let Some(id) = steering.msg_id.as_ref().filter(|_| window > 0) {
+            self.dedup.push((id.clone(), seq, now));
+        }
+        match steering.rollup {
+            Some("sub") => self.purge(Some(name), 0, 1),
+            Some(_) if self.messages.last().is_some_and(|last| last.seq == seq) => {
+                self.purge(None, seq, 0)
+            }
+            _ => 0,
+        };
+        self.settle();
+        Outcome::Stored(seq)
+    }
+
+    pub(super) fn enforce(&mut self) {
+        let limit = self.config.max_msgs_per_subject;
+        if limit > 0 {
+            let mut at = self.messages.len();
+            let mut counts = std::collections::HashMap::<String, i64>::new();
+            while at > 0 {
+                at -= 1;
+                let count = counts.entry(self.messages[at].subject.clone()).or_default();
+                *count += 1;
+                if *count > limit {
+                    self.messages.remove(at);
+                }
+            }
+        }
+        while (self.config.max_msgs > 0 && self.messages.len() as i64 > self.config.max_msgs)
+            || (self.config.max_bytes > 0 && self.bytes() as i64 > self.config.max_bytes)
+        {
+            self.messages.remove(0);
+        }
+        self.settle();
+    }
+
+    pub(super) fn purge(&mut self, filter: Option<&str>, below: u64, keep: usize) -> u64 {
+        let before = self.messages.len();
+        if below == 1 {
+            return 0;
+        }
+        let matches = |message: &ModelMessage| {
+            filter.is_none_or(|filter| {
+                subject::matches(message.subject.as_bytes(), filter.as_bytes())
+            }) && (below == 0 || message.seq < below)
+        };
+        let matching = self
+            .messages
+            .iter()
+            .filter(|message| matches(message))
+            .count();
+        let mut remove = matching.saturating_sub(keep);
+        self.messages.retain(|message| {
+            let goes = remove > 0 && matches(message);
+            remove -= usize::from(goes);
+            !goes
+        });
+        if filter.is_none() && keep == 0 && below > self.last + 1 {
+            self.last = below - 1;
+        }
+        self.settle();
+        (before - self.messages.len()) as u64
+    }
+
+    pub(super) fn delete(&mut self, seq: u64) -> bool {
+        let before = self.messages.len();
+        self.messages.retain(|message| message.seq != seq);
+        self.settle();
+        before != self.messages.len()
+    }
+
+    pub(super) fn expire(&mut self, now: i64) {
+        let age = self.config.max_age.0;
+        self.messages.retain(|message| {
+            let aged = age > 0 && !message.never && message.time + age <= now;
+            !aged && message.due.is_none_or(|due| due > now)
+        });
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.first = self
+            .messages
+            .first()
+            .map_or(self.last + 1, |message| message.seq);
+    }
+}

@@ -1,0 +1,127 @@
+//! What a restart brings back beside the streams' messages, and what reclaiming leaves.
+
+use jetsled_jetstream_api::{Nanos, StorageType, StreamConfig, StreamSeq};
+
+use super::{Store, config, state_of};
+use crate::{Erase, RecoveredConsumer};
+
+/// Fills and empties a stream until segments have come and gone; answers how many are left.
+fn churn(store: &mut Store, stream: crate::StreamId, rounds: usize) -> usize {
+    for _ in 0..rounds {
+        for n in 0..40 {
+            store
+                .publish(stream, &format!("S.{}", n % 7), &[], &[n; 3000])
+                .unwrap();
+        }
+        store.commit();
+        store.checkpoint();
+        for _ in 0..12 {
+            store.advance(3);
+            store.tick();
+            store.commit();
+        }
+    }
+    store.shard().segment_count()
+}
+
+#[test]
+fn segments_are_given_back_and_both_ways_to_start_agree() {
+    let mut store = Store::new(64 << 10);
+    let mut limited = config("S", StorageType::File);
+    limited.max_msgs = 20;
+    let quiet = store.create(config("Q", StorageType::File));
+    let gone = store.create(config("G", StorageType::File));
+    let stream = store.create(limited);
+    store
+        .publish(quiet, "Q.kept", &[("Nats-Msg-Id", "one")], b"kept")
+        .unwrap();
+    store.publish(quiet, "Q.dropped", &[], b"dropped").unwrap();
+    store
+        .shard()
+        .delete_message(quiet, StreamSeq(2), Erase::No)
+        .unwrap();
+    store.publish(gone, "G.x", &[], b"gone").unwrap();
+    store.shard().delete_stream(gone).unwrap();
+    let key = store
+        .shard()
+        .put_consumer(stream, "worker", b"config")
+        .unwrap();
+    let dropped = store
+        .shard()
+        .put_consumer(stream, "dropped", b"config")
+        .unwrap();
+    store
+        .shard()
+        .log_progress(key, b"before the checkpoint")
+        .unwrap();
+    store.shard().delete_consumer(dropped).unwrap();
+    let segments = churn(&mut store, stream, 20);
+    assert!(segments < 8, "{segments} segments for 60 KB that live");
+    store.shard().log_progress(key, b"after").unwrap();
+    let before = [quiet, stream].map(|id| store.shard().stream(id).unwrap().fingerprint());
+    for keep_catalog in [true, false] {
+        store.reopen(keep_catalog);
+        let shard = store.shard();
+        assert!(shard.stream(gone).is_none());
+        let after = [quiet, stream].map(|id| shard.stream(id).unwrap().fingerprint());
+        if keep_catalog {
+            assert_eq!(after, before);
+        } else {
+            // The ids of messages that are no more went with their segments.
+            for (after, before) in after.iter().zip(&before) {
+                assert_eq!(
+                    after.split("\ndedup").next(),
+                    before.split("\ndedup").next()
+                );
+            }
+        }
+        let kept = shard.load(quiet, StreamSeq(1)).unwrap().unwrap();
+        assert_eq!(kept.payload, b"kept");
+        assert_eq!(
+            shard.recovered_consumers(),
+            [RecoveredConsumer {
+                stream,
+                key,
+                name: "worker".into(),
+                config: b"config".to_vec(),
+                checkpoint: Some(state_of(key.0)),
+                deltas: vec![b"after".to_vec()],
+            }],
+            "catalog kept: {keep_catalog}"
+        );
+        assert!(shard.recovered_consumers().is_empty());
+    }
+}
+
+#[test]
+fn an_acknowledged_sequence_is_visible_only_once_durable() {
+    let mut store = Store::new(1 << 20);
+    let window = Nanos::from_secs(120);
+    let stream = store.create(StreamConfig {
+        duplicate_window: window,
+        ..config("S", StorageType::File)
+    });
+    store.commit();
+    let published = store
+        .publish(stream, "S.a", &[("Nats-Msg-Id", "x")], b"1")
+        .unwrap();
+    assert_eq!(
+        store.shard().stream(stream).unwrap().visible_last_seq().0,
+        0
+    );
+    assert!(store.shard().durable() < published.position.unwrap());
+    let again = store
+        .publish(stream, "S.a", &[("Nats-Msg-Id", "x")], b"1")
+        .unwrap();
+    assert!(again.duplicate && again.position >= published.position);
+    store.commit();
+    assert_eq!(
+        store.shard().stream(stream).unwrap().visible_last_seq().0,
+        1
+    );
+    assert!(store.shard().durable() >= published.position.unwrap());
+    let again = store
+        .publish(stream, "S.a", &[("Nats-Msg-Id", "x")], b"1")
+        .unwrap();
+    assert_eq!((again.duplicate, again.position), (true, None));
+}

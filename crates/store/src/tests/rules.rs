@@ -1,0 +1,245 @@
+//! The publish rules that the model does not know, each by its error code.
+
+use jetsled_jetstream_api::{
+    DiscardPolicy, Nanos, RetentionPolicy, StorageType, StreamConfig, StreamSeq,
+};
+
+use super::{Store, code, config, header_block};
+use crate::{Publish, Purge};
+
+/// Subject, headers, payload.
+type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
+/// Publishes the last of `messages` after the others into a stream so configured; what the last one is told.
+fn check(
+    configure: impl Fn(&mut StreamConfig),
+    messages: &[Sent<'_>],
+    expected: (u16, &str),
+) {
+    for storage in [StorageType::File, StorageType::Memory] {
+        let mut store = Store::new(1 << 20);
+        let mut config = config("S", storage);
+        configure(&mut config);
+        let stream = store.create(config);
+        let mut outcome = None;
+        for (subject, headers, payload) in messages {
+            outcome = Some(store.publish(stream, subject, headers, payload.as_bytes()));
+        }
+        let (found, text) = code(&outcome.unwrap());
+        assert_eq!((found, &*text), expected, "{messages:?}");
+    }
+}
+
+#[test]
+fn refusals_have_the_codes_and_texts_of_the_table() {
+    let plain = |_: &mut StreamConfig| {};
+    let one = |headers: &'static [(&'static str, &'static str)]| [("S.a", headers, "x")];
+    check(
+        plain,
+        &one(&[("Nats-Expected-Stream", "T")]),
+        (10060, "expected stream does not match"),
+    );
+    check(plain, &one(&[("Nats-Expected-Stream", "S")]), (0, ""));
+    check(
+        plain,
+        &one(&[("Nats-Expected-Last-Sequence", "4")]),
+        (10071, "wrong last sequence: 0"),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Expected-Last-Msg-Id", "m")]),
+        (10070, "wrong last msg ID: "),
+    );
+    check(
+        plain,
+        &one(&[("Nats-TTL", "5")]),
+        (10166, "per-message TTL is disabled"),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Incr", "1")]),
+        (10168, "message counters is disabled"),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Incr", "x")]),
+        (10171, "message counter increment is invalid"),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Rollup", "Some")]),
+        (10111, "rollup value invalid: \"some\""),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Expected-Last-Subject-Sequence-Subject", "S.b")]),
+        (
+            10193,
+            "missing sequence for expected last sequence per subject",
+        ),
+    );
+    check(
+        plain,
+        &one(&[("Nats-Stream-Source", "x")]),
+        (10227, "message stream source header is not allowed"),
+    );
+    check(
+        plain,
+        &[
+            ("S.a.x", &[], "1"),
+            ("S.b", &[], "2"),
+            (
+                "S.c",
+                &[
+                    ("Nats-Expected-Last-Subject-Sequence", "2"),
+                    ("Nats-Expected-Last-Subject-Sequence-Subject", "S.a.*"),
+                ],
+                "3",
+            ),
+        ],
+        (10071, "wrong last sequence: 1"),
+    );
+    check(
+        |config| config.max_msg_size = 3,
+        &[("S.a", &[], "1234")],
+        (10054, "message size exceeds maximum allowed"),
+    );
+    check(
+        |config| config.sealed = true,
+        &one(&[]),
+        (10109, "invalid operation on sealed stream"),
+    );
+    check(
+        |config| config.allow_rollup_hdrs = false,
+        &one(&[("Nats-Rollup", "sub")]),
+        (10111, "rollup not permitted"),
+    );
+    check(
+        |config| config.allow_msg_ttl = true,
+        &one(&[("Nats-TTL", "10ms")]),
+        (10165, "invalid per-message TTL"),
+    );
+    let full = |config: &mut StreamConfig| {
+        config.discard = DiscardPolicy::New;
+        config.max_msgs = 1;
+    };
+    check(
+        full,
+        &[("S.a", &[], "1"), ("S.b", &[], "2")],
+        (10077, "maximum messages exceeded"),
+    );
+    let full = |config: &mut StreamConfig| {
+        config.discard = DiscardPolicy::New;
+        config.max_bytes = 60;
+    };
+    check(
+        full,
+        &[
+            ("S.a", &[], "1"),
+            ("S.b", &[], "22222222222222222222222222222222222"),
+        ],
+        (10077, "maximum bytes exceeded"),
+    );
+}
+
+#[test]
+fn an_expired_last_message_of_a_subject_leaves_a_marker_that_expires_too() {
+    for storage in [StorageType::File, StorageType::Memory] {
+        let mut store = Store::new(1 << 20);
+        let mut config = config("S", storage);
+        config.allow_msg_ttl = true;
+        config.subject_delete_marker_ttl = Nanos::from_secs(2);
+        config.max_age = Nanos::from_secs(60);
+        let stream = store.create(config);
+        store
+            .publish(stream, "S.a", &[("Nats-TTL", "1")], b"x")
+            .unwrap();
+        let message = store.shard().load(stream, StreamSeq(1)).unwrap().unwrap();
+        assert_eq!(
+            message.headers,
+            header_block(&[("Nats-TTL", "2")]),
+            "raised to the marker's"
+        );
+        store.advance(3);
+        store.tick();
+        let marker = store.shard().load(stream, StreamSeq(2)).unwrap().unwrap();
+        let expected = header_block(&[
+            ("Nats-Marker-Reason", "MaxAge"),
+            ("Nats-TTL", "2s"),
+            ("Nats-Rollup", "sub"),
+        ]);
+        assert_eq!(
+            (marker.subject, marker.headers),
+            (&b"S.a"[..], &expected[..])
+        );
+        assert_eq!(store.shard().stream(stream).unwrap().messages(), 1);
+        store.advance(3);
+        store.tick();
+        let state = store.shard().stream(stream).unwrap();
+        assert_eq!(
+            (state.messages(), state.last_seq().0),
+            (0, 2),
+            "no marker for a marker"
+        );
+    }
+}
+
+#[test]
+fn without_interest_the_sequence_is_used_and_nothing_stored_even_after_a_restart() {
+    let mut store = Store::new(1 << 20);
+    let mut config = config("S", StorageType::File);
+    config.retention = RetentionPolicy::Interest;
+    let stream = store.create(config);
+    store.publish(stream, "S.a", &[], b"1").unwrap();
+    let now = store.now;
+    let message = Publish {
+        subject: b"S.a",
+        headers: b"",
+        payload: b"2",
+        has_interest: false,
+    };
+    let published = store.shard().publish(stream, &message, now).unwrap();
+    assert_eq!((published.seq.0, published.stored), (2, false));
+    store.publish(stream, "S.a", &[], b"3").unwrap();
+    store.shard().release(stream, StreamSeq(1)).unwrap();
+    for keep_catalog in [true, false] {
+        store.reopen(keep_catalog);
+        let state = store.shard().stream(stream).unwrap();
+        assert_eq!(
+            (state.first_seq().0, state.last_seq().0, state.messages()),
+            (3, 3, 1)
+        );
+    }
+}
+
+#[test]
+fn request_info_and_status_are_not_stored() {
+    let mut store = Store::new(1 << 20);
+    let stream = store.create(config("S", StorageType::File));
+    let now = store.now;
+    let headers = b"NATS/1.0 503\r\nNats-Request-Info: {}\r\nA: b\r\n\r\n";
+    let message = Publish {
+        subject: b"S.a",
+        headers,
+        payload: b"x",
+        has_interest: true,
+    };
+    store.shard().publish(stream, &message, now).unwrap();
+    let stored = store.shard().load(stream, StreamSeq(1)).unwrap().unwrap();
+    assert_eq!(stored.headers, header_block(&[("A", "b")]));
+}
+
+#[test]
+fn a_purge_beyond_the_end_moves_it() {
+    let mut store = Store::new(1 << 20);
+    let stream = store.create(config("S", StorageType::File));
+    store.publish(stream, "S.a", &[], b"1").unwrap();
+    let purge = Purge {
+        below: StreamSeq(100),
+        ..Purge::default()
+    };
+    assert_eq!(store.shard().purge(stream, &purge).unwrap().messages, 1);
+    store.reopen(true);
+    let state = store.shard().stream(stream).unwrap();
+    assert_eq!((state.first_seq().0, state.last_seq().0), (100, 99));
+}
