@@ -68,7 +68,7 @@ impl PermissionSet {
         if rules
             .allow
             .as_ref()
-            .is_some_and(|allow| !allow.covers(subject, queue))
+            .is_some_and(|allow| !allow.admits(subject, queue))
             || rules.deny.covers(subject, queue)
         {
             SubscribeVerdict::Denied
@@ -233,13 +233,31 @@ impl SubjectList {
             || self.any_queue_entry(queue, |pattern| subject::matches(literal, pattern))
     }
 
+    /// Whether an entry covers the subscription. `subject` entries are for every queue, `subject queue` entries for
+    /// those that match.
     fn covers(&self, wanted: &[u8], queue: Option<&[u8]>) -> bool {
-        self.literals.contains(wanted)
-            || self
-                .patterns
-                .iter()
-                .any(|pattern| subject::is_subset(wanted, pattern))
+        self.covers_plainly(wanted)
             || self.any_queue_entry(queue, |pattern| subject::is_subset(wanted, pattern))
+    }
+
+    /// Like [`SubjectList::covers`], but once queue entries cover a subject, one of them must match the queue: a plain
+    /// entry beside them does not open other queues (observed nats-server 2.15.1).
+    fn admits(&self, wanted: &[u8], queue: Option<&[u8]>) -> bool {
+        let names_queues = queue.is_some()
+            && self
+                .queue_entries
+                .iter()
+                .any(|entry| subject::is_subset(wanted, &entry.subject));
+        if names_queues {
+            self.any_queue_entry(queue, |pattern| subject::is_subset(wanted, pattern))
+        } else {
+            self.covers_plainly(wanted)
+        }
+    }
+
+    fn covers_plainly(&self, wanted: &[u8]) -> bool {
+        let covers = |pattern: &[u8]| subject::is_subset(wanted, pattern);
+        self.literals.contains(wanted) || self.patterns.iter().any(|pattern| covers(pattern))
     }
 
     fn overlaps(&self, wanted: &[u8], queue: Option<&[u8]>) -> bool {

@@ -73,6 +73,10 @@ fn subscriptions_are_covered_or_filtered() {
     check(&["q.* qg"], &[], "q.x", None, Denied);
     check(&["q.* v1.>"], &[], "q.x", Some("v1.prod"), Allowed);
     check(&["q.*"], &[], "q.x", Some("any"), Allowed);
+    check(&["q", "q qg"], &[], "q", Some("other"), Denied);
+    check(&["q", "q qg"], &[], "q", Some("qg"), Allowed);
+    check(&["q", "q qg"], &[], "q", None, Allowed);
+    check(&[], &["q", "q qg"], "q", Some("other"), Denied);
     check(&[], &["q.* qg"], "q.x", Some("qg"), Denied);
     check(&[], &["q.* qg"], "q.x", Some("other"), Allowed);
     check(&[], &["q.* qg"], "q.x", None, Allowed);
