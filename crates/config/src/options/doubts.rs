@@ -27,9 +27,6 @@ impl Options {
                 duration::show(interval)
             ));
         }
-        if self.log.trace {
-            doubts.push("trace has no effect yet: the protocol is not logged".to_owned());
-        }
         doubts
     }
 
@@ -87,9 +84,8 @@ mod tests {
             |options| {
                 options.jetstream.enabled = true;
                 options.jetstream.sync = every;
-                options.log.trace = true;
             },
-            &["sync_interval is 2m0s", "trace has no effect"],
+            &["sync_interval is 2m0s"],
         );
     }
 }
