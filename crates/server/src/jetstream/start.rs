@@ -29,6 +29,27 @@ pub(crate) struct JetStream {
     waiting: Mutex<HashMap<(u16, StreamId), Vec<RecoveredConsumer>>>,
 }
 
+/// Where the API listens. Pull requests and direct gets are not among them: they go to their consumer or stream, and to nobody
+/// (503, no responders) if there is none (observed nats-server 2.15.1).
+const API_SUBJECTS: &[&str] = &[
+    "$JS.API.*",
+    "$JS.API.STREAM.>",
+    "$JS.API.CONSUMER.CREATE.>",
+    "$JS.API.CONSUMER.DURABLE.>",
+    "$JS.API.CONSUMER.NAMES.>",
+    "$JS.API.CONSUMER.LIST.>",
+    "$JS.API.CONSUMER.INFO.>",
+    "$JS.API.CONSUMER.DELETE.>",
+    "$JS.API.CONSUMER.PAUSE.>",
+    "$JS.API.CONSUMER.UNPIN.>",
+    "$JS.API.CONSUMER.RESET.>",
+    "$JS.API.CONSUMER.LEADER.>",
+    "$JS.API.CONSUMER.PEER.>",
+    "$JS.API.META.>",
+    "$JS.API.SERVER.>",
+    "$JS.API.ACCOUNT.>",
+];
+
 /// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -134,7 +155,10 @@ impl JetStream {
                 }
             }
         }
-        account.insert_target(b"$JS.API.>", b"", routing::Target::JetStream(Target::Api));
+        for subject in API_SUBJECTS {
+            let target = routing::Target::JetStream(Target::Api);
+            account.insert_target(subject.as_bytes(), b"", target);
+        }
         account.listen(jetstream);
     }
 
