@@ -86,6 +86,10 @@ impl FlushSet {
                 self.ingest = ingest;
             }
         }
+        // Before the last message leaves: its receiver may subscribe anew at once.
+        for subscription in self.exhausted.drain(..) {
+            subscription.client.unsubscribe(&subscription);
+        }
         for mut slot in self.slots.drain(..) {
             let is_own = self
                 .producer
@@ -101,9 +105,6 @@ impl FlushSet {
             slot.client.after_send(sent);
         }
         self.index.clear();
-        for subscription in self.exhausted.drain(..) {
-            subscription.client.unsubscribe(&subscription);
-        }
     }
 
     /// Fixes the place of everything staged so far in its connections' queues, without a system call. Call it before letting
