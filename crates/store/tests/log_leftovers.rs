@@ -1,0 +1,133 @@
+//! What an interrupted or failed commit left on the disk never comes back, not even when new records end
+//! exactly where an old one begins.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+
+use jetsled_store::log::{CommitError, Log, LogOptions, Message, Record, RecordAt, StreamId};
+use jetsled_testkit::{Call, Fault, FaultyStorage};
+
+const SEGMENT: &str = "/log/0000000001.seg";
+/// Bytes of a Resume mark, which goes before the first record of a new session.
+const MARK: u32 = 24;
+
+fn open(disk: &FaultyStorage) -> (Log, Vec<u64>) {
+    let mut seqs = Vec::new();
+    let (storage, dir) = (Arc::new(disk.clone()), Path::new("/log"));
+    let (log, report) = Log::open(
+        storage,
+        dir,
+        LogOptions::new(1),
+        None,
+        &mut |replayed, _| {
+            if let Record::Message(message) = replayed.record {
+                seqs.push(message.seq);
+            }
+        },
+    )
+    .unwrap();
+    assert_eq!(report.damage, []);
+    (log, seqs)
+}
+
+/// A record of exactly `footprint` bytes.
+fn append(log: &mut Log, seq: u64, footprint: u32) -> RecordAt {
+    let at = log
+        .append(&Record::Message(Message {
+            stream: StreamId(1),
+            seq,
+            timestamp: 0,
+            in_batch: false,
+            subject: b"s",
+            headers: b"",
+            payload: &vec![7; footprint as usize - 47],
+        }))
+        .unwrap();
+    assert_eq!(at.footprint(), footprint);
+    at
+}
+
+fn commit(log: &mut Log) -> Result<(), CommitError> {
+    let commit = log.take_commit().unwrap();
+    log.finish_commit(commit.run()).map(|_| ())
+}
+
+#[test]
+fn of_a_commit_that_a_cut_has_torn() {
+    let disk = FaultyStorage::new();
+    let (mut log, _) = open(&disk);
+    append(&mut log, 1, 200);
+    commit(&mut log).unwrap();
+    let torn = append(&mut log, 2, 200);
+    append(&mut log, 3, 200);
+    append(&mut log, 4, 200);
+    commit(&mut log).unwrap();
+    // The cut took the first record of the last commit and left the others.
+    let range = torn.offset as usize..(torn.offset + torn.len) as usize;
+    disk.damage(Path::new(SEGMENT), |bytes| bytes[range].fill(0));
+    let (mut log, seqs) = open(&disk);
+    assert_eq!(seqs, [1]);
+    let at = append(&mut log, 12, 200 - MARK);
+    assert_eq!(at.end(), torn.end(), "right before the leftover");
+    commit(&mut log).unwrap();
+    assert_eq!(open(&disk).1, [1, 12]);
+}
+
+#[test]
+fn of_a_commit_that_has_failed() {
+    let disk = FaultyStorage::new();
+    let (mut log, _) = open(&disk);
+    append(&mut log, 1, 200);
+    commit(&mut log).unwrap();
+    let void = append(&mut log, 2, 200);
+    append(&mut log, 3, 200);
+    append(&mut log, 4, 200);
+    append(&mut log, 5, 200);
+    disk.fail(Call::Write, 0, Fault::Short(ErrorKind::StorageFull));
+    assert!(matches!(commit(&mut log), Err(CommitError::Void { .. })));
+    // Records 2 and 3 have reached the disk.
+    let at = append(&mut log, 12, 200 - MARK);
+    assert_eq!(at.end(), void.end(), "right before the leftover");
+    commit(&mut log).unwrap();
+    let (mut log, seqs) = open(&disk);
+    assert_eq!(seqs, [1, 12]);
+    append(&mut log, 13, 200);
+    commit(&mut log).unwrap();
+    assert_eq!(open(&disk).1, [1, 12, 13]);
+}
+
+#[test]
+fn of_a_recycled_segments_former_life() {
+    let disk = FaultyStorage::new();
+    let (storage, dir) = (Arc::new(disk.clone()), Path::new("/log"));
+    let mut options = LogOptions::new(1);
+    options.segment_bytes = 64 << 10;
+    let (mut log, _) = Log::open(storage, dir, options, None, &mut |_, _| ()).unwrap();
+    let mut seq = 0;
+    while log.segments().count() < 3 {
+        seq += 1;
+        append(&mut log, seq, 200);
+    }
+    commit(&mut log).unwrap();
+    let first = log.segments().next().unwrap().segment;
+    log.recycle(first);
+    commit(&mut log).unwrap();
+    assert!(log.is_recycled(first));
+    let spare = Path::new("/log/0000000001.spare").to_owned();
+    assert!(disk.files().contains(&spare), "kept for reuse");
+    while log.segments().count() < 3 {
+        seq += 1;
+        append(&mut log, seq, 200);
+    }
+    let newest = append(&mut log, seq + 1, 200);
+    commit(&mut log).unwrap();
+    assert!(!disk.files().contains(&spare), "reused");
+    let (_, seqs) = open(&disk);
+    assert_eq!(seqs.last(), Some(&(seq + 1)));
+    assert!(
+        seqs.is_sorted_by(|a, b| a + 1 == *b),
+        "the old records are under the new ones"
+    );
+    assert!(newest.offset < 1000, "and most of them still there");
+}
