@@ -26,7 +26,7 @@ pub(super) fn consumer_event(
     let account = &running.account;
     let stream = running.config.name.as_str();
     let consumer = consumer.name();
-    let domain = None;
+    let domain = domain(account);
     match event {
         Advisory::MaxDeliveries {
             stream_seq,
@@ -144,7 +144,7 @@ pub(super) fn stream_action(
         &StreamActionAdvisory {
             stream,
             action,
-            domain: None,
+            domain: domain(account),
         },
         flush,
     );
@@ -164,10 +164,15 @@ pub(super) fn consumer_action(
             stream,
             consumer,
             action,
-            domain: None,
+            domain: domain(account),
         },
         flush,
     );
+}
+
+/// The JetStream domain, if there is one.
+fn domain(account: &Account) -> Option<&str> {
+    account.jetstream.get()?.runtime().domain.as_deref()
 }
 
 /// Builds and sends an advisory if anybody listens.
