@@ -218,12 +218,20 @@ impl Client {
     }
 
     /// Notes a new subscription; `false` if its sid is in use.
+    ///
+    /// A subscription that has had its last message no longer uses its sid: the client may see that message, and use
+    /// the sid again, before the subscription is taken out.
     fn remember(&self, subscription: &Arc<Subscription>) -> bool {
         let mut subscriptions = self.subscriptions.lock();
-        if subscriptions.contains_key(&subscription.sid) {
+        let current = subscriptions.get(&subscription.sid);
+        if current.is_some_and(|current| !current.is_exhausted()) {
             return false;
         }
-        subscriptions.insert(subscription.sid.clone(), Arc::clone(subscription));
+        let replaced = subscriptions.insert(subscription.sid.clone(), Arc::clone(subscription));
+        drop(subscriptions);
+        if let Some(replaced) = replaced {
+            self.login().account.remove_subscription(&replaced);
+        }
         true
     }
 

@@ -61,6 +61,12 @@ impl Subscription {
         self.max.store(max, Relaxed);
     }
 
+    /// Whether it has had its last message and only waits to be taken out.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let max = self.max();
+        max > 0 && self.delivered() >= max
+    }
+
     /// Counts deliveries to a subscription without a maximum.
     pub(crate) fn count(&self, messages: u64) {
         self.delivered.fetch_add(messages, Relaxed);
