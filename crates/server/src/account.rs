@@ -54,27 +54,8 @@ pub(crate) struct AccountCounters {
 /// concerned. It must be quick and must not block. Costs nothing while no listener is registered.
 pub(crate) trait InterestListener: Send + Sync {
     /// A client subscription was made or went away (UNSUB, auto-unsubscribe, closed connection).
-    fn interest_changed(&self, account: &Account, change: InterestChange<'_>);
-}
-
-/// One subscription that came or went.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct InterestChange<'a> {
-    /// The subscription's subject, maybe with wildcards.
-    pub(crate) subject: &'a [u8],
-    /// Its queue group; empty: none.
-    pub(crate) queue: &'a [u8],
-    /// What happened.
-    pub(crate) kind: InterestKind,
-}
-
-/// Which way the interest changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InterestKind {
-    /// A subscription was made.
-    Subscribed,
-    /// A subscription went away; others on the same subject may remain.
-    Unsubscribed,
+    /// `subject` may have wildcards; other subscriptions on it may remain.
+    fn interest_changed(&self, subject: &[u8]);
 }
 
 impl Account {
@@ -179,14 +160,14 @@ impl Account {
     ) {
         let target = Target::Client(Arc::clone(subscription));
         self.insert_target(&subscription.subject, &subscription.queue, target);
-        self.tell(subscription, InterestKind::Subscribed);
+        self.tell(subscription);
     }
 
     /// Removes a client's subscription.
     pub(crate) fn remove_subscription(&self, subscription: &Arc<Subscription>) {
         let target = Target::Client(Arc::clone(subscription));
         if self.remove_target(&subscription.subject, &subscription.queue, &target) {
-            self.tell(subscription, InterestKind::Unsubscribed);
+            self.tell(subscription);
         }
     }
 
@@ -218,18 +199,13 @@ impl Account {
         self.has_listeners.store(true, Release);
     }
 
-    fn tell(&self, subscription: &Subscription, kind: InterestKind) {
+    fn tell(&self, subscription: &Subscription) {
         if !self.has_listeners.load(Acquire) {
             return;
         }
         let listeners = self.listeners.read().clone();
-        let change = InterestChange {
-            subject: &subscription.subject,
-            queue: &subscription.queue,
-            kind,
-        };
         for listener in listeners {
-            listener.interest_changed(self, change);
+            listener.interest_changed(&subscription.subject);
         }
     }
 }

@@ -177,7 +177,7 @@ impl AccountJetStream {
         let StreamHandle {
             target,
             config,
-            created,
+            created: _,
         } = handle;
         state.streams.insert(
             target.stream,
@@ -185,7 +185,6 @@ impl AccountJetStream {
                 target.stream,
                 Arc::clone(account),
                 Arc::clone(config),
-                *created,
                 self.runtime.domain.as_deref(),
             ),
         );

@@ -62,10 +62,6 @@ pub(super) enum Then {
 }
 
 impl Parked {
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// Parks a reply to `subject` whose body `write` appends.
     pub(super) fn reply(
         &mut self,

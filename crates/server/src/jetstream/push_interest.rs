@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use super::AccountJetStream;
 use super::target::ConsumerTarget;
-use crate::account::{Account, InterestChange, InterestListener};
+use crate::account::InterestListener;
 use crate::routing::FlushSet;
 
 /// The push consumers of an account by deliver subject.
@@ -65,8 +65,8 @@ impl PushInterest {
 }
 
 impl InterestListener for AccountJetStream {
-    fn interest_changed(&self, _account: &Account, change: InterestChange<'_>) {
-        let concerned = self.push_interest.concerned(change.subject);
+    fn interest_changed(&self, subject: &[u8]) {
+        let concerned = self.push_interest.concerned(subject);
         if concerned.is_empty() {
             return;
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamConfig, Timestamp};
+use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamConfig};
 use jetsled_store::{ConsumerKey, StreamId};
 
 use super::consumer::RunningConsumer;
@@ -15,7 +15,6 @@ pub(super) struct RunningStream {
     pub(super) id: StreamId,
     pub(super) account: Arc<Account>,
     pub(super) config: Arc<StreamConfig>,
-    pub(super) created: Timestamp,
     pub(super) pub_ack: PubAckPrefix,
     pub(super) consumers: HashMap<ConsumerKey, RunningConsumer>,
     pub(super) names: HashMap<Box<str>, ConsumerKey>,
@@ -30,7 +29,6 @@ impl RunningStream {
         id: StreamId,
         account: Arc<Account>,
         config: Arc<StreamConfig>,
-        created: Timestamp,
         domain: Option<&str>,
     ) -> Self {
         Self {
@@ -40,7 +38,6 @@ impl RunningStream {
             input: InputTransform::new(&config),
             republish: Republish::new(&config),
             config,
-            created,
             consumers: HashMap::new(),
             names: HashMap::new(),
             unseen: false,

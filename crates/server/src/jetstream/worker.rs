@@ -106,13 +106,9 @@ impl Worker {
             // Written under a sync interval: look again soon whether it has passed.
             state.commit_soon();
         }
-        if !self.parked.is_empty() {
-            // Answers leave before the deliveries that follow from the same commit.
-            drop(state);
-            self.parked.release(&mut self.flush, &mut self.then);
-            self.flush.flush();
-            state = shard.lock_as_worker();
-        }
+        // Answers go first on each connection, but nothing leaves before consumers were shown what is new: a publisher that has
+        // its ack could otherwise remove a message (roll-up, purge) before anybody has seen it.
+        self.parked.release(&mut self.flush, &mut self.then);
         for then in self.then.drain(..) {
             state.carry_out(then, &mut self.flush);
         }
