@@ -274,7 +274,7 @@ impl Client {
     /// Handles what became of bytes given to the outbound queue.
     pub(crate) fn after_send(&self, sent: Sent) {
         match sent {
-            Sent::Done | Sent::Stalled | Sent::Closed => {}
+            Sent::Done | Sent::Behind | Sent::Stalled | Sent::Closed => {}
             Sent::HandedOver => self.signal(Signal::WriteBlocked),
             Sent::TooMuch => {
                 self.server.count_slow_consumer(self);

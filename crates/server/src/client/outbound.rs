@@ -21,6 +21,9 @@ use super::writer::Writer;
 /// connection's own task.
 const ROUNDS: usize = 4;
 
+/// From here on a queue has left the processor's caches, and growing it further makes everything slower.
+const BEHIND_BYTES: usize = 1 << 20;
+
 /// Bytes waiting for one connection, and the way out.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -41,8 +44,8 @@ struct State {
     blocked: bool,
     /// Nothing is accepted any more.
     closed: bool,
-    /// A producer waits for `drained`.
-    stalling: bool,
+    /// Producers wait for `drained`, to be signalled when less than this waits; 0: nobody does.
+    wanted_below: usize,
     /// Bytes ever accepted and ever written, for the write deadline.
     accepted_total: u64,
     messages: u64,
@@ -56,6 +59,8 @@ pub(crate) enum Sent {
     Done,
     /// The socket is full; the connection's own task must be told to wait for it.
     HandedOver,
+    /// The socket does not keep up: who has nobody else to serve gives it a moment.
+    Behind,
     /// More waits than three quarters of `max_pending`: the sender should pause.
     Stalled,
     /// More waits than `max_pending`, here in bytes: the connection must be closed as a slow consumer.
@@ -95,7 +100,7 @@ impl Outbound {
                 writer: Some(writer),
                 blocked: false,
                 closed: false,
-                stalling: false,
+                wanted_below: 0,
                 accepted_total: 0,
                 messages: 0,
                 message_bytes: 0,
@@ -196,8 +201,8 @@ impl Outbound {
         batch.append(&mut state.queued);
         state.queued = batch;
         state.writer = Some(writer);
-        if state.stalling && !self.is_stalling(state.pending()) {
-            state.stalling = false;
+        if state.pending() < state.wanted_below {
+            state.wanted_below = 0;
             self.drained.notify_waiters();
         }
         match written {
@@ -215,13 +220,22 @@ impl Outbound {
 
     /// Waits until less than three quarters of `max_pending` wait, or the connection is closed.
     pub(crate) async fn unstalled(&self) {
+        self.drained_below(self.max_pending / 4 * 3).await;
+    }
+
+    /// Waits until the socket has caught up, or the connection is closed.
+    pub(crate) async fn caught_up(&self) {
+        self.drained_below(BEHIND_BYTES / 2).await;
+    }
+
+    async fn drained_below(&self, limit: usize) {
         let drained = self.drained.notified();
         {
             let mut state = self.state.lock();
-            if state.closed || !self.is_stalling(state.pending()) {
+            if state.closed || state.pending() < limit {
                 return;
             }
-            state.stalling = true;
+            state.wanted_below = state.wanted_below.max(limit);
         }
         drained.await;
     }

@@ -1,7 +1,7 @@
 //! The reading end of a connection's socket.
 
 use std::future::Future;
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Read, Write};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -88,6 +88,12 @@ impl Reader {
                                 error,
                             )));
                         }
+                        // What the protocol itself has to say, a key update for instance. If the socket
+                        // is full, it goes out with the next message.
+                        while session.wants_write()
+                            && session.write_tls(&mut TrySocket(self.tcp.as_ref())).is_ok()
+                        {
+                        }
                         continue;
                     }
                     Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
@@ -127,5 +133,15 @@ struct TrySocket<'a>(&'a TcpStream);
 impl Read for TrySocket<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.try_read(buffer)
+    }
+}
+
+impl Write for TrySocket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

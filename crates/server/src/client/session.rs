@@ -28,6 +28,9 @@ use crate::server::ServerState;
 /// A stalled producer pauses at most so long for one read.
 const STALL_LIMIT: Duration = Duration::from_millis(10);
 
+/// A producer waits at most so long for its only consumer to catch up.
+const CATCH_UP_LIMIT: Duration = Duration::from_millis(1);
+
 /// After a fatal `-ERR` the peer's bytes are still read for a moment: closing a socket with unread bytes would reset
 /// the connection and take the text away from the peer.
 const LINGER: Duration = Duration::from_millis(100);
@@ -59,6 +62,16 @@ pub(super) struct Session {
     blocked_until: Option<u64>,
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
+    /// For monitoring of closed connections.
+    subscriptions_at_close: usize,
+    has_left: bool,
+}
+
+/// A task that ends early (the runtime stops, a bug panics) leaves no trace in what others hold.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// How far a connection is.
@@ -132,6 +145,8 @@ impl Session {
             blocked_until: None,
             in_messages: 0,
             in_bytes: 0,
+            subscriptions_at_close: 0,
+            has_left: false,
         })
     }
 
@@ -206,6 +221,12 @@ impl Session {
                     Box::pin(self.log_in(ConnectOptions::default(), State::Anonymous)).await?
                 }
             }
+        }
+        if let Some(slow) = self.flush.take_behind() {
+            // Either way the producer goes on.
+            tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up())
+                .await
+                .ok();
         }
         if let Some(slow) = self.flush.take_stalled() {
             self.client.counters.stalls.fetch_add(1, Relaxed);
@@ -598,14 +619,11 @@ impl Session {
         ControlFlow::Continue(())
     }
 
-    /// Leaves everything that the connection took part in, and closes the socket.
+    /// Lets the peer have what is due to it, and closes the socket.
     async fn finish(mut self: Box<Self>, reason: CloseReason) {
         self.client.close(reason);
         let reason = self.client.close_reason().unwrap_or(reason);
-        let subscriptions = self.client.subscription_count();
-        self.client.unsubscribe_all();
-        self.routes.release();
-        self.buffer = BytesMut::new();
+        self.unsubscribe_all();
         let limit = match reason {
             CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
             _ => self.server.options().write_deadline,
@@ -614,13 +632,7 @@ impl Session {
             // What the peer does not take within the deadline is lost with the connection.
             tokio::time::timeout(limit, self.drain()).await.ok();
         }
-        self.server.forget(&self.client, reason, subscriptions);
-        self.client.outbound.close();
-        tracing::debug!(
-            "{} - Client connection closed: {}",
-            self.client.log_name(),
-            reason.text()
-        );
+        self.leave();
         if reason.lingers() {
             tokio::time::timeout(LINGER, self.discard_input())
                 .await
@@ -628,11 +640,35 @@ impl Session {
         }
     }
 
+    fn unsubscribe_all(&mut self) {
+        self.subscriptions_at_close += self.client.subscription_count();
+        self.client.unsubscribe_all();
+    }
+
+    /// Leaves everything that the connection took part in.
+    fn leave(&mut self) {
+        if std::mem::replace(&mut self.has_left, true) {
+            return;
+        }
+        let reason = self
+            .client
+            .close_reason()
+            .unwrap_or(CloseReason::ServerShutdown);
+        self.unsubscribe_all();
+        self.routes.release();
+        self.server
+            .forget(&self.client, reason, self.subscriptions_at_close);
+        self.client.outbound.close();
+        tracing::debug!(
+            "{} - Client connection closed: {}",
+            self.client.log_name(),
+            reason.text()
+        );
+    }
+
     async fn drain(&mut self) {
-        while self.client.outbound.pending() > 0 {
-            if self.client.outbound.resume() != Resumed::Blocked
-                || self.reader.socket().writable().await.is_err()
-            {
+        while self.client.outbound.resume() == Resumed::Blocked {
+            if self.reader.socket().writable().await.is_err() {
                 return;
             }
         }

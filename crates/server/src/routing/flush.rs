@@ -26,6 +26,7 @@ pub(crate) struct FlushSet {
     /// Subscriptions that reached their maximum.
     exhausted: Vec<Arc<Subscription>>,
     stalled: Option<Arc<Client>>,
+    behind: Option<Arc<Client>>,
     /// The producing connection: its own full queue does not stall it.
     producer: Option<Arc<Client>>,
     /// Drop what a long queue would get, instead of pausing the producer (`no_fast_producer_stall`).
@@ -50,6 +51,7 @@ impl Default for FlushSet {
             index: HashMap::new(),
             exhausted: Vec::new(),
             stalled: None,
+            behind: None,
             producer: None,
             drop_instead_of_stall: false,
             random: SmallRng::from_rng(&mut rand::rng()),
@@ -90,6 +92,7 @@ impl FlushSet {
         for subscription in self.exhausted.drain(..) {
             subscription.client.unsubscribe(&subscription);
         }
+        let is_only = self.slots.len() == 1;
         for mut slot in self.slots.drain(..) {
             let is_own = self
                 .producer
@@ -99,8 +102,12 @@ impl FlushSet {
                 continue;
             }
             let sent = slot.client.outbound.send(&mut slot.output, slot.counted);
-            if sent == Sent::Stalled && !is_own && self.producer.is_some() {
-                self.stalled = Some(Arc::clone(&slot.client));
+            if !is_own && self.producer.is_some() {
+                match sent {
+                    Sent::Stalled => self.stalled = Some(Arc::clone(&slot.client)),
+                    Sent::Behind if is_only => self.behind = Some(Arc::clone(&slot.client)),
+                    _ => {}
+                }
             }
             slot.client.after_send(sent);
         }
@@ -147,6 +154,12 @@ impl FlushSet {
     /// The connection whose queue was found too long at the last flush, if any. A producer should pause.
     pub(crate) fn take_stalled(&mut self) -> Option<Arc<Client>> {
         self.stalled.take()
+    }
+
+    /// The connection that did not keep up at the last flush, if it was the only one to get anything: pausing for it
+    /// harms nobody else, and keeps its queue short.
+    pub(crate) fn take_behind(&mut self) -> Option<Arc<Client>> {
+        self.behind.take()
     }
 
     /// Bytes staged for a connection.
