@@ -1,5 +1,7 @@
 //! What a damaged disk costs: the records that were hit, nothing else, and never in silence.
 
+#![expect(clippy::unwrap_used, reason = "a test helper may")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

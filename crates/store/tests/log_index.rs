@@ -1,6 +1,8 @@
 //! The indexes against a plain map: whatever was published, rewritten, indexed or reopened, a search finds
 //! what the map has.
 
+#![expect(clippy::unwrap_used, reason = "a test helper may")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,6 +1,8 @@
 //! What an interrupted or failed commit left on the disk never comes back, not even when new records end
 //! exactly where an old one begins.
 
+#![expect(clippy::unwrap_used, reason = "a test helper may")]
+
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
