@@ -35,27 +35,14 @@ const STEP_BYTES: u32 = 1 << 20;
 
 /// Opens a shard.
 pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
-    let checkpoint = match Checkpointed::load(&seat) {
-        Ok(checkpoint) => checkpoint,
-        Err(reason) => {
-            tracing::warn!(
-                shard = seat.number,
-                reason,
-                "checkpoint is unusable, rebuilding from the log"
-            );
-            None
-        }
-    };
-    let rebuilt = checkpoint.is_none();
-    let position = checkpoint.as_ref().map(|found| found.log.position);
-    let opened = Log::open(
+    let checkpoint = Checkpointed::load_usable(&seat);
+    let (log, log_report) = Log::open(
         Arc::clone(&seat.storage),
         &seat.dir,
         seat.log_options.clone(),
         checkpoint.as_ref().map(|found| &found.log),
         &mut |_, _| {},
-    );
-    let (log, log_report) = opened?;
+    )?;
     let mut shard = Shard {
         seat,
         log,
@@ -67,32 +54,13 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         graves: Graves::default(),
         touched: Vec::new(),
         in_flight: Vec::new(),
-        checkpoint_position: position.unwrap_or(LogPosition::ZERO),
+        checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
         reclaim: Reclaim::default(),
         broken: None,
     };
-    if let Some(checkpoint) = checkpoint {
-        shard.streams = checkpoint.streams;
-        shard.consumers = checkpoint.consumers;
-        shard.next_stream = checkpoint.next_stream;
-        shard.next_consumer = checkpoint.next_consumer;
-        shard.graves = checkpoint.graves;
-    }
-    let mut replay = Replay::default();
-    if rebuilt {
-        shard.walk(LogPosition::ZERO, |_, at, entry| {
-            replay.survey(at, entry);
-            Ok(())
-        })?;
-    }
-    shard.walk(position.unwrap_or(LogPosition::ZERO), |shard, at, entry| {
-        replay.apply(shard, at, entry)
-    })?;
-    let orphaned_messages = replay.orphans;
-    shard
-        .consumers
-        .retain(|_, consumer| shard.streams.contains_key(&consumer.stream));
+    let rebuilt = checkpoint.is_none();
+    let orphaned_messages = shard.restore(checkpoint)?;
     Ok((
         shard,
         ShardReport {
@@ -390,31 +358,53 @@ impl Shard {
         Ok(())
     }
 
-    /// Makes memory what the log says, after a commit failed. Memory streams, which are not in the log, stay.
-    pub(super) fn reload(&mut self) {
-        match recover(self.seat.clone()) {
-            Ok((mut fresh, _)) => {
-                let memory = std::mem::take(&mut self.streams).into_iter();
-                fresh
-                    .streams
-                    .extend(memory.filter(|(_, stream)| stream.is_memory()));
-                let consumers = std::mem::take(&mut self.consumers).into_iter();
-                fresh
-                    .consumers
-                    .extend(consumers.filter(|(_, consumer)| consumer.in_memory));
-                fresh.next_stream = fresh.next_stream.max(self.next_stream);
-                fresh.next_consumer = fresh.next_consumer.max(self.next_consumer);
-                for consumer in fresh.consumers.values_mut() {
-                    consumer.deltas.clear();
-                }
-                fresh.consumers_recovered = false;
-                *self = fresh;
-            }
-            Err(error) => {
-                tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
-                self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
-            }
+    /// Makes streams and consumers what checkpoint and log say. Answers how many messages belong to no known stream.
+    fn restore(&mut self, checkpoint: Option<Checkpointed>) -> Result<u64, OpenError> {
+        let mut replay = Replay::default();
+        let mut from = LogPosition::ZERO;
+        self.streams.clear();
+        self.consumers.clear();
+        self.graves = Graves::default();
+        self.touched.clear();
+        self.in_flight.clear();
+        self.reclaim = Reclaim::default();
+        if let Some(checkpoint) = checkpoint {
+            from = checkpoint.log.position;
+            self.streams = checkpoint.streams;
+            self.consumers = checkpoint.consumers;
+            self.next_stream = self.next_stream.max(checkpoint.next_stream);
+            self.next_consumer = self.next_consumer.max(checkpoint.next_consumer);
+            self.graves = checkpoint.graves;
+        } else {
+            self.walk(from, |_, at, entry| {
+                replay.survey(at, entry);
+                Ok(())
+            })?;
         }
+        self.checkpoint_position = from;
+        self.walk(from, |shard, at, entry| replay.apply(shard, at, entry))?;
+        let streams = &self.streams;
+        self.consumers
+            .retain(|_, consumer| streams.contains_key(&consumer.stream));
+        Ok(replay.orphans)
+    }
+
+    /// Makes memory what the log says, after a commit failed and the log has dropped what was not durable. Memory streams, which
+    /// are not in the log, stay.
+    pub(super) fn reload(&mut self) {
+        let mut streams = std::mem::take(&mut self.streams);
+        let mut consumers = std::mem::take(&mut self.consumers);
+        streams.retain(|_, stream| stream.is_memory());
+        consumers.retain(|_, consumer| consumer.in_memory);
+        if let Err(error) = self.restore(Checkpointed::load_usable(&self.seat)) {
+            tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
+            self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
+        }
+        for consumer in self.consumers.values_mut() {
+            consumer.deltas.clear();
+        }
+        self.streams.append(&mut streams);
+        self.consumers.append(&mut consumers);
     }
 
     /// The counters and graves, for a checkpoint.
@@ -474,6 +464,18 @@ struct Checkpointed {
 }
 
 impl Checkpointed {
+    /// The newest checkpoint, if there is one that can be used.
+    fn load_usable(seat: &Seat) -> Option<Self> {
+        Self::load(seat).unwrap_or_else(|reason| {
+            tracing::warn!(
+                shard = seat.number,
+                reason,
+                "checkpoint is unusable, rebuilding from the log"
+            );
+            None
+        })
+    }
+
     /// The newest checkpoint; `None` if there is none, the reason if it can not be used.
     fn load(seat: &Seat) -> Result<Option<Self>, String> {
         let mut log = None;

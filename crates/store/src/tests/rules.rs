@@ -11,11 +11,7 @@ use crate::{Publish, Purge};
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
 
 /// Publishes the last of `messages` after the others into a stream so configured; what the last one is told.
-fn check(
-    configure: impl Fn(&mut StreamConfig),
-    messages: &[Sent<'_>],
-    expected: (u16, &str),
-) {
+fn check(configure: impl Fn(&mut StreamConfig), messages: &[Sent<'_>], expected: (u16, &str)) {
     for storage in [StorageType::File, StorageType::Memory] {
         let mut store = Store::new(1 << 20);
         let mut config = config("S", storage);

@@ -1,0 +1,288 @@
+//! Power cuts and failing writes: what was durable stays, what comes back is a state that once was.
+
+use std::num::NonZeroU8;
+use std::sync::Arc;
+
+use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use jetsled_store::{
+    CommitError, DeletedDetails, Erase, OpenError, Publish, Purge, Shard, StoreOptions, StreamId,
+};
+use jetsled_testkit::{Call, Fault, FaultyStorage};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+/// A store on a faulty disk, and every state that its stream has been in.
+struct Run {
+    disk: FaultyStorage,
+    options: StoreOptions,
+    shard: Option<Shard>,
+    stream: StreamId,
+    random: StdRng,
+    now: Timestamp,
+    /// The stream after each change.
+    states: Vec<String>,
+    /// The state that the last commit made durable.
+    durable: usize,
+    _dir: tempfile::TempDir,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = StoreOptions {
+            shards: NonZeroU8::new(1),
+            segment_bytes: 64 << 10,
+            ..StoreOptions::new(dir.path(), 3)
+        };
+        let disk = FaultyStorage::new();
+        let now = Timestamp(1_700_000_000_000_000_000);
+        let mut shard = open(&disk, &options, now);
+        let limit = |random: &mut StdRng, to| {
+            if random.random() {
+                random.random_range(1..to)
+            } else {
+                -1
+            }
+        };
+        let config = StreamConfig {
+            name: "S".to_owned(),
+            max_msgs: limit(&mut random, 60),
+            max_msgs_per_subject: limit(&mut random, 8),
+            max_bytes: -1,
+            max_msg_size: -1,
+            allow_rollup_hdrs: true,
+            ..StreamConfig::default()
+        };
+        let stream = shard.create_stream("A", config, now).expect("a stream");
+        let mut run = Self {
+            disk,
+            options,
+            shard: Some(shard),
+            stream,
+            random,
+            now,
+            states: Vec::new(),
+            durable: 0,
+            _dir: dir,
+        };
+        run.note();
+        run.commit().expect("a commit");
+        run
+    }
+
+    fn shard(&mut self) -> &mut Shard {
+        self.shard.as_mut().expect("an open shard")
+    }
+
+    fn state(&mut self) -> String {
+        let stream = self.stream;
+        let shard = self.shard();
+        let state = shard.state(stream, DeletedDetails::List).expect("a state");
+        let mut text = format!(
+            "{} {} {} {:?}",
+            state.first_seq, state.last_seq, state.bytes, state.deleted
+        );
+        for seq in state.first_seq.0..=state.last_seq.0 {
+            if let Some(message) = shard
+                .load(stream, StreamSeq(seq))
+                .expect("a readable message")
+            {
+                text.push_str(&format!(
+                    "\n{seq} {:?} {}",
+                    message.subject,
+                    message.payload.len()
+                ));
+                assert!(
+                    message
+                        .payload
+                        .iter()
+                        .all(|byte| u64::from(*byte) == seq % 256)
+                );
+            }
+        }
+        text
+    }
+
+    fn note(&mut self) {
+        let state = self.state();
+        self.states.push(state);
+    }
+
+    /// One change of the stream, by chance.
+    fn change(&mut self) {
+        let (stream, now) = (self.stream, self.now);
+        let last = self
+            .shard()
+            .stream(stream)
+            .expect("the stream")
+            .last_seq()
+            .0;
+        match self.random.random_range(0..20) {
+            0 => {
+                let seq = self.random.random_range(1..last + 3);
+                let _ = self
+                    .shard()
+                    .delete_message(stream, StreamSeq(seq), Erase::No);
+            }
+            1 => {
+                let below = StreamSeq(self.random.random_range(2..last + 3));
+                let purge = Purge {
+                    filter: Some(b"s.1"),
+                    below,
+                    keep: 0,
+                };
+                self.shard().purge(stream, &purge).expect("a purge");
+            }
+            kind => {
+                let subject = format!("s.{}", self.random.random_range(0..9));
+                let payload = vec![(last + 1) as u8; self.random.random_range(0..2500)];
+                let headers: &[u8] = if kind == 2 {
+                    b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n"
+                } else {
+                    b""
+                };
+                let message = Publish {
+                    subject: subject.as_bytes(),
+                    headers,
+                    payload: &payload,
+                    has_interest: true,
+                };
+                self.shard()
+                    .publish(stream, &message, now)
+                    .expect("a publish");
+            }
+        }
+        self.note();
+    }
+
+    fn commit(&mut self) -> Result<(), CommitError> {
+        let covered = self.states.len() - 1;
+        while let Some(commit) = self.shard().take_commit() {
+            let committed = commit.run();
+            self.shard().finish_commit(committed)?;
+        }
+        self.durable = covered;
+        while let Some(maintenance) = self.shard().take_maintenance() {
+            let maintained = maintenance.run();
+            self.shard().finish_maintenance(maintained);
+        }
+        Ok(())
+    }
+
+    fn checkpoint_and_reclaim(&mut self) {
+        let checkpoint = self.shard().take_checkpoint(std::iter::empty());
+        self.commit().expect("a commit");
+        let synced = self.shard().synced();
+        self.shard()
+            .finish_checkpoint(checkpoint.run(synced))
+            .expect("a checkpoint");
+        for _ in 0..self.random.random_range(0..6) {
+            self.now = Timestamp(self.now.0 + 3_000_000_000);
+            let now = self.now;
+            self.shard().tick(now);
+            if self.random.random() {
+                self.commit().expect("a commit");
+            }
+        }
+    }
+
+    /// The disk as a power cut leaves it; sometimes the catalog is gone as well.
+    fn cut_power(&mut self) {
+        let cut = self.disk.after_power_cut(self.random.random());
+        self.shard = None;
+        self.disk = cut;
+        if self.random.random_ratio(1, 3) {
+            std::fs::remove_dir_all(self.options.dir.join("catalog")).expect("a catalog");
+        }
+        self.shard = Some(open(&self.disk, &self.options, self.now));
+        let found = self.state();
+        let may_be = &self.states[self.durable..];
+        let at = may_be.iter().rposition(|state| *state == found);
+        let at = at.unwrap_or_else(|| {
+            panic!("no state since the durable one\n{}\nis\n{found}", may_be[0])
+        });
+        self.states.truncate(self.durable + at + 1);
+        self.durable += at;
+    }
+}
+
+/// sled gives its lock back some time after its last handle has dropped.
+fn open(disk: &FaultyStorage, options: &StoreOptions, now: Timestamp) -> Shard {
+    loop {
+        match jetsled_store::open(options, Arc::new(disk.clone()), now) {
+            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
+                std::thread::yield_now();
+            }
+            opened => return opened.expect("a store").shards.remove(0),
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_takes_nothing_that_was_durable() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut run = Run::new(seed);
+        for _ in 0..4 {
+            for _ in 0..run.random.random_range(1..60) {
+                run.change();
+                match run.random.random_range(0..12) {
+                    0..3 => run.commit().expect("a commit"),
+                    3 => run.checkpoint_and_reclaim(),
+                    _ => {}
+                }
+            }
+            run.cut_power();
+        }
+    }
+}
+
+#[test]
+fn a_failed_write_voids_what_was_not_durable_and_the_stream_goes_on() {
+    for seed in 0..12 {
+        println!("seed {seed}");
+        let mut run = Run::new(seed);
+        for _ in 0..3 {
+            for _ in 0..run.random.random_range(1..30) {
+                run.change();
+                if run.random.random_ratio(1, 4) {
+                    run.commit().expect("a commit");
+                }
+            }
+            run.change();
+            let fault = Fault::Short(std::io::ErrorKind::StorageFull);
+            run.disk.fail(Call::Write, 0, fault);
+            let failed = run.commit().expect_err("a failed commit");
+            assert!(matches!(failed, CommitError::Void { .. }), "{failed}");
+            let found = run.state();
+            assert_eq!(found, run.states[run.durable], "back at the durable state");
+            run.states.truncate(run.durable + 1);
+            run.change();
+            run.commit().expect("a commit after the space is back");
+            run.cut_power();
+        }
+    }
+}
+
+#[test]
+fn a_failed_sync_fences_writes_and_leaves_reads() {
+    let mut run = Run::new(1);
+    run.change();
+    run.disk
+        .fail(Call::SyncData, 0, Fault::Error(std::io::ErrorKind::Other));
+    let failed = run.commit().expect_err("a failed commit");
+    assert!(matches!(failed, CommitError::Fenced { .. }), "{failed}");
+    assert!(run.shard().is_fenced());
+    run.state();
+    let message = Publish {
+        subject: b"s.1",
+        headers: b"",
+        payload: b"x",
+        has_interest: true,
+    };
+    let (stream, now) = (run.stream, run.now);
+    run.shard()
+        .publish(stream, &message, now)
+        .expect_err("a fenced shard");
+}
