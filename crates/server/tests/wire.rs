@@ -1,6 +1,6 @@
 //! What one connection sees: the table of [`support::wire_cases`], whole and in pieces.
 
-#![allow(clippy::unwrap_used, reason = "a test may")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test may")]
 
 mod support;
 

@@ -213,7 +213,7 @@ mod tests {
             r#"{"verbose":true,"VERBOSE":false}"#,
             Some(ConnectOptions {
                 verbose: false,
-                ..default.clone()
+                ..default
             }),
         );
         check(r#"{"protocol":1.5}"#, None);

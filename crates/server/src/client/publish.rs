@@ -6,7 +6,7 @@ use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 use super::route_cache::Publisher;
 use super::session::Session;
 use crate::routing::admission::Denied;
-use crate::routing::{Message, Origin, Payload, Target};
+use crate::routing::{Message, Payload, Target};
 
 /// A publish as it lies in the input.
 #[derive(Clone, Copy)]
@@ -102,10 +102,9 @@ impl Session {
             header_size_text: publish.header_size_text,
             tail: publish.tail,
         };
-        let origin = Origin::Client(&self.client);
         let delivered = entry
             .route
-            .deliver(&message, &self.login.account, origin, &mut self.flush);
+            .deliver(&message, &self.login.account, &mut self.flush);
         if delivered == 0 && no_responders && !publish.reply.is_empty() {
             self.reply_no_responders(publish.subject, publish.reply);
         }

@@ -52,12 +52,6 @@ impl Session {
             queue,
             admitted.filtered,
         ));
-        // One that has had its last message is over, even if the delivery has not got round to removing it.
-        if let Some(old) = self.client.subscription(sub.sid)
-            && old.is_over()
-        {
-            self.client.unsubscribe(&old);
-        }
         // A sid in use keeps its subscription (observed nats-server 2.15.1).
         if self.client.remember(&subscription) {
             self.login.account.add_subscription(&subscription, admitted);

@@ -46,12 +46,6 @@ impl Subscription {
         self.delivered.load(Relaxed)
     }
 
-    /// Whether it has had as many messages as it may get.
-    pub(crate) fn is_over(&self) -> bool {
-        let max = self.max();
-        max != 0 && self.delivered() >= max
-    }
-
     /// After how many messages in total it ends; 0: never.
     pub(crate) fn max(&self) -> u64 {
         self.max.load(Relaxed)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jetsled_protocol::subject::token_count;
 
 use super::route::{Route, RouteFor};
-use super::{FlushSet, Message, Origin, OutboundMessage};
+use super::{FlushSet, Message, OutboundMessage};
 use crate::account::Account;
 
 /// Everyone who listened on one subject when it was resolved.
@@ -71,11 +71,6 @@ impl Destination {
         self.route.generation() == self.account.generation()
     }
 
-    /// Whether anybody listened.
-    pub(crate) fn has_interest(&self) -> bool {
-        self.route.len() > 0
-    }
-
     /// Whether every client destination has room for more: its pending bytes, with what `flush` has
     /// staged for it, are below half of `max_pending`. A sender that can wait should.
     ///
@@ -90,9 +85,7 @@ impl Destination {
     /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
         let message = Message::from_server(message);
-        let delivered = self
-            .route
-            .deliver(&message, &self.account, Origin::Server, flush);
+        let delivered = self.route.deliver(&message, &self.account, flush);
         self.route.count_deliveries();
         delivered
     }

@@ -146,11 +146,6 @@ impl FlushSet {
         self.flush();
     }
 
-    /// Whether nothing waits to be flushed.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.ingest.is_empty()
-    }
-
     /// The connection whose queue was found too long at the last flush, if any. A producer should pause.
     pub(crate) fn take_stalled(&mut self) -> Option<Arc<Client>> {
         self.stalled.take()

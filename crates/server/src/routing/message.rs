@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::account::Account;
-use crate::client::Client;
 
 use super::admission::Admitted;
 
@@ -33,22 +32,11 @@ impl Deref for Payload<'_> {
     }
 }
 
-/// Who published a message.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Origin<'a> {
-    /// A client connection.
-    Client(&'a Arc<Client>),
-    /// The server itself.
-    Server,
-}
-
 /// A message that the server hands to a target of its own. Everything is borrowed for the call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RoutedMessage<'a> {
     /// The account in which it was published.
     pub(crate) account: &'a Arc<Account>,
-    /// Who published it.
-    pub(crate) origin: Origin<'a>,
     /// The subject as published, after mapping.
     pub(crate) subject: &'a [u8],
     /// Empty: none.
@@ -113,14 +101,9 @@ impl<'a> Message<'a> {
     }
 
     /// As a target inside the server sees it.
-    pub(super) fn routed(
-        &self,
-        account: &'a Arc<Account>,
-        origin: Origin<'a>,
-    ) -> RoutedMessage<'a> {
+    pub(super) fn routed(&self, account: &'a Arc<Account>) -> RoutedMessage<'a> {
         RoutedMessage {
             account,
-            origin,
             subject: self.subject,
             reply: self.reply,
             headers: self.headers,

@@ -13,6 +13,6 @@ mod target;
 
 pub(crate) use destination::Destination;
 pub(crate) use flush::FlushSet;
-pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessage};
+pub(crate) use message::{Message, OutboundMessage, Payload, RoutedMessage};
 pub(crate) use route::{Route, RouteFor};
 pub(crate) use target::Target;

@@ -6,7 +6,7 @@ use bytes::BufMut;
 use jetsled_protocol::{MatchResult, TailIndependence, encode::Decimal};
 use rand::RngExt;
 
-use super::{FlushSet, Message, Origin, Payload, RoutedMessage, Target};
+use super::{FlushSet, Message, Payload, RoutedMessage, Target};
 use crate::account::Account;
 use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
 
@@ -146,7 +146,6 @@ impl Route {
         &mut self,
         message: &Message<'_>,
         account: &Arc<Account>,
-        origin: Origin<'_>,
         flush: &mut FlushSet,
     ) -> usize {
         let mut delivered = 0;
@@ -155,14 +154,14 @@ impl Route {
         }
         self.uncounted += 1;
         if !self.inside.is_empty() {
-            let routed = message.routed(account, origin);
+            let routed = message.routed(account);
             for target in &self.inside {
                 deliver_inside(target, &routed, flush);
                 delivered += 1;
             }
         }
         for members in &mut self.queues {
-            delivered += usize::from(deliver_to_one(members, message, account, origin, flush));
+            delivered += usize::from(deliver_to_one(members, message, account, flush));
         }
         delivered
     }
@@ -183,7 +182,6 @@ fn deliver_to_one(
     members: &mut [Member],
     message: &Message<'_>,
     account: &Arc<Account>,
-    origin: Origin<'_>,
     flush: &mut FlushSet,
 ) -> bool {
     let start = match members.len() {
@@ -201,7 +199,7 @@ fn deliver_to_one(
             taken
         }
         Member::Inside(target) => {
-            deliver_inside(target, &message.routed(account, origin), flush);
+            deliver_inside(target, &message.routed(account), flush);
             true
         }
     })
