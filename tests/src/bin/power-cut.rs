@@ -64,12 +64,16 @@ fn run(rounds: u64, seed: u64) -> io::Result<usize> {
         std::thread::sleep(Duration::from_millis(random.random_range(200..1500)));
         server.kill();
         disk = disk.cut(scratch.path(), round)?;
-        let new = load.finish()?;
+        let new = load
+            .finish()
+            .map_err(|error| io::Error::other(format!("round {round}, publishing: {error}")))?;
         let count = new.len();
         acknowledged += count;
         let reused = journal.record(new).err();
         server = disk.start_server()?;
-        let losses = journal.losses(server.address(), ..)?;
+        let losses = journal
+            .losses(server.address(), ..)
+            .map_err(|error| at(round, "asking for the messages", error, &server))?;
         println!(
             "round {round}: {count} acknowledged, {} lost in all",
             losses.len()
@@ -94,6 +98,13 @@ fn run(rounds: u64, seed: u64) -> io::Result<usize> {
     drop(server);
     drop(disk);
     Ok(lost)
+}
+
+fn at(round: u64, doing: &str, error: io::Error, server: &Server) -> io::Error {
+    io::Error::other(format!(
+        "round {round}, {doing}: {error}; the server's log:\n{}",
+        server.log()
+    ))
 }
 
 /// A mounted image.
