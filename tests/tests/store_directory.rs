@@ -63,3 +63,26 @@ fn a_store_has_one_server_at_a_time() {
         .start_again()
         .expect("a dead server does not keep others out");
 }
+
+#[test]
+fn a_store_of_a_newer_format_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut server = Launch::new()
+        .jetstream(dir.path())
+        .start()
+        .expect("the server starts");
+    assert!(server.stop().is_some_and(|status| status.success()));
+    let description = dir.path().join("jetstream/store.json");
+    let text = fs::read_to_string(&description).expect("a store describes itself");
+    let newer = text.replacen("\"format\":1,", "\"format\":999,", 1);
+    assert_ne!(newer, text, "the format is in the description");
+    fs::write(&description, &newer).expect("written");
+    refused(
+        dir.path(),
+        &["format version 999", &dir.path().display().to_string()],
+    );
+    assert_eq!(
+        fs::read_to_string(&description).expect("still there"),
+        newer
+    );
+}

@@ -60,6 +60,14 @@ pub enum OpenError {
     /// The path is a file.
     #[error("store {0} is not a directory")]
     NotADirectory(PathBuf),
+    /// The directory can not be made.
+    #[error("store {path} can not be created: {source}")]
+    CreateDirectory {
+        /// The store directory.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
     /// The directory can not be written.
     #[error("store {0} is not writable")]
     NotWritable(PathBuf),
@@ -260,6 +268,9 @@ fn directory_error(dir: &Path, source: io::Error) -> OpenError {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             OpenError::NotWritable(dir.to_owned())
         }
-        _ => io_error("opening the directory", dir, source),
+        _ => OpenError::CreateDirectory {
+            path: dir.to_owned(),
+            source,
+        },
     }
 }

@@ -56,6 +56,9 @@ pub enum StartError {
     /// The directory itself will not do.
     #[error("storage directory is not a directory")]
     NotADirectory,
+    /// The directory cannot be made or written.
+    #[error("could not create storage directory - {0}")]
+    CreateDirectory(jetsled_store::OpenError),
     /// The store could not be opened.
     #[error(transparent)]
     Open(jetsled_store::OpenError),
@@ -66,8 +69,12 @@ pub enum StartError {
 
 impl From<jetsled_store::OpenError> for StartError {
     fn from(error: jetsled_store::OpenError) -> Self {
+        use jetsled_store::OpenError;
         match error {
-            jetsled_store::OpenError::NotADirectory(_) => Self::NotADirectory,
+            OpenError::NotADirectory(_) => Self::NotADirectory,
+            OpenError::CreateDirectory { .. } | OpenError::NotWritable(_) => {
+                Self::CreateDirectory(error)
+            }
             error => Self::Open(error),
         }
     }
