@@ -287,10 +287,10 @@ impl Outbound {
     }
 
     fn backlog(&self, state: &State) -> Sent {
-        if self.is_stalling(state.pending()) {
-            Sent::Stalled
-        } else {
-            Sent::Done
+        match state.pending() {
+            pending if self.is_stalling(pending) => Sent::Stalled,
+            BEHIND_BYTES.. => Sent::Behind,
+            _ => Sent::Done,
         }
     }
 

@@ -31,8 +31,9 @@ pub(super) struct RouteCache {
     /// For how many leading tokens there are entries in `by_prefix`.
     depths: SmallVec<[usize; 4]>,
     destinations: usize,
-    /// The entry used last.
+    /// The entry used last, and the subject it was used for; empty: use none again unasked.
     last: usize,
+    last_subject: Vec<u8>,
     /// Entries used since the last [`RouteCache::end_batch`].
     touched: Vec<usize>,
 }
@@ -40,8 +41,6 @@ pub(super) struct RouteCache {
 /// What is known of a subject.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Empty if it is for many subjects, or for one message only.
-    subject: Box<[u8]>,
     /// `None`: publishing is denied.
     pub(super) admitted: Option<AdmittedSubject>,
     pub(super) route: Route,
@@ -90,11 +89,8 @@ impl RouteCache {
     /// The entry for a subject, looked up if it is not known.
     #[inline]
     pub(super) fn entry(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> &mut Entry {
-        if self
-            .entries
-            .get(self.last)
-            .is_none_or(|entry| *entry.subject != *subject)
-        {
+        if *self.last_subject != *subject {
+            self.last_subject.clear();
             self.last = self.find(subject, publisher);
         }
         let at = self.last;
@@ -130,6 +126,7 @@ impl RouteCache {
     fn forget(&mut self) {
         self.end_batch();
         self.entries.clear();
+        self.last_subject.clear();
         self.by_subject.clear();
         self.by_prefix.clear();
         self.depths.clear();
@@ -142,7 +139,11 @@ impl RouteCache {
             .get(subject)
             .copied()
             .or_else(|| self.find_prefix(subject));
-        known.unwrap_or_else(|| self.look_up(subject, publisher))
+        let Some(at) = known else {
+            return self.look_up(subject, publisher);
+        };
+        self.last_subject.extend_from_slice(subject);
+        at
     }
 
     fn find_prefix(&self, subject: &[u8]) -> Option<usize> {
@@ -194,8 +195,7 @@ impl RouteCache {
         let shared = independence
             .filter(|_| admission::publishes_anything(publisher.principal))
             .and_then(|independence| leading_tokens(subject, independence));
-        let mut entry = Entry {
-            subject: Box::default(),
+        let entry = Entry {
             admitted,
             route,
             touched: false,
@@ -213,7 +213,6 @@ impl RouteCache {
                 at,
             );
         } else if !is_response || !publisher.client.tracks_responses() {
-            entry.subject = subject.into();
             self.by_subject.insert(subject.into(), at);
         }
         self.entries.push(entry);
