@@ -66,7 +66,7 @@ pub enum OpenError {
         /// The store directory.
         path: PathBuf,
         /// The operating system's reason.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The directory can not be written.
     #[error("store {0} is not writable")]
