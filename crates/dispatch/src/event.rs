@@ -76,7 +76,7 @@ pub struct Removed<'a> {
     pub subject: &'a [u8],
 }
 
-/// How [`Consumer::dispatch`] ended.
+/// How [`Consumer::dispatch`](crate::Consumer::dispatch) ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Dispatched {

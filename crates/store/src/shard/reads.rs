@@ -55,7 +55,7 @@ impl Shard {
     }
 
     /// The sequence of the first message at or above `from` that matches, with what a consumer must know of it. Cheap in rising order.
-    /// Not bounded by [`Stream::visible_last_seq`]: the caller compares. `selection` belongs to this stream and filter; keep it with the consumer.
+    /// Not bounded by [`Stream::visible_last_seq`](crate::Stream::visible_last_seq): the caller compares. `selection` belongs to this stream and filter; keep it with the consumer.
     ///
     /// # Errors
     /// When a record can not be read.

@@ -206,7 +206,7 @@ pub enum DeletedDetails {
     List,
 }
 
-/// Which messages [`Shard::num_pending`] counts.
+/// Which messages [`Shard::num_pending`](crate::Shard::num_pending) counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PendingCount {
     /// Every match.
