@@ -76,9 +76,12 @@ impl Consumer {
         }
         if let Mode::Pull(pull) = &self.mode
             && pull.queue.has_no_wait()
-            && !matches!(wait, WaitFor::Acks | WaitFor::Time(_))
         {
-            self.review_requests(AtEnd::Yes, ctx);
+            match wait {
+                WaitFor::Time(_) => {}
+                WaitFor::Acks => self.review_requests(AtEnd::Blocked, ctx),
+                _ => self.review_requests(AtEnd::Yes, ctx),
+            }
         }
         self.validate_in_debug();
         Dispatched::Idle
@@ -498,6 +501,9 @@ impl Consumer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtEnd {
     Yes,
+    /// Not the end, but `max_ack_pending`: only requests that wait for a first message and have had one end (observed
+    /// nats-server 2.15.1).
+    Blocked,
     No,
 }
 

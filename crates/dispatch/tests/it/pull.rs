@@ -192,6 +192,23 @@ fn requests_that_do_not_wait() {
 }
 
 #[test]
+fn a_served_one_shot_request_ends_when_acks_hold_it_up() {
+    let config = r#"{"durable_name":"C","ack_policy":"explicit","max_ack_pending":2}"#;
+    let one_shot = r#"{"batch":5,"no_wait":true,"expires":1000000000}"#;
+    let mut world = World::new(config, &["a", "a", "a"]);
+    assert_eq!(
+        world.pull("r1", one_shot),
+        [
+            "r1: 1 as 1, 2 left",
+            "r1: 2 as 2, 1 left",
+            "r1: 404 No Messages"
+        ]
+    );
+    // One that has had none goes on waiting.
+    assert!(world.pull("r2", one_shot).is_empty());
+}
+
+#[test]
 fn a_request_that_does_not_wait_yields_to_those_that_do() {
     let config = r#"{"durable_name":"C","ack_policy":"explicit","max_ack_pending":1}"#;
     let mut world = World::new(config, &["a", "a", "a"]);
