@@ -347,7 +347,7 @@ fn identity(
 
 /// Lets a consumer be heard and found.
 fn in_service(jetstream: &AccountJetStream, stream: &mut RunningStream, running: RunningConsumer) {
-    consumer::listen(&stream.account, &stream.config.name, &running);
+    consumer::listen(stream, &running);
     if !running.deliver_subject.is_empty() {
         jetstream
             .push_interest
@@ -511,7 +511,7 @@ impl ShardState {
         };
         stream.names.remove(consumer.name());
         let (account, name) = (&stream.account, &stream.config.name);
-        consumer::stop_listening(account, name, &consumer);
+        consumer::stop_listening(stream, &consumer);
         jetstream
             .push_interest
             .remove(&consumer.deliver_subject, target);

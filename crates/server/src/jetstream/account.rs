@@ -12,6 +12,7 @@ use jetsled_store::{ChangeError, LogPosition};
 use parking_lot::{Mutex, RwLock};
 
 use super::access::StreamAccess;
+use super::domain;
 use super::push_interest::PushInterest;
 use super::runtime::Runtime;
 use super::shard::{ShardHandle, ShardState};
@@ -191,7 +192,7 @@ impl AccountJetStream {
         self.streams
             .write()
             .insert(config.name.as_str().into(), handle.clone());
-        for (subject, target) in listening(config, *target) {
+        for (subject, target) in listening(config, *target, self.runtime.domain.as_deref()) {
             account.insert_target(subject.as_bytes(), b"", target);
         }
     }
@@ -224,8 +225,8 @@ impl AccountJetStream {
             stream.reconfigure(Arc::clone(&handle.config));
         }
         let (before, after) = (
-            listening(&old.config, old.target),
-            listening(&handle.config, old.target),
+            listening(&old.config, old.target, self.runtime.domain.as_deref()),
+            listening(&handle.config, old.target, self.runtime.domain.as_deref()),
         );
         for (subject, target) in after.iter().filter(|entry| !before.contains(entry)) {
             account.insert_target(subject.as_bytes(), b"", target.clone());
@@ -270,7 +271,11 @@ impl AccountJetStream {
         let Some(account) = self.account() else {
             return;
         };
-        for (subject, target) in listening(&handle.config, handle.target) {
+        for (subject, target) in listening(
+            &handle.config,
+            handle.target,
+            self.runtime.domain.as_deref(),
+        ) {
             account.remove_target(subject.as_bytes(), b"", &target);
         }
         state.stop_consumers(handle.target.stream, self, flush);
@@ -496,7 +501,11 @@ pub(super) fn written(state: &mut ShardState) -> DurableAt {
 }
 
 /// The subjects on which a stream listens.
-fn listening(config: &StreamConfig, target: StreamTarget) -> Vec<(String, routing::Target)> {
+fn listening(
+    config: &StreamConfig,
+    target: StreamTarget,
+    domain: Option<&str>,
+) -> Vec<(String, routing::Target)> {
     let stream = routing::Target::JetStream(Target::Stream(target));
     let mut subjects: Vec<_> = config
         .subjects
@@ -506,8 +515,12 @@ fn listening(config: &StreamConfig, target: StreamTarget) -> Vec<(String, routin
     if config.allow_direct {
         let direct = routing::Target::JetStream(Target::DirectGet(target));
         let name = &config.name;
-        subjects.push((format!("$JS.API.DIRECT.GET.{name}"), direct.clone()));
-        subjects.push((format!("$JS.API.DIRECT.GET.{name}.>"), direct));
+        for subject in [
+            format!("$JS.API.DIRECT.GET.{name}"),
+            format!("$JS.API.DIRECT.GET.{name}.>"),
+        ] {
+            subjects.extend(domain::forms(subject, domain).map(|form| (form, direct.clone())));
+        }
     }
     subjects
 }

@@ -1,14 +1,13 @@
 //! A running consumer: its state machine and how its deliveries reach clients.
 
-use std::sync::Arc;
-
 use jetsled_dispatch::Consumer;
-use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, ConsumerConfig, Timestamp};
+use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, Timestamp};
 use jetsled_protocol::SubjectFilter;
 use jetsled_store::{ConsumerKey, Selection};
 
+use super::domain;
+use super::stream::RunningStream;
 use super::target::{ConsumerTarget, Target};
-use crate::account::Account;
 use crate::routing;
 
 /// A consumer, owned by its stream's shard.
@@ -67,15 +66,16 @@ impl RunningConsumer {
 }
 
 /// The subjects on which a consumer listens.
-fn subjects(config: &ConsumerConfig, stream: &str, name: &str) -> Vec<(String, Kind)> {
+fn subjects(stream: &RunningStream, consumer: &RunningConsumer) -> Vec<(String, Kind)> {
+    let config = consumer.state.config();
+    let (name, domain) = (consumer.name(), stream.domain.as_deref());
+    let stream = &stream.config.name;
     let mut subjects = Vec::with_capacity(3);
     if matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
         subjects.push((format!("$JS.ACK.{stream}.{name}.>"), Kind::Ack));
     }
-    subjects.push((
-        format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}"),
-        Kind::Pull,
-    ));
+    let pull = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}");
+    subjects.extend(domain::forms(pull, domain).map(|form| (form, Kind::Pull)));
     if config.flow_control {
         subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::FlowControl));
     }
@@ -100,15 +100,21 @@ impl Kind {
 }
 
 /// Lets the consumer hear acks, pull requests and flow control answers.
-pub(super) fn listen(account: &Arc<Account>, stream: &str, consumer: &RunningConsumer) {
-    for (subject, kind) in subjects(consumer.state.config(), stream, consumer.name()) {
-        account.insert_target(subject.as_bytes(), b"", kind.target(consumer.target));
+pub(super) fn listen(stream: &RunningStream, consumer: &RunningConsumer) {
+    for (subject, kind) in subjects(stream, consumer) {
+        let target = kind.target(consumer.target);
+        stream
+            .account
+            .insert_target(subject.as_bytes(), b"", target);
     }
 }
 
 /// Undoes [`listen`].
-pub(super) fn stop_listening(account: &Arc<Account>, stream: &str, consumer: &RunningConsumer) {
-    for (subject, kind) in subjects(consumer.state.config(), stream, consumer.name()) {
-        account.remove_target(subject.as_bytes(), b"", &kind.target(consumer.target));
+pub(super) fn stop_listening(stream: &RunningStream, consumer: &RunningConsumer) {
+    for (subject, kind) in subjects(stream, consumer) {
+        let target = kind.target(consumer.target);
+        stream
+            .account
+            .remove_target(subject.as_bytes(), b"", &target);
     }
 }

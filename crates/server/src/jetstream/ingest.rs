@@ -9,7 +9,7 @@ use jetsled_protocol::headers;
 
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
-use super::{AccountJetStream, api, clock};
+use super::{AccountJetStream, api, clock, domain};
 use crate::account::Account;
 use crate::routing::{FlushSet, Payload, RoutedMessage};
 
@@ -96,12 +96,23 @@ impl IngestBatch {
     fn stage(&mut self, to: To, account: u32, message: &RoutedMessage<'_>) {
         let at = self.bytes.len();
         // An ack's subject has been read; only its payload matters from here on.
-        let subject: &[u8] = if matches!(to, To::Ack(..)) {
-            b""
-        } else {
-            message.subject
-        };
-        self.bytes.extend_from_slice(subject);
+        if !matches!(to, To::Ack(..)) {
+            let rest = match to {
+                To::Stream(_) | To::NotEnabled => None,
+                _ => self.accounts[account as usize]
+                    .runtime()
+                    .domain
+                    .as_deref()
+                    .and_then(|domain| domain::behind_domain(message.subject, domain)),
+            };
+            if let Some(rest) = rest {
+                self.bytes.extend_from_slice(b"$JS.API.");
+                self.bytes.extend_from_slice(rest);
+            } else {
+                self.bytes.extend_from_slice(message.subject);
+            }
+        }
+        let subject = self.bytes.len() - at;
         self.bytes.extend_from_slice(message.reply);
         self.bytes.extend_from_slice(message.headers);
         let payload = match message.payload {
@@ -118,7 +129,7 @@ impl IngestBatch {
             to,
             account,
             at,
-            subject: len32(subject.len()),
+            subject: len32(subject),
             reply: len32(message.reply.len()),
             headers: len32(message.headers.len()),
             payload,

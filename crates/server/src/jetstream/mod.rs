@@ -19,6 +19,7 @@ mod api;
 mod clock;
 mod consumer;
 mod deliver;
+mod domain;
 mod ingest;
 mod machine;
 mod parked;

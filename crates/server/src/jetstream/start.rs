@@ -15,7 +15,7 @@ use super::account::{AccountJetStream, StreamHandle};
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
-use super::{clock, worker};
+use super::{clock, domain, worker};
 use crate::account::Account;
 use crate::routing;
 use crate::server::ServerState;
@@ -164,7 +164,9 @@ impl JetStream {
         }
         for subject in API_SUBJECTS {
             let target = routing::Target::JetStream(Target::Api);
-            account.insert_target(subject.as_bytes(), b"", target);
+            for subject in domain::forms((*subject).to_owned(), self.runtime.domain.as_deref()) {
+                account.insert_target(subject.as_bytes(), b"", target.clone());
+            }
         }
         account.listen(jetstream);
     }

@@ -1,0 +1,51 @@
+//! The JetStream domain: the API answers below `$JS.<domain>.API` as well.
+
+const API: &str = "$JS.API.";
+
+/// The subjects on which something listens that listens on `subject`: itself, and its form with the domain if it belongs to the API.
+pub(super) fn forms(subject: String, domain: Option<&str>) -> impl Iterator<Item = String> {
+    let rest = subject.strip_prefix(API);
+    let with_domain = domain
+        .zip(rest)
+        .map(|(domain, rest)| format!("$JS.{domain}.API.{rest}"));
+    std::iter::once(subject).chain(with_domain)
+}
+
+/// The part of an API subject behind `$JS.<domain>.API.`; `None` for every other subject.
+pub(super) fn behind_domain<'s>(subject: &'s [u8], domain: &str) -> Option<&'s [u8]> {
+    let rest = subject.strip_prefix(b"$JS.")?;
+    rest.strip_prefix(domain.as_bytes())?.strip_prefix(b".API.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_api_subjects_have_a_form_with_the_domain() {
+        let forms = |subject: &str, domain| forms(subject.to_owned(), domain).collect::<Vec<_>>();
+        assert_eq!(forms("$JS.API.INFO", None), ["$JS.API.INFO"]);
+        assert_eq!(
+            forms("$JS.API.INFO", Some("D")),
+            ["$JS.API.INFO", "$JS.D.API.INFO"]
+        );
+        assert_eq!(forms("$JS.ACK.s.c.>", Some("D")), ["$JS.ACK.s.c.>"]);
+    }
+
+    #[test]
+    fn a_domain_is_cut_off_only_where_it_stands() {
+        for (subject, want) in [
+            ("$JS.D.API.INFO", Some("INFO")),
+            ("$JS.D.API.STREAM.INFO.a", Some("STREAM.INFO.a")),
+            ("$JS.API.INFO", None),
+            ("$JS.DD.API.INFO", None),
+            ("$JS.D.ACK.s", None),
+        ] {
+            assert_eq!(
+                behind_domain(subject.as_bytes(), "D"),
+                want.map(str::as_bytes),
+                "{subject}"
+            );
+        }
+    }
+}
