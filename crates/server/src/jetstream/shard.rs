@@ -272,8 +272,19 @@ impl ShardState {
         flush.enqueue();
     }
 
-    fn show_memory_messages(&mut self, flush: &mut FlushSet) {
-        // Messages of memory streams are visible now, those of the log after its commit.
+    /// Remembers to show a stream's new messages to its consumers.
+    pub(super) fn note_stored(&mut self, stream: StreamId) {
+        if let Some(running) = self.streams.get_mut(&stream)
+            && !running.consumers.is_empty()
+            && !running.unseen
+        {
+            running.unseen = true;
+            self.unseen.push(stream);
+        }
+    }
+
+    /// Messages of memory streams are visible now, those of the log after its commit.
+    pub(super) fn show_memory_messages(&mut self, flush: &mut FlushSet) {
         let mut kept = 0;
         for at in 0..self.unseen.len() {
             let stream = self.unseen[at];

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 
 use jetsled_dispatch::Consumer;
-use jetsled_jetstream_api::Timestamp;
-use jetsled_store::{CommitError, StreamId};
+use jetsled_jetstream_api::{StreamSeq, Timestamp};
+use jetsled_store::{CommitError, Stream, StreamId};
 use parking_lot::MutexGuard;
 
 use super::parked::{Parked, Then};
@@ -199,20 +199,34 @@ impl ShardState {
         }
         if self.store_wake.is_some_and(|at| at <= self.now) {
             let before = self.store.position();
+            let watched = self.ends_of_watched();
             self.store_wake = self.store.tick(self.now);
             if self.store.position() != before {
                 self.commit_soon();
             }
-            let watched: Vec<StreamId> = self
-                .streams
-                .values()
-                .filter(|stream| !stream.consumers.is_empty())
-                .map(|stream| stream.id)
-                .collect();
-            for stream in watched {
+            for (stream, last_before) in watched {
                 self.report_removed(stream, flush);
+                let last = self.store.stream(stream).map(Stream::last_seq);
+                if last > last_before {
+                    self.note_stored(stream);
+                }
             }
+            self.show_memory_messages(flush);
         }
+    }
+
+    /// Streams with consumers, and their last sequences: delete markers are stored by the clock.
+    fn ends_of_watched(&self) -> Vec<(StreamId, Option<StreamSeq>)> {
+        self.streams
+            .values()
+            .filter(|stream| !stream.consumers.is_empty())
+            .map(|stream| {
+                (
+                    stream.id,
+                    self.store.stream(stream.id).map(Stream::last_seq),
+                )
+            })
+            .collect()
     }
 
     /// Gives consumers that had more to deliver another turn each.
