@@ -190,9 +190,8 @@ impl ShardState {
         let wants_ack = !request.reply.is_empty() && !running.config.no_ack;
         match outcome {
             Ok(published) => {
-                if published.stored && !running.consumers.is_empty() && !running.unseen {
-                    running.unseen = true;
-                    self.unseen.push(stream);
+                if published.stored {
+                    running.note_stored(&mut self.unseen);
                 }
                 if published.stored
                     && let Some(republish) = &mut running.republish
@@ -270,17 +269,6 @@ impl ShardState {
         self.show_memory_messages(flush);
         // Another thread may deliver for the same consumers as soon as the lock is free.
         flush.enqueue();
-    }
-
-    /// Remembers to show a stream's new messages to its consumers.
-    pub(super) fn note_stored(&mut self, stream: StreamId) {
-        if let Some(running) = self.streams.get_mut(&stream)
-            && !running.consumers.is_empty()
-            && !running.unseen
-        {
-            running.unseen = true;
-            self.unseen.push(stream);
-        }
     }
 
     /// Messages of memory streams are visible now, those of the log after its commit.

@@ -53,6 +53,14 @@ impl RunningStream {
         self.config = config;
     }
 
+    /// Remembers in `unseen` that its consumers have new messages to see.
+    pub(super) fn note_stored(&mut self, unseen: &mut Vec<StreamId>) {
+        if !self.consumers.is_empty() && !self.unseen {
+            self.unseen = true;
+            unseen.push(self.id);
+        }
+    }
+
     /// Whether consumers decide how long a message stays.
     pub(super) fn retains_by_interest(&self) -> bool {
         !matches!(self.config.retention, RetentionPolicy::Limits)

@@ -207,8 +207,10 @@ impl ShardState {
             for (stream, last_before) in watched {
                 self.report_removed(stream, flush);
                 let last = self.store.stream(stream).map(Stream::last_seq);
-                if last > last_before {
-                    self.note_stored(stream);
+                if last > last_before
+                    && let Some(running) = self.streams.get_mut(&stream)
+                {
+                    running.note_stored(&mut self.unseen);
                 }
             }
             self.show_memory_messages(flush);
