@@ -1,0 +1,128 @@
+//! Storing a message that the checks have let through.
+
+use jetsled_jetstream_api::Timestamp;
+
+use super::Rollup;
+use crate::log::{self, Log, ReadError, Record, SegmentNo};
+use crate::stream::publish_headers::PublishHeaders;
+use crate::stream::ttl::MessageTtl;
+use crate::stream::{ChangeError, RemoveReason, Stream};
+
+/// A message that the checks have let through.
+pub(in crate::stream) struct Accepted<'a> {
+    pub(in crate::stream) subject: &'a [u8],
+    pub(in crate::stream) headers: &'a [u8],
+    /// Left empty by a replay: file streams keep no payload in memory.
+    pub(in crate::stream) payload: &'a [u8],
+    pub(in crate::stream) payload_len: usize,
+    pub(in crate::stream) steering: PublishHeaders<'a>,
+}
+
+impl Stream {
+    /// Logs and applies a message. Answers its sequence and that of its predecessor on the subject.
+    pub(super) fn store(
+        &mut self,
+        log: &mut Log,
+        message: &Accepted<'_>,
+        time: Timestamp,
+    ) -> Result<(u64, u64), ChangeError> {
+        let seq = self.last + 1;
+        let segment = if self.memory.is_some() {
+            None
+        } else {
+            let at = log.append(&Record::Message(log::Message {
+                stream: self.id,
+                seq,
+                timestamp: time.0,
+                in_batch: false,
+                subject: message.subject,
+                headers: message.headers,
+                payload: message.payload,
+            }))?;
+            Some(at.segment)
+        };
+        let previous = self.apply_message(log, seq, time.0, message, segment)?;
+        Ok((seq, previous))
+    }
+
+    /// Counts a message in and enforces what follows from it. Answers the sequence of its predecessor on the subject.
+    pub(in crate::stream) fn apply_message(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        time: i64,
+        message: &Accepted<'_>,
+        segment: Option<SegmentNo>,
+    ) -> Result<u64, ReadError> {
+        let bytes = self.size_of(
+            message.subject.len(),
+            message.headers.len(),
+            message.payload_len,
+        );
+        let size = u32::try_from(bytes).unwrap_or(0);
+        if self.messages == 0 {
+            self.first = seq;
+        } else {
+            self.gaps.insert_range(self.last + 1, seq - 1);
+        }
+        self.last = seq;
+        self.last_time = Timestamp(time);
+        self.messages += 1;
+        self.bytes += bytes;
+        let (id, before) = self.subjects.push(message.subject, seq, size);
+        if let Some(memory) = &mut self.memory {
+            memory.push(seq, time, message.subject, message.headers, message.payload);
+        }
+        if let Some(segment) = segment {
+            self.extents.push(seq, segment, bytes);
+        }
+        let previous = match before {
+            None => 0,
+            Some(before) if !before.last_is_bound => before.last,
+            Some(before) => self.resolve_previous(log, message.subject, before.last)?,
+        };
+        let steering = &message.steering;
+        if self.config.allow_msg_ttl
+            && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
+            && let Some(deadline) = ttl.deadline(time)
+        {
+            self.ttls.push(deadline, seq);
+            let (first, last) = (self.first, self.last);
+            let gaps = &self.gaps;
+            self.ttls.shrink(self.messages, |seq| {
+                seq >= first && seq <= last && !gaps.contains(seq)
+            });
+        }
+        if self.config.max_msgs_per_subject == 1
+            && let Some(before) = before
+            && before.count == 1
+            && before.last_bytes > 0
+        {
+            self.remove_known(
+                before.last,
+                id,
+                u64::from(before.last_bytes),
+                RemoveReason::Limits,
+            );
+        }
+        self.enforce_limits(log, Some(id))?;
+        self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time);
+        if let Some(rollup) = steering.rollup.and_then(Rollup::parse) {
+            self.roll_up(log, rollup, message.subject)?;
+        }
+        Ok(previous)
+    }
+
+    pub(super) fn remember_msg_id(&mut self, id: Option<&[u8]>, seq: u64, time: i64) {
+        self.last_msg_id.clear();
+        let Some(id) = id else { return };
+        self.last_msg_id.extend_from_slice(id);
+        let window = self.config.duplicate_window;
+        if window.get() > 0 {
+            self.dedup.expire(Timestamp(time).saturating_sub(window).0);
+            if self.dedup.find(id).is_none() {
+                self.dedup.insert(id, seq, time);
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Delete markers: what takes the place of a subject's last message when its life ends.
+
+use jetsled_jetstream_api::Timestamp;
+
+use super::Accepted;
+use crate::log::Log;
+use crate::stream::publish_headers::PublishHeaders;
+use crate::stream::{ChangeError, Stream, fetch};
+
+impl Stream {
+    /// Stores a delete marker in the place of an expired message, if the stream wants one and the message is its subject's last.
+    pub(in crate::stream) fn store_marker(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        now: Timestamp,
+    ) -> Result<bool, ChangeError> {
+        let ttl = self.config.subject_delete_marker_ttl;
+        if ttl.get() <= 0 {
+            return Ok(false);
+        }
+        let Some(message) = fetch(self.memory.as_ref(), log, self.id, seq)? else {
+            return Ok(false);
+        };
+        let is_last = self
+            .subjects
+            .find(message.subject)
+            .is_some_and(|id| self.subjects.entry(id).count == 1);
+        if !is_last || PublishHeaders::scan(message.headers).is_delete_marker() {
+            return Ok(false);
+        }
+        let subject = message.subject.to_vec();
+        let headers = format!(
+            "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: {ttl}\r\nNats-Rollup: sub\r\n\r\n"
+        );
+        let marker = Accepted {
+            subject: &subject,
+            headers: headers.as_bytes(),
+            payload: b"",
+            payload_len: 0,
+            steering: PublishHeaders::scan(headers.as_bytes()),
+        };
+        self.store(log, &marker, now.max(self.last_time))?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,45 @@
+//! Rollups: a message that takes the place of those before it.
+
+use crate::log::{Log, ReadError};
+use crate::stream::{RemoveReason, Stream};
+
+/// What `Nats-Rollup` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rollup {
+    /// The message replaces those of its subject (`sub`).
+    Subject,
+    /// The message replaces all others (`all`).
+    All,
+}
+
+impl Rollup {
+    /// Reads the header's value, in any case.
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        if value.eq_ignore_ascii_case(b"sub") {
+            Some(Self::Subject)
+        } else if value.eq_ignore_ascii_case(b"all") {
+            Some(Self::All)
+        } else {
+            None
+        }
+    }
+}
+
+impl Stream {
+    /// Removes what the message stored last replaces.
+    pub(super) fn roll_up(
+        &mut self,
+        log: &mut Log,
+        rollup: Rollup,
+        subject: &[u8],
+    ) -> Result<(), ReadError> {
+        match rollup {
+            Rollup::Subject => self.apply_purge(log, self.last, 1, subject, RemoveReason::Purge)?,
+            Rollup::All if self.is_live(self.last) => {
+                self.apply_purge(log, self.last - 1, 0, b"", RemoveReason::Purge)?
+            }
+            Rollup::All => 0,
+        };
+        Ok(())
+    }
+}
