@@ -1,4 +1,5 @@
-//! Credentials and permissions: who a connection is, and what it may publish and subscribe to.
+//! Credentials, permissions and sharing: who a connection is, what it may publish and subscribe to, and what accounts
+//! take from each other.
 //!
 //! [`Authenticator`] answers the first question from what CONNECT presents, [`PermissionSet`] the second from the
 //! subject. Both are plain synchronous values: they open no file, read no clock and draw no random number. What a
@@ -23,6 +24,7 @@ mod permission_set;
 mod permissions;
 mod response_tracker;
 mod secret;
+mod sharing;
 mod user;
 
 pub use authenticator::{
@@ -34,6 +36,11 @@ pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};
 pub use permissions::{Permissions, ResponsePermission, SubjectPermission};
 pub use response_tracker::ResponseTracker;
 pub use secret::Secret;
+pub use sharing::{
+    AccountExchange, Audience, Exchange, Export, ExportKind, GrantedService, GrantedStream, Import,
+    LatencySampling, LatencyTracking, LocalSubject, ResponseType, ServiceExport, ServiceImport,
+    Sharing, SharingError, StreamImport,
+};
 pub use user::{ConnectionType, ConnectionTypes, UnknownConnectionType, User, UserCredential};
 
 /// The account of every user that is not defined inside another one.

@@ -23,7 +23,7 @@ pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthorizationOptions, CurvePreference,
-    HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MonitorOptions,
-    NATS_VERSION, Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
+    HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions,
+    MonitorOptions, NATS_VERSION, Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
 };
 pub use reload::{OptionChange, ReloadDiff};

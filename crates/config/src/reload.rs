@@ -137,6 +137,7 @@ impl ReloadDiff {
         compare("authorization", running.authorization == new.authorization);
         compare("no_auth_user", running.no_auth_user == new.no_auth_user);
         compare("accounts", running.accounts == new.accounts);
+        compare("mappings", running.mappings == new.mappings);
         compare("tls", running.tls == new.tls);
         compare("allow_non_tls", running.allow_non_tls == new.allow_non_tls);
         compare("server_tags", running.server_tags == new.server_tags);

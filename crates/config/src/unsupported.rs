@@ -14,6 +14,8 @@ pub(crate) enum Block {
     User,
     Account,
     AccountJetStream,
+    Export,
+    Import,
     AccountLimits,
     JetStream,
     JetStreamLimits,
@@ -85,8 +87,6 @@ const CLUSTERING: &str = "this server runs alone; clustering comes with a later 
 const OPERATOR_MODE: &str =
     "operator mode (JWT) comes with a later version; configure users and accounts in the file";
 const PROXIES: &str = "trusted proxies come with a later version";
-const CROSS_ACCOUNT: &str = "exports and imports between accounts come with a later version";
-const MAPPINGS: &str = "subject mappings come with a later version";
 const SYSLOG: &str = "log to a file or to standard error, which journald and containers collect";
 const PROFILING: &str = "there is no Go runtime to profile";
 const OCSP: &str = "OCSP comes with a later version";
@@ -144,7 +144,6 @@ static UNSUPPORTED: &[Unsupported] = &[
         ],
         OPERATOR_MODE,
     ),
-    refuse(Block::TopLevel, &["mappings", "maps"], MAPPINGS),
     refuse(Block::TopLevel, &["proxies"], PROXIES),
     refuse(
         Block::TopLevel,
@@ -190,8 +189,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(Block::Authorization, &["proxy_required"], PROXIES),
     refuse(Block::User, &["proxy_required"], PROXIES),
-    refuse(Block::Account, &["exports", "imports"], CROSS_ACCOUNT),
-    refuse(Block::Account, &["mappings", "maps"], MAPPINGS),
     refuse(
         Block::Account,
         &["msg_trace", "trace_dest"],

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use jetsled_config::AccountLimits;
-use jetsled_protocol::{MatchResult, Sublist};
+use jetsled_protocol::{MatchResult, Sublist, subject};
 use parking_lot::RwLock;
 
 use crate::client::{Counted, Subscription};
 use crate::jetstream::AccountJetStream;
 use crate::routing::admission::AdmittedSubscription;
-use crate::routing::{Destination, FlushSet, OutboundMessage, Target};
+use crate::routing::{Destination, FlushSet, OutboundMessage, Responses, Target};
+use crate::wiring::Wiring;
 
 /// A subject space. A connection belongs to exactly one account.
 ///
@@ -20,6 +21,7 @@ use crate::routing::{Destination, FlushSet, OutboundMessage, Target};
 pub(crate) struct Account {
     name: Arc<str>,
     limits: AccountLimits,
+    is_system: bool,
     /// Private to this file. Written by SUB and UNSUB, read by matches that no cache answers.
     sublist: RwLock<Sublist<Target>>,
     /// Grows with every change of the sublist; a cached match result of an older generation is
@@ -29,6 +31,12 @@ pub(crate) struct Account {
     inserts: AtomicU64,
     listeners: RwLock<Vec<Arc<dyn InterestListener>>>,
     has_listeners: AtomicBool,
+    wiring: RwLock<Arc<Wiring>>,
+    imports_streams: AtomicBool,
+    imports_services: AtomicBool,
+    exports_streams: AtomicBool,
+    /// The ways back to those who asked this account's services.
+    pub(crate) responses: Responses,
     /// Set when JetStream is enabled for the account.
     pub(crate) jetstream: OnceLock<Arc<AccountJetStream>>,
     pub(crate) counters: AccountCounters,
@@ -59,15 +67,21 @@ pub(crate) trait InterestListener: Send + Sync {
 }
 
 impl Account {
-    pub(crate) fn new(name: Arc<str>, limits: AccountLimits) -> Self {
+    pub(crate) fn new(name: Arc<str>, limits: AccountLimits, is_system: bool) -> Self {
         Self {
             name,
             limits,
+            is_system,
             sublist: RwLock::new(Sublist::new()),
             generation: AtomicU64::new(0),
             inserts: AtomicU64::new(0),
             listeners: RwLock::new(Vec::new()),
             has_listeners: AtomicBool::new(false),
+            wiring: RwLock::new(Arc::default()),
+            imports_streams: AtomicBool::new(false),
+            imports_services: AtomicBool::new(false),
+            exports_streams: AtomicBool::new(false),
+            responses: Responses::default(),
             jetstream: OnceLock::new(),
             counters: AccountCounters::default(),
         }
@@ -76,6 +90,11 @@ impl Account {
     /// The account's name, `$G` for the default one.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether it is the system account.
+    pub(crate) fn is_system(&self) -> bool {
+        self.is_system
     }
 
     /// The configured limits.
@@ -112,12 +131,37 @@ impl Account {
     /// Whether a message published to `subject` would reach anybody; with a non-empty `queue`, whether
     /// a member of that queue group would get it.
     pub(crate) fn has_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
+        if let Some(awaited) = self.responses.way(subject) {
+            return awaited.requestor.has_interest(&awaited.reply, queue);
+        }
+        self.has_own_interest(subject, queue) || self.has_imported_interest(subject, queue)
+    }
+
+    fn has_own_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
         if queue.is_empty() {
             return self.sublist.read().has_interest(subject);
         }
         let mut found = MatchResult::default();
         self.match_subject(subject, &mut found);
         found.queues.iter().any(|group| *group.name == *queue)
+    }
+
+    /// Interest of accounts that import this one's streams.
+    fn has_imported_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
+        if !self.exports_streams() {
+            return false;
+        }
+        let mut local = Vec::new();
+        self.wiring().importers.iter().any(|link| {
+            if !subject::matches(subject, &link.import.from) {
+                return false;
+            }
+            local.clear();
+            link.import.localize(subject, &mut local);
+            link.other
+                .upgrade()
+                .is_some_and(|importer| importer.has_own_interest(&local, queue))
+        })
     }
 
     /// Replaces `found` with who listens on `subject`; returns the generation that it shows.
@@ -136,6 +180,8 @@ impl Account {
         sublist.insert(subject, (!queue.is_empty()).then_some(queue), target);
         self.inserts.fetch_add(1, Relaxed);
         self.generation.fetch_add(1, Release);
+        drop(sublist);
+        self.invalidate_exporters(subject);
     }
 
     /// Removes the entry that equals `target` under exactly this subject and queue; tells whether
@@ -149,6 +195,9 @@ impl Account {
             self.generation.fetch_add(1, Release);
         }
         drop(sublist);
+        if removed.is_some() {
+            self.invalidate_exporters(subject);
+        }
         removed.is_some()
     }
 
@@ -168,12 +217,78 @@ impl Account {
         let target = Target::Client(Arc::clone(subscription));
         if self.remove_target(&subscription.subject, &subscription.queue, &target) {
             self.tell(subscription);
+            self.forget_requests(&subscription.subject);
         }
     }
 
-    /// Makes all cached match results worthless: something about a subscription has changed.
-    pub(crate) fn invalidate_routes(&self) {
+    /// Makes cached match results worthless: something about a subscription to `subject` has changed.
+    pub(crate) fn invalidate_routes(&self, subject: &[u8]) {
         self.generation.fetch_add(1, AcqRel);
+        self.invalidate_exporters(subject);
+    }
+
+    /// What it shares with other accounts.
+    pub(crate) fn wiring(&self) -> Arc<Wiring> {
+        Arc::clone(&self.wiring.read())
+    }
+
+    /// Whether others import its streams.
+    pub(crate) fn exports_streams(&self) -> bool {
+        self.exports_streams.load(Acquire)
+    }
+
+    /// Changes what it shares. Use [`wire`](crate::wiring::wire), which does so on both sides.
+    pub(crate) fn set_wiring(&self, wiring: Wiring) {
+        self.exports_streams
+            .store(!wiring.importers.is_empty(), Release);
+        self.imports_streams
+            .store(!wiring.streams.is_empty(), Release);
+        self.imports_services
+            .store(!wiring.services.is_empty(), Release);
+        let wiring = Arc::new(wiring);
+        let before = std::mem::replace(&mut *self.wiring.write(), Arc::clone(&wiring));
+        for link in &before.services {
+            self.remove_target(&link.import.from, b"", &Target::Service(Arc::clone(link)));
+        }
+        for link in &wiring.services {
+            self.insert_target(&link.import.from, b"", Target::Service(Arc::clone(link)));
+        }
+        self.generation.fetch_add(1, AcqRel);
+    }
+
+    /// Routes of accounts whose streams are imported under `subject` show this account's subscriptions, too.
+    fn invalidate_exporters(&self, subject: &[u8]) {
+        self.for_each_exporter(subject, |exporter, _| {
+            exporter.generation.fetch_add(1, AcqRel);
+        });
+    }
+
+    fn for_each_exporter(&self, local: &[u8], each: impl Fn(&Account, &[u8])) {
+        if !self.imports_streams.load(Acquire) {
+            return;
+        }
+        for link in &self.wiring().streams {
+            if subject::collides(local, &link.import.to)
+                && let Some(exporter) = link.other.upgrade()
+            {
+                each(&exporter, &link.import.exported(local));
+            }
+        }
+    }
+
+    /// Closes the ways back to replies that nobody waits for any more.
+    fn forget_requests(&self, unsubscribed: &[u8]) {
+        if !self.imports_services.load(Acquire) {
+            return;
+        }
+        for link in &self.wiring().services {
+            if let Some(exporter) = link.exporter.upgrade() {
+                let is_wanted = |reply: &[u8]| self.has_own_interest(reply, b"");
+                exporter
+                    .responses
+                    .interest_lost(&exporter, self, unsubscribed, is_wanted);
+            }
+        }
     }
 
     /// How many entries the sublist has.
@@ -200,12 +315,17 @@ impl Account {
     }
 
     fn tell(&self, subscription: &Subscription) {
+        self.tell_listeners(&subscription.subject);
+        self.for_each_exporter(&subscription.subject, Self::tell_listeners);
+    }
+
+    fn tell_listeners(&self, subject: &[u8]) {
         if !self.has_listeners.load(Acquire) {
             return;
         }
         let listeners = self.listeners.read().clone();
         for listener in listeners {
-            listener.interest_changed(&subscription.subject);
+            listener.interest_changed(subject);
         }
     }
 }

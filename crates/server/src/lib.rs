@@ -10,11 +10,14 @@
 //! | `client` | one client connection: reading, parsing, writing |
 //! | `account` | a subject space: its interest and its limits |
 //! | `routing` | admission, routes, delivery |
+//! | `wiring` | what accounts export, import and map |
 //! | `jetstream` | streams and consumers on top of `store` and `dispatch` |
+//! | `events` | what the server tells of itself and its clients in messages |
 //! | `monitor` | HTTP monitoring: `/varz`, `/connz` and their like |
 
 mod account;
 mod client;
+mod events;
 mod info;
 mod jetstream;
 mod listener;
@@ -27,6 +30,7 @@ mod routing;
 mod send_signal;
 mod server;
 mod tls;
+mod wiring;
 
 pub use info::VERSION;
 pub use jetstream::StartError as JetStreamStartError;

@@ -30,6 +30,7 @@ pub struct Server {
     state: Arc<ServerState>,
     client_address: SocketAddr,
     accepting: JoinHandle<()>,
+    expiring: JoinHandle<()>,
     ports_file: Option<PathBuf>,
     monitor: Option<Monitor>,
 }
@@ -117,6 +118,10 @@ impl Server {
         }
         tracing::info!("Server is ready");
         let accepting = tokio::spawn(listener.run(Arc::clone(&state)));
+        let expiring = tokio::spawn({
+            let state = Arc::clone(&state);
+            async move { state.expire_responses().await }
+        });
         let ports_file = match &options.ports_file_dir {
             Some(dir) => Some(ports_file::write(
                 dir,
@@ -130,6 +135,7 @@ impl Server {
             state,
             client_address,
             accepting,
+            expiring,
             ports_file,
             monitor,
         })
@@ -207,6 +213,7 @@ impl Server {
     pub async fn shutdown(self) {
         tracing::info!("Initiating Shutdown...");
         self.accepting.abort();
+        self.expiring.abort();
         drop(self.monitor);
         self.state.close_clients(CLOSE_WITHIN).await;
         self.state.stop_jetstream();

@@ -2,7 +2,7 @@ use jetsled_auth::GLOBAL_ACCOUNT;
 
 use super::{
     authorization::{self, Conflicts},
-    permissions,
+    mappings, permissions, sharing,
 };
 use crate::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, ConfigError, Options,
@@ -97,6 +97,9 @@ fn read_account(
             }
             "jetstream" => account.jetstream = jetstream(value, report)?,
             "limits" => account.limits = limits(value, report)?,
+            "exports" => account.sharing.exports = sharing::exports(value, report)?,
+            "imports" => account.sharing.imports = sharing::imports(value, report)?,
+            "mappings" | "maps" => account.mappings = mappings::read(value, report)?,
             _ => return Ok(Field::Unknown),
         }
         Ok(Field::Read)

@@ -3,7 +3,9 @@
 mod accounts;
 mod authorization;
 mod jetstream;
+mod mappings;
 mod permissions;
+mod sharing;
 mod tls;
 mod top_level;
 

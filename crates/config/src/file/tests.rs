@@ -159,7 +159,6 @@ fn unsupported_options_are_refused_unless_they_are_off() {
         "proxy_protocol: no",
         "prof_port: 0",
         "cluster {}",
-        "mappings: {}",
         "trusted: []",
     ] {
         assert!(

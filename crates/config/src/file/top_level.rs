@@ -1,4 +1,4 @@
-use super::{accounts, authorization, jetstream, tls};
+use super::{accounts, authorization, jetstream, mappings, sharing, tls};
 use crate::{
     ConfigError, Options, Port, duration,
     language::{Kind, Map, Value},
@@ -8,6 +8,7 @@ use crate::{
 
 pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
     let mut conflicts = authorization::Conflicts::default();
+    let mut accounts_block = None;
     each_field(Block::TopLevel, map, report, |name, value, report| {
         match name {
             "listen" => {
@@ -60,7 +61,11 @@ pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
             "pid_file" | "pidfile" => options.pid_file = value.filled()?.map(Into::into),
             "ports_file_dir" => options.ports_file_dir = value.filled()?.map(Into::into),
             "authorization" => authorization::read(value, options, &mut conflicts, report)?,
-            "accounts" => accounts::read(value, options, &mut conflicts, report)?,
+            "accounts" => {
+                accounts_block = Some(value);
+                accounts::read(value, options, &mut conflicts, report)?;
+            }
+            "mappings" | "maps" => options.mappings = mappings::read(value, report)?,
             "no_auth_user" => options.no_auth_user = value.filled()?,
             "system_account" | "system" => match &value.kind {
                 Kind::String(name) => options.system_account = Some(name.clone()),
@@ -83,6 +88,9 @@ pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
         Ok(Field::Read)
     });
     conflicts.check(options, report);
+    if let Some(block) = accounts_block {
+        sharing::check(block, &options.accounts, options.no_system_account, report);
+    }
     if options.no_system_account {
         options.system_account = None;
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use jetsled_auth::{Permissions, User};
+use jetsled_auth::{Permissions, Sharing, User};
+use jetsled_protocol::MappingDestination;
 
 /// One entry of `accounts`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,19 @@ pub struct AccountOptions {
     pub jetstream: Option<AccountJetStreamOptions>,
     /// Limits on its connections.
     pub limits: AccountLimits,
+    /// Its exports and imports.
+    pub sharing: Sharing,
+    /// Its subject mappings; the first that matches holds.
+    pub mappings: Vec<MappingOptions>,
+}
+
+/// One subject mapping, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MappingOptions {
+    /// With wildcards.
+    pub source: String,
+    /// Where to.
+    pub destinations: Vec<MappingDestination>,
 }
 
 impl AccountOptions {
@@ -29,6 +43,8 @@ impl AccountOptions {
             default_permissions: None,
             jetstream: None,
             limits: AccountLimits::default(),
+            sharing: Sharing::default(),
+            mappings: Vec::new(),
         }
     }
 }

@@ -10,7 +10,7 @@ mod validate;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-pub use account::{AccountJetStreamOptions, AccountLimits, AccountOptions};
+pub use account::{AccountJetStreamOptions, AccountLimits, AccountOptions, MappingOptions};
 pub use authorization::AuthorizationOptions;
 pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
 pub use process::{LameDuckOptions, LogOptions, MonitorOptions};
@@ -75,6 +75,8 @@ pub struct Options {
     pub no_auth_user: Option<String>,
     /// Configured accounts beside `$G` and `$SYS`, in the order given.
     pub accounts: Vec<AccountOptions>,
+    /// Subject mappings of `$G`.
+    pub mappings: Vec<MappingOptions>,
     /// Name of the system account; `None` with [`Options::no_system_account`], else `$SYS` unless configured.
     pub system_account: Option<String>,
     /// There is no system account.
@@ -204,6 +206,7 @@ impl Default for Options {
             authorization: AuthorizationOptions::default(),
             no_auth_user: None,
             accounts: Vec::new(),
+            mappings: Vec::new(),
             system_account: Some(jetsled_auth::DEFAULT_SYSTEM_ACCOUNT.to_owned()),
             no_system_account: false,
             jetstream: JetStreamOptions::default(),

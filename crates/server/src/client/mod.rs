@@ -79,6 +79,17 @@ pub(crate) struct Login {
     pub(crate) max_subscriptions: Option<usize>,
 }
 
+impl Login {
+    /// The name that the client gave itself, as services and events are told.
+    pub(crate) fn shown_user(&self) -> &str {
+        let given = [&self.options.nkey, &self.options.user];
+        given
+            .into_iter()
+            .find(|given| !given.is_empty())
+            .map_or("", String::as_str)
+    }
+}
+
 /// What monitoring shows of a TLS connection.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsFacts {

@@ -6,7 +6,7 @@ use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 use super::route_cache::Publisher;
 use super::session::Session;
 use crate::routing::admission::Denied;
-use crate::routing::{Message, Payload, Target};
+use crate::routing::{Message, Origin, Payload, Target};
 
 /// A publish as it lies in the input.
 #[derive(Clone, Copy)]
@@ -61,11 +61,37 @@ impl Session {
         self.in_messages += 1;
         self.in_bytes += (publish.headers.len() + publish.payload.len()) as u64;
         let options = &self.login.options;
-        let (pedantic, verbose, no_responders) =
-            (options.pedantic, options.verbose, options.no_responders);
-        if pedantic && !subject::is_valid_literal(publish.subject) {
+        if options.pedantic && !subject::is_valid_literal(publish.subject) {
             self.reply_err("Invalid Publish Subject");
         }
+        let mapped = match &self.routes.mappings {
+            None => None,
+            Some(wiring) => {
+                // Taken for the call: what follows needs the session.
+                let mut mapped = std::mem::take(&mut self.mapped);
+                let random = self.flush.random();
+                wiring
+                    .map(publish.subject, random, &mut mapped)
+                    .then_some(mapped)
+            }
+        };
+        match mapped {
+            None => self.route(publish),
+            Some(mapped) => {
+                self.route(&Publish {
+                    subject: &mapped,
+                    ..*publish
+                });
+                self.mapped = mapped;
+            }
+        }
+    }
+
+    /// Publishes to the subject after mapping.
+    #[inline]
+    fn route(&mut self, publish: &Publish<'_>) {
+        let options = &self.login.options;
+        let (verbose, no_responders) = (options.verbose, options.no_responders);
         let entry = self.routes.entry(
             publish.subject,
             &Publisher {
@@ -95,9 +121,14 @@ impl Session {
         let message = Message {
             admitted,
             subject: publish.subject,
+            routed: publish.subject,
             reply: publish.reply,
             headers: publish.headers,
             payload: publish.payload,
+            origin: Origin {
+                client: Some(&self.client),
+                through: None,
+            },
             size_text: publish.size_text,
             header_size_text: publish.header_size_text,
             tail: publish.tail,

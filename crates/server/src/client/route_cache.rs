@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::routing::Route;
 use crate::routing::RouteFor;
 use crate::routing::admission::{self, AdmittedSubject, Principal};
+use crate::wiring::Wiring;
 
 /// Entries at most; one more, and the cache starts anew.
 const MAX_ENTRIES: usize = 1024;
@@ -36,6 +37,8 @@ pub(super) struct RouteCache {
     last_subject: Vec<u8>,
     /// Entries used since the last [`RouteCache::end_batch`].
     touched: Vec<usize>,
+    /// What rewrites published subjects, if anything does.
+    pub(super) mappings: Option<Arc<Wiring>>,
 }
 
 /// What is known of a subject.
@@ -83,13 +86,19 @@ impl RouteCache {
         if generation != self.generation {
             self.forget();
             self.generation = generation;
+            self.find_mappings(account);
         }
+    }
+
+    fn find_mappings(&mut self, account: &Account) {
+        self.mappings = Some(account.wiring()).filter(|wiring| !wiring.mappings.is_empty());
     }
 
     /// The entry for a subject, looked up if it is not known.
     #[inline]
     pub(super) fn entry(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> &mut Entry {
-        if *self.last_subject != *subject {
+        // A mapping that drops a message leaves it no subject.
+        if *self.last_subject != *subject || subject.is_empty() {
             self.last_subject.clear();
             self.last = self.find(subject, publisher);
         }
@@ -119,8 +128,16 @@ impl RouteCache {
         self.end_batch();
         *self = Self {
             generation: self.generation,
+            mappings: self.mappings.take(),
             ..Self::default()
         };
+    }
+
+    /// Starts anew for the account of a new login.
+    pub(super) fn begin_anew(&mut self, account: &Account) {
+        self.release();
+        self.generation = account.generation();
+        self.find_mappings(account);
     }
 
     fn forget(&mut self) {
@@ -182,6 +199,7 @@ impl RouteCache {
             account: publisher.account,
             without,
             is_cached: true,
+            is_imported: false,
         };
         let (route, independence) = Route::resolve(subject, resolve_for);
         let destinations = route.len();

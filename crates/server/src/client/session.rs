@@ -46,6 +46,8 @@ pub(super) struct Session {
     /// Bytes without which parsing `buffer` again is useless.
     needed: usize,
     pub(super) routes: RouteCache,
+    /// The last published subject that was rewritten.
+    pub(super) mapped: Vec<u8>,
     pub(super) flush: FlushSet,
     /// Where the connection's own slot in `flush` was the last time.
     own_slot: usize,
@@ -117,7 +119,7 @@ impl Session {
         let options = server.options();
         let login = parts.client.login();
         let auth_timeout = parts.must_log_in.then(|| options.auth_timeout());
-        Box::new(Self {
+        let mut session = Box::new(Self {
             limits: Limits {
                 max_control_line: options.max_control_line,
                 max_payload: login.max_payload,
@@ -138,6 +140,7 @@ impl Session {
             buffer: BytesMut::new(),
             needed: 1,
             routes: RouteCache::default(),
+            mapped: Vec::new(),
             own_slot: 0,
             active: false,
             pings_out: 0,
@@ -147,7 +150,9 @@ impl Session {
             in_bytes: 0,
             subscriptions_at_close: 0,
             has_left: false,
-        })
+        });
+        session.routes.begin_anew(&session.login.account);
+        session
     }
 
     /// Serves the connection until it ends.
@@ -446,7 +451,7 @@ impl Session {
         self.limits.headers = headers;
         self.limits.max_payload = self.login.max_payload;
         self.client.become_login(&self.login, headers);
-        self.routes.release();
+        self.routes.begin_anew(&self.login.account);
         self.state = then;
         self.timers.connected(Instant::now());
         if then == State::Connected {

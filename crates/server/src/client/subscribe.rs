@@ -68,7 +68,7 @@ impl Session {
                 Some(max) if max > subscription.delivered() => {
                     subscription.set_max(max);
                     // Routes know whether a subscription has a maximum.
-                    self.login.account.invalidate_routes();
+                    self.login.account.invalidate_routes(&subscription.subject);
                 }
                 _ => {
                     self.client.unsubscribe(&subscription);

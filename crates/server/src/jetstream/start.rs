@@ -113,7 +113,8 @@ impl JetStream {
         }
         // The others are told so when they ask.
         for account in server.accounts() {
-            if account.jetstream.get().is_none() && !server.is_system(&account) {
+            let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
+            if account.jetstream.get().is_none() && !account.is_system() && !is_elsewhere {
                 account.insert_target(b"$JS.API.>", b"", routing::Target::JetStream(Target::Api));
             }
         }
@@ -162,7 +163,9 @@ impl JetStream {
                 }
             }
         }
-        for subject in API_SUBJECTS {
+        // Another account's API may stand in its place.
+        let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
+        for subject in API_SUBJECTS.iter().filter(|_| !is_elsewhere) {
             let target = routing::Target::JetStream(Target::Api);
             for subject in domain::forms((*subject).to_owned(), self.runtime.domain.as_deref()) {
                 account.insert_target(subject.as_bytes(), b"", target.clone());

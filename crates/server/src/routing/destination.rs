@@ -30,10 +30,20 @@ enum Covered {
 
 impl Destination {
     pub(crate) fn resolve(account: &Arc<Account>, subject: &[u8]) -> Self {
+        Self::resolve_for(account, subject, false)
+    }
+
+    /// For what came through a service import: it does not go on to those who import the account's streams.
+    pub(super) fn resolve_imported(account: &Arc<Account>, subject: &[u8]) -> Self {
+        Self::resolve_for(account, subject, true)
+    }
+
+    fn resolve_for(account: &Arc<Account>, subject: &[u8], is_imported: bool) -> Self {
         let resolve_for = RouteFor {
             account,
             without: None,
             is_cached: false,
+            is_imported,
         };
         let (route, tail) = Route::resolve(subject, resolve_for);
         let covered = match tail.and_then(|tail| subject.get(..tail.prefix_len)) {
@@ -84,8 +94,12 @@ impl Destination {
     /// As [`Account::deliver`]; `message.subject` is the resolved subject and is not looked up again.
     /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
-        let message = Message::from_server(message);
-        let delivered = self.route.deliver(&message, &self.account, flush);
+        self.pass_on(&Message::from_server(message), flush)
+    }
+
+    /// As [`deliver`](Destination::deliver) for a message that came from another account.
+    pub(super) fn pass_on(&mut self, message: &Message<'_>, flush: &mut FlushSet) -> usize {
+        let delivered = self.route.deliver(message, &self.account, flush);
         self.route.count_deliveries();
         delivered
     }

@@ -157,6 +157,11 @@ impl FlushSet {
         self.behind.take()
     }
 
+    /// A random number.
+    pub(crate) fn random(&mut self) -> u64 {
+        rand::RngExt::random(&mut self.random)
+    }
+
     /// Bytes staged for a connection.
     pub(crate) fn staged(&self, client: &Arc<Client>) -> usize {
         self.find(client)

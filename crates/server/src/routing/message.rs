@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use jetsled_auth::ServiceExport;
+
 use crate::account::Account;
+use crate::client::Client;
 
 use super::admission::Admitted;
 
@@ -63,6 +66,64 @@ pub(crate) struct OutboundMessage<'a> {
     pub(crate) payload: Payload<'a>,
 }
 
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Origin<'a> {
+    /// The connection that published it; `None`: the server.
+    pub(crate) client: Option<&'a Arc<Client>>,
+    /// The last service import that it came through.
+    pub(crate) through: Option<&'a Through<'a>>,
+}
+
+/// A service import that a message came through, and those before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Through<'a> {
+    export: &'a Arc<ServiceExport>,
+    /// The service is told who asks: decided by the first import.
+    pub(crate) share: bool,
+    before: Option<&'a Through<'a>>,
+    depth: usize,
+}
+
+impl<'a> Origin<'a> {
+    pub(super) fn with(self, through: &'a Through<'a>) -> Self {
+        Self {
+            through: Some(through),
+            ..self
+        }
+    }
+}
+
+impl<'a> Through<'a> {
+    /// `None` if these were more than `max_depth`.
+    pub(super) fn new(
+        export: &'a Arc<ServiceExport>,
+        share: bool,
+        before: Option<&'a Through<'a>>,
+        max_depth: usize,
+    ) -> Option<Self> {
+        let depth = before.map_or(1, |before| before.depth + 1);
+        (depth <= max_depth).then_some(Self {
+            export,
+            share,
+            before,
+            depth,
+        })
+    }
+
+    /// Whether `export` was used already: it would go round in a circle.
+    pub(super) fn includes(&self, export: &Arc<ServiceExport>) -> bool {
+        let mut through = Some(self);
+        while let Some(one) = through {
+            if Arc::ptr_eq(one.export, export) {
+                return true;
+            }
+            through = one.before;
+        }
+        false
+    }
+}
+
 /// An admitted message on its way to its destinations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
@@ -71,11 +132,14 @@ pub(crate) struct Message<'a> {
     pub(crate) admitted: Admitted,
     /// The subject shown in the MSG line.
     pub(crate) subject: &'a [u8],
+    /// The subject that decides who gets it; usually the same.
+    pub(crate) routed: &'a [u8],
     /// Empty: none.
     pub(crate) reply: &'a [u8],
     /// Empty: none.
     pub(crate) headers: &'a [u8],
     pub(crate) payload: Payload<'a>,
+    pub(crate) origin: Origin<'a>,
     /// The size of headers and payload as the publisher wrote it. Leading zeros are passed on (observed nats-server
     /// 2.15.1). Empty: it is to be formatted.
     pub(crate) size_text: &'a [u8],
@@ -91,9 +155,11 @@ impl<'a> Message<'a> {
         Self {
             admitted: Admitted::server(),
             subject: message.deliver_as,
+            routed: message.subject,
             reply: message.reply,
             headers: message.headers,
             payload: message.payload,
+            origin: Origin::default(),
             size_text: &[],
             header_size_text: &[],
             tail: &[],
@@ -108,6 +174,15 @@ impl<'a> Message<'a> {
             reply: self.reply,
             headers: self.headers,
             payload: self.payload,
+        }
+    }
+
+    /// What the MSG line shows once the message is routed by `subject` in another account.
+    pub(super) fn shown_as(&self, subject: &'a [u8]) -> &'a [u8] {
+        if self.subject == self.routed {
+            subject
+        } else {
+            self.subject
         }
     }
 

@@ -7,12 +7,17 @@
 pub(crate) mod admission;
 mod destination;
 mod flush;
+mod hop;
+mod imported;
+mod latency;
 mod message;
+mod responses;
 mod route;
 mod target;
 
 pub(crate) use destination::Destination;
 pub(crate) use flush::FlushSet;
-pub(crate) use message::{Message, OutboundMessage, Payload, RoutedMessage};
+pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessage, Through};
+pub(crate) use responses::Responses;
 pub(crate) use route::{Route, RouteFor};
 pub(crate) use target::Target;

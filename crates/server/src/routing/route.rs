@@ -6,6 +6,8 @@ use bytes::BufMut;
 use jetsled_protocol::{MatchResult, TailIndependence, encode::Decimal};
 use rand::RngExt;
 
+use super::hop::{Hop, ResponseHop, ServiceHop};
+use super::imported::{Imported, ImportedMatch, ImportedTo};
 use super::{FlushSet, Message, Payload, RoutedMessage, Target};
 use crate::account::Account;
 use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
@@ -18,18 +20,27 @@ pub(crate) struct Route {
     queues: Vec<Vec<Member>>,
     /// Targets inside the server.
     inside: Vec<Target>,
+    /// Destinations in other accounts.
+    across: Option<Box<Across>>,
     /// Deliveries to each of `plain` that its subscription does not know of yet.
     uncounted: u64,
+}
+
+#[derive(Debug, Default)]
+struct Across {
+    imported: Vec<Imported>,
+    hops: Vec<Hop>,
 }
 
 #[derive(Debug)]
 enum Member {
     Client(ClientTarget),
     Inside(Target),
+    Imported(Box<Imported>),
 }
 
 #[derive(Debug)]
-struct ClientTarget {
+pub(super) struct ClientTarget {
     client: Arc<Client>,
     subscription: Arc<Subscription>,
     /// `MSG <subject> <sid> `, if the route is for one subject only.
@@ -49,6 +60,8 @@ pub(crate) struct RouteFor<'a> {
     pub(crate) without: Option<&'a Client>,
     /// Whether many messages will follow on just this subject.
     pub(crate) is_cached: bool,
+    /// Whether what is routed came through a service import.
+    pub(crate) is_imported: bool,
 }
 
 impl Route {
@@ -71,12 +84,19 @@ impl Route {
                     .is_some_and(|client| std::ptr::eq(client, Arc::as_ptr(&subscription.client)));
                 !is_self && subscription_takes(subscription, subject)
             }
-            Target::JetStream(_) => true,
+            Target::JetStream(_) | Target::Service(_) | Target::Responses => true,
         };
         found.plain.retain(&mut wanted);
         for group in &mut found.queues {
             group.members.retain(&mut wanted);
         }
+        let mut across = Across::default();
+        let mut imported = if resolve_for.is_imported {
+            ImportedMatch::default()
+        } else {
+            ImportedMatch::find(resolve_for.account, subject, &mut independence)
+        };
+        across.imported = imported.plain;
         let prefix_for = (resolve_for.is_cached && independence.is_none()).then_some(subject);
 
         let mut route = Self {
@@ -84,6 +104,7 @@ impl Route {
             plain: Vec::with_capacity(found.plain.len()),
             queues: Vec::new(),
             inside: Vec::new(),
+            across: None,
             uncounted: 0,
         };
         for target in found.plain {
@@ -94,19 +115,40 @@ impl Route {
                         .push(ClientTarget::new(subscription, prefix_for));
                 }
                 target @ Target::JetStream(_) => route.inside.push(target),
+                Target::Service(link) => {
+                    across.hops.extend(ServiceHop::new(link).map(Hop::Service));
+                }
+                Target::Responses => across.hops.push(Hop::Response(ResponseHop::default())),
             }
         }
         for group in found.queues {
-            let members = group.members.into_iter().map(|target| match target {
+            let members = group.members.into_iter().filter_map(|target| match target {
                 Target::Client(subscription) => {
-                    Member::Client(ClientTarget::new(subscription, prefix_for))
+                    Some(Member::Client(ClientTarget::new(subscription, prefix_for)))
                 }
-                target @ Target::JetStream(_) => Member::Inside(target),
+                target @ Target::JetStream(_) => Some(Member::Inside(target)),
+                // Never in a group.
+                Target::Service(_) | Target::Responses => None,
             });
-            let members: Vec<_> = members.collect();
+            let mut members: Vec<_> = members.collect();
+            // A group is known by its name alone, in whichever account its members are.
+            let same = imported
+                .queues
+                .extract_if(.., |(name, _)| *name == group.name);
+            members.extend(same.map(|(_, member)| Member::Imported(Box::new(member))));
             if !members.is_empty() {
                 route.queues.push(members);
             }
+        }
+        while let Some((name, first)) = imported.queues.pop() {
+            let same = imported.queues.extract_if(.., |(other, _)| *other == name);
+            let members = std::iter::once(first).chain(same.map(|(_, member)| member));
+            let members = members.map(|member| Member::Imported(Box::new(member)));
+            let members = members.collect();
+            route.queues.push(members);
+        }
+        if !across.imported.is_empty() || !across.hops.is_empty() {
+            route.across = Some(Box::new(across));
         }
         (route, independence)
     }
@@ -118,7 +160,11 @@ impl Route {
 
     /// How many destinations it has.
     pub(crate) fn len(&self) -> usize {
-        self.plain.len() + self.inside.len() + self.queues.iter().map(Vec::len).sum::<usize>()
+        let across = self.across.as_ref();
+        self.plain.len()
+            + self.inside.len()
+            + self.queues.iter().map(Vec::len).sum::<usize>()
+            + across.map_or(0, |across| across.imported.len() + across.hops.len())
     }
 
     /// Client connections that a message may go to.
@@ -130,11 +176,14 @@ impl Route {
             .filter_map(|member| match member {
                 Member::Client(target) => Some(&target.client),
                 Member::Inside(_) => None,
+                Member::Imported(imported) => imported.client(),
             });
+        let imported = self.across.iter().flat_map(|across| &across.imported);
         self.plain
             .iter()
             .map(|target| &target.client)
             .chain(members)
+            .chain(imported.filter_map(Imported::client))
     }
 
     /// **The** delivery function: stages the message for every plain destination and one member of each queue group.
@@ -163,6 +212,14 @@ impl Route {
         for members in &mut self.queues {
             delivered += usize::from(deliver_to_one(members, message, account, flush));
         }
+        if let Some(across) = &mut self.across {
+            for imported in &mut across.imported {
+                delivered += usize::from(imported.deliver(message, flush));
+            }
+            for hop in &mut across.hops {
+                delivered += usize::from(hop.deliver(message, account, flush));
+            }
+        }
         delivered
     }
 
@@ -170,7 +227,13 @@ impl Route {
     pub(crate) fn count_deliveries(&mut self) {
         let messages = std::mem::take(&mut self.uncounted);
         if messages > 0 {
-            for target in self.plain.iter().filter(|target| !target.limited) {
+            let imported = self.across.iter().flat_map(|across| &across.imported);
+            let imported = imported.filter_map(|imported| match &imported.to {
+                ImportedTo::Client(target) => Some(target),
+                ImportedTo::Inside(_) => None,
+            });
+            let all = self.plain.iter().chain(imported);
+            for target in all.filter(|target| !target.limited) {
                 target.subscription.count(messages);
             }
         }
@@ -202,18 +265,39 @@ fn deliver_to_one(
             deliver_inside(target, &message.routed(account), flush);
             true
         }
+        Member::Imported(imported) => {
+            if imported.client().is_some_and(|client| client.is_closing()) {
+                return false;
+            }
+            let taken = imported.deliver(message, flush);
+            if let (true, ImportedTo::Client(target)) = (taken, &imported.to)
+                && !target.limited
+            {
+                target.subscription.count(1);
+            }
+            taken
+        }
     })
 }
 
-fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush: &mut FlushSet) {
+pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush: &mut FlushSet) {
     match target {
         Target::JetStream(target) => flush.ingest.push(target, message),
         // Never put into `inside`.
-        Target::Client(_) => {}
+        Target::Client(_) | Target::Service(_) | Target::Responses => {}
     }
 }
 
-fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
+impl Imported {
+    fn client(&self) -> Option<&Arc<Client>> {
+        match &self.to {
+            ImportedTo::Client(target) => Some(&target.client),
+            ImportedTo::Inside(_) => None,
+        }
+    }
+}
+
+pub(super) fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
     if !subscription.filtered {
         return true;
     }
@@ -226,7 +310,7 @@ fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
 }
 
 impl ClientTarget {
-    fn new(subscription: Arc<Subscription>, prefix_for: Option<&[u8]>) -> Self {
+    pub(super) fn new(subscription: Arc<Subscription>, prefix_for: Option<&[u8]>) -> Self {
         let mut prefix = Vec::new();
         if let Some(subject) = prefix_for {
             jetsled_protocol::encode::msg_prefix(subject, &subscription.sid, &mut prefix);
@@ -244,7 +328,7 @@ impl ClientTarget {
 
     /// Stages the message unless the subscription has had its last.
     #[inline]
-    fn deliver(&mut self, message: &Message<'_>, flush: &mut FlushSet) -> bool {
+    pub(super) fn deliver(&mut self, message: &Message<'_>, flush: &mut FlushSet) -> bool {
         if self.limited {
             match self.subscription.count_limited() {
                 Limited::Deliver => {}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::client::Subscription;
 use crate::jetstream;
+use crate::wiring::ServiceLink;
 
 /// Who gets a matching message.
 #[derive(Clone, Debug)]
@@ -13,14 +14,20 @@ pub(crate) enum Target {
     /// Something of JetStream: a stream's subjects, an API endpoint, a consumer's ack or pull
     /// subject, direct get.
     JetStream(jetstream::Target),
+    /// A service of another account.
+    Service(Arc<ServiceLink>),
+    /// The ways back from this account's services.
+    Responses,
 }
 
-/// Client subscriptions are the same if they are the same object.
+/// Client subscriptions and service imports are the same if they are the same object.
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Target::Client(a), Target::Client(b)) => Arc::ptr_eq(a, b),
             (Target::JetStream(a), Target::JetStream(b)) => a == b,
+            (Target::Service(a), Target::Service(b)) => Arc::ptr_eq(a, b),
+            (Target::Responses, Target::Responses) => true,
             _ => false,
         }
     }

@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashbrown::HashMap;
-use jetsled_auth::{Authenticator, GLOBAL_ACCOUNT, Identity};
-use jetsled_config::{AccountLimits, Options};
+use jetsled_auth::{Authenticator, Exchange, GLOBAL_ACCOUNT, Identity};
+use jetsled_config::{AccountLimits, MappingOptions, Options};
+use jetsled_protocol::SubjectMapping;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +21,7 @@ use crate::account::Account;
 use crate::client::{Client, CloseReason, ConnectOptions, Login, Signal};
 use crate::jetstream::JetStream;
 use crate::monitor::MonitorFacts;
+use crate::wiring::wire;
 
 /// What every part of a running server shares.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub(crate) struct ServerState {
     clients: Mutex<HashMap<u64, Arc<Client>>>,
     /// Signalled when the last client has gone.
     no_clients: Notify,
+    /// Signalled when a service of one account was asked by another.
+    awaited: Arc<Notify>,
     next_cid: AtomicU64,
     lame_duck: AtomicBool,
     stopping: AtomicBool,
@@ -68,18 +72,26 @@ impl ServerState {
         let id = nkeys::KeyPair::new_server().public_key();
         let name = options.server_name.clone().unwrap_or_else(|| id.clone());
 
+        let is_system = |name: &str| options.system_account.as_deref() == Some(name);
         let mut accounts = HashMap::new();
         let configured = options
             .accounts
             .iter()
             .map(|account| (&account.name, &account.limits));
         for (name, limits) in configured {
-            let account = Arc::new(Account::new(Arc::clone(name), limits.clone()));
+            let account = Arc::new(Account::new(
+                Arc::clone(name),
+                limits.clone(),
+                is_system(name),
+            ));
             accounts.insert(Arc::clone(name), account);
         }
         let mut account = |name: &str| {
             let name: Arc<str> = name.into();
-            let fresh = || Arc::new(Account::new(Arc::clone(&name), AccountLimits::default()));
+            let fresh = || {
+                let limits = AccountLimits::default();
+                Arc::new(Account::new(Arc::clone(&name), limits, is_system(&name)))
+            };
             Arc::clone(accounts.entry(Arc::clone(&name)).or_insert_with(fresh))
         };
         let global = account(GLOBAL_ACCOUNT);
@@ -92,6 +104,8 @@ impl ServerState {
             max_payload: options.max_payload,
             max_subscriptions: options.max_subscriptions,
         });
+        let awaited = Arc::new(Notify::new());
+        wire_configured(&accounts, &options, &awaited);
         let monitoring = MonitorFacts::new(options.max_closed_clients);
         Ok(Self {
             id,
@@ -107,6 +121,7 @@ impl ServerState {
             client_address: OnceLock::new(),
             clients: Mutex::new(HashMap::new()),
             no_clients: Notify::new(),
+            awaited,
             next_cid: AtomicU64::new(FIRST_CID),
             lame_duck: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -164,6 +179,24 @@ impl ServerState {
     /// All accounts.
     pub(crate) fn accounts(&self) -> Vec<Arc<Account>> {
         self.accounts.read().values().cloned().collect()
+    }
+
+    /// Closes the ways back from services that did not answer in time, for ever.
+    pub(super) async fn expire_responses(&self) {
+        loop {
+            self.awaited.notified().await;
+            while self
+                .accounts()
+                .iter()
+                .any(|account| account.responses.is_awaiting())
+            {
+                tokio::time::sleep(EXPIRE_EVERY).await;
+                let now = Instant::now();
+                for account in self.accounts() {
+                    account.responses.expire(&account, now);
+                }
+            }
+        }
     }
 
     /// JetStream, once it has started.
@@ -395,3 +428,38 @@ impl ServerState {
 
 /// The smaller numbers belong to the server's own, internal clients (observed nats-server 2.15.1).
 const FIRST_CID: u64 = 5;
+
+/// How exactly response thresholds are kept.
+const EXPIRE_EVERY: Duration = Duration::from_millis(100);
+
+/// Puts exports, imports and mappings of the configuration in force.
+fn wire_configured(
+    accounts: &HashMap<Arc<str>, Arc<Account>>,
+    options: &Options,
+    awaited: &Arc<Notify>,
+) {
+    let sharing = options
+        .accounts
+        .iter()
+        .map(|account| (&account.name, &account.sharing));
+    let (exchange, errors) = Exchange::build(sharing);
+    for error in errors {
+        tracing::error!("{error}");
+    }
+    let of_accounts = options
+        .accounts
+        .iter()
+        .map(|account| (Arc::clone(&account.name), compile(&account.mappings)));
+    let of_global = (GLOBAL_ACCOUNT.into(), compile(&options.mappings));
+    let mappings = of_accounts.chain([of_global]).collect();
+    wire(accounts, &exchange, mappings, awaited);
+}
+
+fn compile(mappings: &[MappingOptions]) -> Vec<SubjectMapping> {
+    let compiled = mappings.iter().filter_map(|mapping| {
+        let source = mapping.source.as_bytes();
+        // The configuration reader has made each of them once.
+        SubjectMapping::new(source, &mapping.destinations, "").ok()
+    });
+    compiled.collect()
+}

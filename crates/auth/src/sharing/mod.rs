@@ -1,0 +1,26 @@
+//! What accounts share with each other: exports and imports of streams and services.
+//!
+//! [`Sharing`] is one account's wishes as configured or claimed. [`Exchange::build`] checks those of all accounts
+//! against each other, in nats-server's order and words, and keeps what is granted.
+
+mod exchange;
+mod export;
+mod import;
+mod local_subject;
+#[cfg(test)]
+mod tests;
+
+pub use exchange::{AccountExchange, Exchange, GrantedService, GrantedStream, SharingError};
+pub use export::{
+    Audience, Export, ExportKind, LatencySampling, LatencyTracking, ResponseType, ServiceExport,
+};
+pub use import::{Import, LocalSubject, ServiceImport, StreamImport};
+
+/// What one account exports and imports.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sharing {
+    /// In the order given.
+    pub exports: Vec<Export>,
+    /// In the order given.
+    pub imports: Vec<Import>,
+}
