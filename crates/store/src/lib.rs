@@ -13,6 +13,7 @@ mod checkpoint;
 pub mod log;
 mod open;
 mod options;
+mod schedule;
 mod shard;
 pub mod storage;
 mod stream;
@@ -28,8 +29,8 @@ pub use options::{MAX_SHARDS, StoreOptions};
 pub use shard::Shard;
 pub use stream::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
-    Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, StoredMessage, Stream,
-    TooManyResults,
+    Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, Scheduled, Sender,
+    StoredMessage, Stream, TooManyResults,
 };
 
 #[cfg(test)]

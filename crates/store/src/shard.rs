@@ -14,7 +14,9 @@ use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, StreamId};
-use crate::{ChangeError, Erase, Publish, PublishError, Published, Purge, Purged, Removed, Stream};
+use crate::{
+    ChangeError, Erase, Publish, PublishError, Published, Purge, Purged, Removed, Scheduled, Stream,
+};
 use commit::EXPIRY_STEP;
 use consumers::ConsumerEntry;
 use reclaim::Reclaim;
@@ -45,6 +47,8 @@ pub struct Shard {
     /// Bytes appended to the log when it was taken.
     checkpoint_appended: u64,
     reclaim: Reclaim,
+    /// What schedules have sent since the last [`Shard::take_scheduled`].
+    scheduled: Vec<Scheduled>,
     /// After a failed commit the log could not be read again: memory tells of what is not there, so nothing may be written.
     broken: Option<Arc<io::Error>>,
 }
@@ -198,6 +202,35 @@ impl Shard {
             }
         }
         Ok(published)
+    }
+
+    /// The message as the [`Shard::publish`] just done with it stored it: with the headers that the server adds, and a counter's new
+    /// value as its body.
+    #[must_use]
+    pub fn as_stored<'a>(
+        &'a self,
+        stream: StreamId,
+        message: &Publish<'a>,
+        published: &Published,
+    ) -> Publish<'a> {
+        match self.streams.get(&stream) {
+            Some(target) if published.edited => target.as_stored(message),
+            _ => *message,
+        }
+    }
+
+    /// Moves what schedules have sent at the last [`Shard::tick`] to the end of `out`. Publish each into its stream; a schedule whose message
+    /// was not stored must be [put off](Shard::put_off_schedule).
+    pub fn take_scheduled(&mut self, out: &mut Vec<Scheduled>) {
+        out.append(&mut self.scheduled);
+    }
+
+    /// A message that a schedule sent was not stored: the schedule is due again at `until`. Lasts until a restart, after which it is
+    /// due at once.
+    pub fn put_off_schedule(&mut self, stream: StreamId, schedule: StreamSeq, until: Timestamp) {
+        if let Some(target) = self.streams.get_mut(&stream) {
+            target.put_off_schedule(schedule.0, until);
+        }
     }
 
     /// Purges messages.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
-    CommitError, DeletedDetails, Erase, OpenError, Publish, Purge, Shard, StoreOptions, StreamId,
+    CommitError, DeletedDetails, Erase, OpenError, Publish, Purge, Sender, Shard, StoreOptions,
+    StreamId,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 use rand::rngs::StdRng;
@@ -147,6 +148,7 @@ impl Run {
                     headers,
                     payload: &payload,
                     has_interest: true,
+                    sender: Sender::Client,
                 };
                 self.shard()
                     .publish(stream, &message, now)
@@ -280,6 +282,7 @@ fn a_failed_sync_fences_writes_and_leaves_reads() {
         headers: b"",
         payload: b"x",
         has_interest: true,
+        sender: Sender::Client,
     };
     let (stream, now) = (run.stream, run.now);
     run.shard()

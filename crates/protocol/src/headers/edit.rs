@@ -43,6 +43,35 @@ pub fn remove(block: &mut Vec<u8>, key: &[u8]) -> bool {
     removed
 }
 
+/// Puts `value` in the place of the first value of `key`; appends the line if there is none.
+///
+/// The value goes in as it is.
+pub fn replace(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    match find_line(block, key) {
+        Some(line) => {
+            let mut start = line.start + key.len() + 1;
+            if block.get(start) == Some(&b' ') {
+                start += 1;
+            }
+            let end = line.end.saturating_sub(2).max(start);
+            block.splice(start..end, value.iter().copied());
+        }
+        None => append(block, key, value),
+    }
+}
+
+/// Removes every line whose key begins with `prefix`, and the whole block as [`remove`] does.
+pub fn remove_prefix(block: &mut Vec<u8>, prefix: &[u8]) {
+    let mut removed = false;
+    while let Some(line) = find(block, |line| line.starts_with(prefix)) {
+        block.drain(line);
+        removed = true;
+    }
+    if removed && block.len() <= EMPTY_BLOCK_LEN {
+        block.clear();
+    }
+}
+
 pub(super) fn push_line(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     block.extend_from_slice(key);
     block.extend_from_slice(b": ");
@@ -53,13 +82,17 @@ pub(super) fn push_line(block: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 
 /// Where the first line with `key` lies, line end included, if it has one.
 fn find_line(block: &[u8], key: &[u8]) -> Option<Range<usize>> {
+    find(block, |line| {
+        line.strip_prefix(key)
+            .is_some_and(|value| value.starts_with(b":"))
+    })
+}
+
+fn find(block: &[u8], is_it: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     let mut rest = split_line(block).1?;
     loop {
         let (line, after) = split_line(rest);
-        if line
-            .strip_prefix(key)
-            .is_some_and(|value| value.starts_with(b":"))
-        {
+        if is_it(line) {
             return Some(block.len() - rest.len()..block.len() - after.map_or(0, <[u8]>::len));
         }
         rest = after?;
@@ -115,6 +148,25 @@ mod tests {
             b"NATS/1.0\r\nK: v\r\n\r\n",
         );
         check(b"abcd", |b| append(b, b"K", b"v"), b"abcd\r\nK: v\r\n\r\n");
+        check(
+            b"NATS/1.0\r\nK: 1\r\nA:2\r\nK: 3\r\n\r\n",
+            |b| {
+                replace(b, b"K", b"long");
+                replace(b, b"A", b"");
+                replace(b, b"B", b"new");
+            },
+            b"NATS/1.0\r\nK: long\r\nA:\r\nK: 3\r\nB: new\r\n\r\n",
+        );
+        check(
+            b"NATS/1.0\r\nKa: 1\r\nA: 2\r\nKb: 3\r\n\r\n",
+            |b| remove_prefix(b, b"K"),
+            b"NATS/1.0\r\nA: 2\r\n\r\n",
+        );
+        check(
+            b"NATS/1.0\r\nKa: 1\r\n\r\n",
+            |b| remove_prefix(b, b"K"),
+            b"",
+        );
     }
 
     proptest! {

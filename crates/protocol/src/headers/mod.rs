@@ -7,7 +7,7 @@
 mod edit;
 mod status;
 
-pub use edit::{append, remove, set};
+pub use edit::{append, remove, remove_prefix, replace, set};
 pub use status::{Status, build_status};
 
 /// The first line of a block without a status, with its line end.

@@ -118,6 +118,7 @@ impl Republish {
 #[cfg(test)]
 mod tests {
     use jetsled_jetstream_api::{RePublish, StreamSeq, SubjectTransform, Timestamp};
+    use jetsled_store::Sender;
 
     use super::*;
 
@@ -154,6 +155,7 @@ mod tests {
             headers,
             payload: b"hello",
             has_interest: true,
+            sender: Sender::Client,
         };
         let published = Published {
             seq: StreamSeq(7),
@@ -161,6 +163,7 @@ mod tests {
             stored: true,
             previous_on_subject: StreamSeq(3),
             timestamp: Timestamp::EPOCH,
+            edited: false,
             position: None,
         };
         let republished = republish.apply(&message, &published)?;

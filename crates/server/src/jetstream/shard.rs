@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
-use jetsled_store::{ConsumerKey, LogPosition, Publish, PublishError, Removed, Shard, StreamId};
+use jetsled_store::{
+    ConsumerKey, LogPosition, Publish, PublishError, Published, Removed, Sender, Shard, Stream,
+    StreamId,
+};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::clock;
@@ -26,6 +29,9 @@ const LAZY_COMMIT: Nanos = Nanos(100_000_000);
 /// After a publish the store is asked within this time what is due next: expiry by age is no finer
 /// (observed nats-server 2.15.1: every 250 ms at most).
 const STORE_TICK: Nanos = Nanos(250_000_000);
+
+/// A one-shot schedule whose message was not stored tries again after this time.
+const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
 
 /// A shard and the worker that commits for it.
 ///
@@ -163,7 +169,7 @@ impl ShardState {
         self.commit_by = Some(self.commit_by.map_or(by, |already| already.min(by)));
     }
 
-    /// Applies the stream's rules to a published message and parks or sends its ack.
+    /// Applies the stream's rules to a client's message and parks or sends its ack.
     pub(super) fn publish(
         &mut self,
         stream: StreamId,
@@ -171,82 +177,48 @@ impl ShardState {
         flush: &mut FlushSet,
     ) {
         self.end_turn(flush);
-        let Some(running) = self.streams.get_mut(&stream) else {
-            return;
-        };
-        // Out of the stream for this message, since the renamed subject lies in it.
-        let mut input = running.input.take();
-        let subject = match &mut input {
-            Some(input) => input.apply(request.subject),
-            None => request.subject,
-        };
         let message = Publish {
-            subject,
+            subject: request.subject,
             headers: request.headers,
             payload: request.payload,
-            has_interest: !running.retains_by_interest() || running.has_interest(subject),
+            has_interest: true,
+            sender: Sender::Client,
         };
-        let outcome = self.store.publish(stream, &message, self.now);
-        let wants_ack = !request.reply.is_empty() && !running.config.no_ack;
+        let Some(outcome) = self.store_message(stream, &message, flush) else {
+            return;
+        };
+        let Some(running) = self.streams.get(&stream) else {
+            return;
+        };
+        if request.reply.is_empty() || running.config.no_ack {
+            if let Err(error) = outcome {
+                refusal(error, running);
+            }
+            return;
+        }
+        let counted = running.config.allow_msg_counter;
+        let counter = self.store.stream(stream).map(Stream::counter_value);
         match outcome {
             Ok(published) => {
-                if published.stored {
-                    running.note_stored(&mut self.unseen);
-                }
-                if published.stored
-                    && let Some(republish) = &mut running.republish
-                {
-                    let again = republish.apply(&message, &published);
-                    if let Some(again) = again {
-                        send_again(
-                            &running.account,
-                            &again,
-                            published.position.is_some(),
-                            &mut self.parked,
-                            flush,
-                        );
-                    }
-                }
                 let ack = if published.duplicate {
                     PubAck::Duplicate(published.seq)
+                } else if let Some(value) = counter.filter(|_| counted) {
+                    let seq = published.seq;
+                    PubAck::Counted { seq, value }
                 } else {
                     PubAck::Stored(published.seq)
                 };
-                match published.position.filter(|_| wants_ack) {
-                    Some(_) => {
-                        let pub_ack = &running.pub_ack;
-                        self.parked.reply(
-                            &running.account,
-                            request.reply,
-                            ReplyKind::PubAck(stream),
-                            |out| pub_ack.write(ack, out),
-                        );
-                    }
-                    None if wants_ack => {
-                        self.scratch.reply.clear();
-                        running.pub_ack.write(ack, &mut self.scratch.reply);
-                        self.scratch.replies.send(
-                            &running.account,
-                            request.reply,
-                            &self.scratch.reply,
-                            flush,
-                        );
-                    }
-                    None => {}
-                }
+                let pub_ack = &running.pub_ack;
                 if published.position.is_some() {
-                    self.commit_now();
-                }
-                let tick = self.now.saturating_add(STORE_TICK);
-                self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
-            }
-            Err(error) => {
-                let refused = refusal(error, running);
-                if wants_ack {
+                    self.parked.reply(
+                        &running.account,
+                        request.reply,
+                        ReplyKind::PubAck(stream),
+                        |out| pub_ack.write(ack, out),
+                    );
+                } else {
                     self.scratch.reply.clear();
-                    running
-                        .pub_ack
-                        .write_error(&refused, &mut self.scratch.reply);
+                    pub_ack.write(ack, &mut self.scratch.reply);
                     self.scratch.replies.send(
                         &running.account,
                         request.reply,
@@ -255,11 +227,109 @@ impl ShardState {
                     );
                 }
             }
+            Err(error) => {
+                let refused = refusal(error, running);
+                self.scratch.reply.clear();
+                running
+                    .pub_ack
+                    .write_error(&refused, &mut self.scratch.reply);
+                self.scratch.replies.send(
+                    &running.account,
+                    request.reply,
+                    &self.scratch.reply,
+                    flush,
+                );
+            }
+        }
+    }
+
+    /// Gives the store a message for a stream and does what follows from it but the ack: input transform, republishing, and waking
+    /// who has work now. `None`: there is no such stream.
+    pub(super) fn store_message(
+        &mut self,
+        stream: StreamId,
+        message: &Publish<'_>,
+        flush: &mut FlushSet,
+    ) -> Option<Result<Published, PublishError>> {
+        let running = self.streams.get_mut(&stream)?;
+        // Out of the stream for this message, since the renamed subject lies in it.
+        let mut input = running.input.take();
+        let subject = match &mut input {
+            Some(input) => input.apply(message.subject),
+            None => message.subject,
+        };
+        let message = Publish {
+            subject,
+            has_interest: !running.retains_by_interest() || running.has_interest(subject),
+            ..*message
+        };
+        let outcome = self.store.publish(stream, &message, self.now);
+        if let Ok(published) = &outcome {
+            if published.stored {
+                running.note_stored(&mut self.unseen);
+            }
+            if published.stored
+                && let Some(republish) = &mut running.republish
+                && let message = self.store.as_stored(stream, &message, published)
+                && let Some(again) = republish.apply(&message, published)
+            {
+                send_again(
+                    &running.account,
+                    &again,
+                    published.position.is_some(),
+                    &mut self.parked,
+                    flush,
+                );
+            }
+            if published.position.is_some() {
+                self.commit_now();
+            }
+            let tick = self.now.saturating_add(STORE_TICK);
+            self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
         }
         if input.is_some()
             && let Some(running) = self.streams.get_mut(&stream)
         {
             running.input = input;
+        }
+        Some(outcome)
+    }
+
+    /// Stores what schedules have sent. One whose message is not stored goes on with its next time, or tries again later.
+    pub(super) fn store_scheduled(&mut self, flush: &mut FlushSet) {
+        let mut scheduled = Vec::new();
+        self.store.take_scheduled(&mut scheduled);
+        for sent in scheduled {
+            let message = Publish {
+                subject: &sent.subject,
+                headers: &sent.headers,
+                payload: &sent.payload,
+                has_interest: true,
+                sender: Sender::Server,
+            };
+            let retry = self.now.saturating_add(RETRY_SCHEDULE);
+            let until = match self.store_message(sent.stream, &message, flush) {
+                Some(Ok(Published { stored: true, .. })) => continue,
+                Some(Ok(_)) => sent.next.unwrap_or(retry),
+                Some(Err(error)) => {
+                    if let Some(running) = self.streams.get(&sent.stream) {
+                        let subject = String::from_utf8_lossy(&sent.subject);
+                        let refused = refusal(error, running);
+                        tracing::warn!(
+                            "JetStream stream '{} > {}' refused a scheduled message for '{subject}': {}",
+                            running.account.name(),
+                            running.config.name,
+                            refused.description,
+                        );
+                    }
+                    sent.next.unwrap_or(retry)
+                }
+                // The store is ahead of the streams that run, at a start.
+                None => self.now.saturating_add(STORE_TICK),
+            };
+            self.store
+                .put_off_schedule(sent.stream, sent.schedule, until);
+            self.store_wake = Some(self.store_wake.map_or(until, |at| at.min(until)));
         }
     }
 

@@ -201,6 +201,7 @@ impl ShardState {
             let before = self.store.position();
             let watched = self.ends_of_watched();
             self.store_wake = self.store.tick(self.now);
+            self.store_scheduled(flush);
             if self.store.position() != before {
                 self.commit_soon();
             }

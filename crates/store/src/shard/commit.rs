@@ -11,6 +11,8 @@ use crate::log::{
 
 /// Messages that one call may expire in a stream.
 pub(super) const EXPIRY_STEP: usize = 10_000;
+/// Schedules of a stream that one call may fire.
+const SCHEDULE_STEP: usize = 1000;
 /// The clock's work is not asked for more often.
 const TICK: Nanos = Nanos::from_millis(100);
 
@@ -95,13 +97,22 @@ impl Shard {
         }
     }
 
-    /// Does what is due: expiry by age and TTL, the end of deduplication windows, a bounded step of space reclaim.
+    /// Does what is due: expiry by age and TTL, schedules ([`Shard::take_scheduled`]), the end of deduplication windows, a bounded step
+    /// of space reclaim.
     /// Answers when to call again at the latest.
     pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
         for stream in self.streams.values_mut() {
             let last = stream.last_seq();
-            let due = match stream.expire(&mut self.log, now, EXPIRY_STEP) {
+            let scheduled = &mut self.scheduled;
+            let worked = stream
+                .expire(&mut self.log, now, EXPIRY_STEP)
+                .and_then(|more| {
+                    let more_due =
+                        stream.take_scheduled(&mut self.log, now, SCHEDULE_STEP, scheduled)?;
+                    Ok(more || more_due)
+                });
+            let due = match worked {
                 Ok(true) => Some(now),
                 Ok(false) => stream.next_due(&mut self.log, now).unwrap_or(None),
                 Err(error) => {

@@ -57,6 +57,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
         reclaim: Reclaim::default(),
+        scheduled: Vec::new(),
         broken: None,
     };
     let rebuilt = checkpoint.is_none();
@@ -368,6 +369,7 @@ impl Shard {
         self.touched.clear();
         self.in_flight.clear();
         self.reclaim = Reclaim::default();
+        self.scheduled.clear();
         if let Some(checkpoint) = checkpoint {
             from = checkpoint.log.position;
             self.streams = checkpoint.streams;

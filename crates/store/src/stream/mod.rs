@@ -4,6 +4,7 @@
 //! memory after a restart is what it was. What limits remove at a publish is a function of configuration and state and is not
 //! logged; everything else that leaves (expiry, purge, delete, release) is.
 
+mod counter;
 mod dedup;
 mod extents;
 mod memory;
@@ -13,6 +14,7 @@ mod read;
 mod remove;
 mod replay;
 mod request;
+mod schedules;
 mod seq_set;
 mod snapshot;
 mod subject_table;
@@ -25,12 +27,14 @@ use crate::log::{Log, LogPosition, ReadError, Record, SegmentNo, StreamId};
 use dedup::DedupWindow;
 use extents::Extents;
 use memory::MemoryMessages;
+use publish::Edits;
 pub(crate) use replay::ReplayedMessage;
 pub use request::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
-    Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, StoredMessage,
-    TooManyResults,
+    Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, Scheduled, Sender,
+    StoredMessage, TooManyResults,
 };
+use schedules::Schedules;
 use seq_set::SeqSet;
 pub(crate) use snapshot::{Decoder, StreamHead, encode_bytes};
 use subject_table::SubjectTable;
@@ -59,6 +63,7 @@ pub struct Stream {
     subjects: SubjectTable,
     dedup: DedupWindow,
     ttls: TtlQueue,
+    schedules: Schedules,
     /// Messages below are gone or never expire by age.
     age_checked_below: u64,
     /// The message that expires by age next, with its time.
@@ -79,7 +84,10 @@ pub struct Stream {
     touched: bool,
     /// What left while somebody watched.
     removed: Option<Vec<Removed>>,
-    scratch: Vec<u8>,
+    /// What was stored of the last message otherwise than it came.
+    edits: Edits,
+    /// In decimal digits.
+    counter_value: String,
 }
 
 /// How many lost sequences a stream's state lists.
@@ -111,6 +119,7 @@ impl Stream {
             subjects,
             dedup: DedupWindow::default(),
             ttls: TtlQueue::default(),
+            schedules: Schedules::default(),
             age_checked_below: 0,
             age_head: None,
             lost: Vec::new(),
@@ -120,7 +129,8 @@ impl Stream {
             head_is_old: true,
             touched: false,
             removed: None,
-            scratch: Vec::new(),
+            edits: Edits::default(),
+            counter_value: String::new(),
         }
     }
 
@@ -188,6 +198,12 @@ impl Stream {
         self.subjects.len() as u64
     }
 
+    /// The value of the counter to which the last publish added, in decimal digits.
+    #[must_use]
+    pub fn counter_value(&self) -> &str {
+        &self.counter_value
+    }
+
     /// Whether its messages are in memory only.
     #[must_use]
     pub fn is_memory(&self) -> bool {
@@ -235,7 +251,11 @@ impl Stream {
             .dedup
             .oldest()
             .map(|time| Timestamp(time).saturating_add(window));
-        Ok([self.next_expiry(log)?, dedup].into_iter().flatten().min())
+        let scheduled = self.schedules.next().map(Timestamp);
+        Ok([self.next_expiry(log)?, dedup, scheduled]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     /// Whether a rebuild would miss this segment, in which nothing lives any more: it holds the last head, or may hold the only record

@@ -2,19 +2,23 @@
 
 mod apply;
 mod checks;
+mod count;
 mod delete_marker;
+mod edits;
 mod rollup;
+mod schedule;
 mod skip;
 
 use jetsled_jetstream_api::{ApiError, RetentionPolicy, StreamSeq, Timestamp};
-use jetsled_protocol::headers;
 
 use super::publish_headers::PublishHeaders;
 use super::ttl::{MessageTtl, NANOS_A_SECOND};
 use super::{Publish, PublishError, Published, Stream};
 use crate::log::Log;
 pub(super) use apply::Accepted;
+pub(super) use edits::Edits;
 use rollup::Rollup;
+use schedule::IsSchedule;
 
 /// The largest record of a file stream (observed nats-server 2.15.1).
 const MAX_RECORD: u64 = 32 << 20;
@@ -32,98 +36,80 @@ impl Stream {
             message.headers.len(),
             message.payload.len(),
         );
-        if size > MAX_RECORD {
+        if size > MAX_RECORD && self.memory.is_none() {
             return Err(ApiError::stream_store_failed("message too large").into());
         }
         if self.config.sealed {
             return Err(ApiError::STREAM_SEALED.into());
         }
-        if message.headers.is_empty() {
-            return self.publish_clean(log, message, PublishHeaders::default(), now);
-        }
-        let steering = PublishHeaders::scan(message.headers);
-        if !steering.status && !steering.request_info && !self.must_raise_ttl(&steering) {
-            return self.publish_clean(log, message, steering, now);
-        }
-        let mut edited = std::mem::take(&mut self.scratch);
-        edited.clear();
-        edited.extend_from_slice(message.headers);
-        self.edit_headers(&mut edited, &steering);
-        let headers = if has_lines(&edited) { &edited[..] } else { &[] };
-        let published = self.publish_clean(
-            log,
-            &Publish {
-                headers,
-                ..*message
-            },
-            PublishHeaders::scan(headers),
-            now,
-        );
-        self.scratch = edited;
+        let mut edits = std::mem::take(&mut self.edits);
+        let published = self.publish_edited(log, message, &mut edits, now);
+        self.edits = edits;
         published
     }
 
-    /// A lifetime below that of delete markers would end before the marker's that follows it.
-    fn must_raise_ttl(&self, steering: &PublishHeaders<'_>) -> bool {
-        let marker = self.config.subject_delete_marker_ttl.get() / NANOS_A_SECOND;
-        marker > 0
-            && self.config.max_msgs_per_subject != 1
-            && matches!(
-                steering.ttl.map(MessageTtl::parse),
-                Some(Ok(MessageTtl::Seconds(seconds))) if seconds < marker
-            )
+    /// What was stored of the message published last.
+    pub(crate) fn as_stored<'a>(&'a self, message: &Publish<'a>) -> Publish<'a> {
+        self.edits.apply(message)
     }
 
-    fn edit_headers(&self, block: &mut Vec<u8>, steering: &PublishHeaders<'_>) {
-        if steering.status {
-            let end = memchr::memchr(b'\n', block).map_or(block.len(), |at| at + 1);
-            block.splice(..end, headers::HEADER_LINE.iter().copied());
-        }
-        if steering.request_info {
-            headers::remove(block, b"Nats-Request-Info");
-        }
-        if self.must_raise_ttl(steering) {
-            let marker = self.config.subject_delete_marker_ttl.get() / NANOS_A_SECOND;
-            headers::set(block, b"Nats-TTL", marker.to_string().as_bytes());
-        }
-    }
-
-    fn publish_clean(
+    fn publish_edited(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
-        steering: PublishHeaders<'_>,
+        edits: &mut Edits,
         now: Timestamp,
     ) -> Result<Published, PublishError> {
         // Time that runs backward would put messages out of order for a search by time.
         let time = now.max(self.last_time);
-        self.check_headers(log, message.subject, message.payload, &steering)?;
-        let msg_id = steering.msg_id.filter(|id| !id.is_empty());
-        if let Some(seq) = msg_id.and_then(|id| self.find_duplicate(id, time)) {
+        edits.begin(message, &PublishHeaders::scan(message.headers));
+        let edited = edits.apply(message);
+        self.check_size(&edited)?;
+        let mut steering = PublishHeaders::scan(edited.headers);
+        let is_schedule = self.check_headers(log, &edited, &steering, time)?;
+        if let Some(id) = steering.msg_id.filter(|id| !id.is_empty())
+            && let Some(seq) = self.find_duplicate(id, time)
+        {
             return Ok(Published {
                 seq: StreamSeq(seq),
                 duplicate: true,
                 stored: false,
                 previous_on_subject: StreamSeq(0),
                 timestamp: time,
+                edited: false,
                 position: None,
             });
         }
         self.check_last_msg_id(&steering)?;
-        let rollup = self.check_rollup(&steering)?;
-        self.check_size(message)?;
+        let rollup = self.check_rollup(&steering, message.sender)?;
+        if is_schedule == IsSchedule::Yes && rollup.is_none() {
+            edits.set_header(message, b"Nats-Rollup", b"sub");
+            steering = PublishHeaders::scan(edits.apply(message).headers);
+        }
+        if self.config.allow_msg_counter {
+            let counted = self.count(log, &edits.apply(message), &steering)?;
+            edits.count(message, &counted);
+            self.counter_value = counted.total;
+            steering = PublishHeaders::scan(edits.apply(message).headers);
+        }
+        let edited = edits.apply(message);
+        self.check_size(&edited)?;
         if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
-            return self.skip(log, message, msg_id, rollup, time);
+            return self.skip(log, message.subject, &steering, time);
         }
-        if let Some(ttl) = steering.ttl.filter(|ttl| !ttl.is_empty()) {
-            MessageTtl::parse(ttl)?;
+        if let Some(MessageTtl::Seconds(seconds)) = MessageTtl::of(steering.ttl)?
+            && let Some(least) = self.least_ttl().filter(|least| seconds < *least)
+        {
+            edits.set_header(message, b"Nats-TTL", least.to_string().as_bytes());
+            steering = PublishHeaders::scan(edits.apply(message).headers);
         }
-        self.check_discard_new(message, rollup.is_some())?;
+        let edited = edits.apply(message);
+        self.check_discard_new(&edited, rollup.is_some())?;
         let accepted = Accepted {
-            subject: message.subject,
-            headers: message.headers,
-            payload: message.payload,
-            payload_len: message.payload.len(),
+            subject: edited.subject,
+            headers: edited.headers,
+            payload: edited.payload,
+            payload_len: edited.payload.len(),
             steering,
         };
         let (seq, previous) = self
@@ -135,8 +121,15 @@ impl Stream {
             stored: true,
             previous_on_subject: StreamSeq(previous),
             timestamp: time,
+            edited: edits.any(),
             position: None,
         })
+    }
+
+    /// A lifetime below that of delete markers would end before the marker's that follows it.
+    fn least_ttl(&self) -> Option<i64> {
+        let marker = self.config.subject_delete_marker_ttl.get() / NANOS_A_SECOND;
+        (marker > 0 && self.config.max_msgs_per_subject != 1).then_some(marker)
     }
 
     /// The sequence under which this `Nats-Msg-Id` was stored within the window that ends at `now`.
@@ -148,9 +141,4 @@ impl Stream {
         self.dedup.expire(now.saturating_sub(window).0);
         self.dedup.find(id)
     }
-}
-
-/// Whether a block has anything but its first line.
-fn has_lines(block: &[u8]) -> bool {
-    headers::iter(block).next().is_some()
 }

@@ -15,6 +15,7 @@ pub(crate) struct PublishHeaders<'a> {
     pub(crate) increment: Option<&'a [u8]>,
     pub(crate) batch_id: Option<&'a [u8]>,
     pub(crate) schedule: Option<&'a [u8]>,
+    pub(crate) schedule_time_zone: Option<&'a [u8]>,
     pub(crate) schedule_next: Option<&'a [u8]>,
     pub(crate) scheduler: Option<&'a [u8]>,
     pub(crate) stream_source: Option<&'a [u8]>,
@@ -33,15 +34,13 @@ impl<'a> PublishHeaders<'a> {
         let mut rest = block;
         let mut first = true;
         while !rest.is_empty() {
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let line = rest.get(..end).unwrap_or_default();
-            rest = rest.get(end + 1..).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let line;
+            (line, rest) = split_line(rest);
             if first {
                 first = false;
                 found.status = line
                     .strip_prefix(b"NATS/1.0")
-                    .is_some_and(|tail| !tail.trim_ascii().is_empty());
+                    .is_some_and(|tail| !tail.is_empty());
             } else if let Some(name) = line.strip_prefix(b"Nats-") {
                 found.take(name);
             } else if let Some(value) = line.strip_prefix(b"KV-Operation:") {
@@ -72,6 +71,7 @@ impl<'a> PublishHeaders<'a> {
             b"Incr" => &mut self.increment,
             b"Batch-Id" => &mut self.batch_id,
             b"Schedule" => &mut self.schedule,
+            b"Schedule-Time-Zone" => &mut self.schedule_time_zone,
             b"Schedule-Next" => &mut self.schedule_next,
             b"Scheduler" => &mut self.scheduler,
             b"Stream-Source" => &mut self.stream_source,
@@ -85,17 +85,37 @@ impl<'a> PublishHeaders<'a> {
         set(slot, value);
     }
 
+    /// The subject of the schedule that this message ends (`Nats-Schedule-Next: purge`).
+    pub(crate) fn ended_schedule(&self) -> Option<&'a [u8]> {
+        let scheduler = self.scheduler.filter(|name| !name.is_empty())?;
+        (self.schedule_next == Some(PURGE)).then_some(scheduler)
+    }
+
     /// Whether this message ends its subject's life: a marker is not followed by another one.
     pub(crate) fn is_delete_marker(&self) -> bool {
         self.marker_reason.is_some() || self.kv_operation == Some(b"PURGE")
     }
 }
 
+/// The value of `Nats-Schedule-Next` that ends a schedule.
+pub(crate) const PURGE: &[u8] = b"purge";
+
 /// The first line of a name counts.
 fn set<'a>(slot: &mut Option<&'a [u8]>, value: &'a [u8]) {
     if slot.is_none() {
-        *slot = Some(value.trim_ascii_start());
+        let blanks = value.iter().take_while(|byte| **byte == b' ').count();
+        *slot = value.get(blanks..);
     }
+}
+
+/// The first line, and what follows it. Only CR LF ends a line.
+fn split_line(block: &[u8]) -> (&[u8], &[u8]) {
+    for end in memchr::memchr_iter(b'\n', block) {
+        if let Some([line @ .., b'\r']) = block.get(..end) {
+            return (line, block.get(end + 1..).unwrap_or_default());
+        }
+    }
+    (block, b"")
 }
 
 /// A header's unsigned number; what is not one equals no sequence.
@@ -122,6 +142,10 @@ mod tests {
         assert!(found.is_delete_marker());
         assert!(!found.status);
         assert!(PublishHeaders::scan(b"NATS/1.0 503\r\n\r\n").status);
+        let found =
+            PublishHeaders::scan(b"NATS/1.0\r\nA: x\nNats-Msg-Id: a\r\nNats-TTL: \t1 \r\n\r\n");
+        assert_eq!(found.msg_id, None, "only CR LF ends a line");
+        assert_eq!(found.ttl, Some(&b"\t1 "[..]), "only spaces are no value");
     }
 
     #[test]

@@ -69,16 +69,22 @@ impl Stream {
             return Err(ApiError::stream_msg_delete_failed("message delete not permitted").into());
         }
         if !self.is_live(seq) {
-            let reason = if seq > self.last {
-                "stream store EOF"
-            } else {
-                "no message found"
-            };
-            return Err(ApiError::stream_msg_delete_failed(reason).into());
+            return Err(self.not_found(seq).into());
         }
         self.log_delete(log, seq)?;
         self.remove(log, seq, RemoveReason::Delete)?;
         Ok(())
+    }
+
+    /// What the deletion of a message that is not there answers (observed nats-server 2.15.1).
+    fn not_found(&self, seq: u64) -> ApiError {
+        if self.memory.is_none() && seq > self.last {
+            ApiError::stream_msg_delete_failed("stream store EOF")
+        } else if self.memory.is_none() && seq < self.first {
+            ApiError::stream_msg_delete_failed("no message found")
+        } else {
+            ApiError::sequence_not_found(seq)
+        }
     }
 
     /// Removes a message that no consumer needs.
@@ -393,6 +399,9 @@ impl Stream {
     }
 
     fn take_out(&mut self, seq: u64, id: Option<SubjectId>, bytes: u64) {
+        if !self.schedules.is_empty() {
+            self.schedules.remove(seq);
+        }
         if let Some(id) = id {
             self.subjects.remove(id, seq);
         }
@@ -420,6 +429,7 @@ impl Stream {
         self.gaps.clear();
         self.subjects.clear();
         self.ttls.clear();
+        self.schedules.clear();
         self.extents.clear();
         self.age_head = None;
         if let Some(memory) = &mut self.memory {

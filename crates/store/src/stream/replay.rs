@@ -4,7 +4,6 @@ use jetsled_jetstream_api::StreamConfig;
 
 use super::publish::Accepted;
 use super::publish_headers::PublishHeaders;
-use super::ttl::MessageTtl;
 use super::{RemoveReason, Stream, StreamHead, fetch, subject_table_for};
 use crate::log::{Log, LogPosition, ReadError, SegmentNo};
 
@@ -94,12 +93,44 @@ impl Stream {
         if config.duplicate_window.is_zero() {
             self.dedup.clear();
         }
+        let new_ttls = config.allow_msg_ttl && !self.config.allow_msg_ttl;
+        let new_schedules = config.allow_msg_schedules && !self.config.allow_msg_schedules;
         self.config = config;
+        if new_ttls || new_schedules {
+            self.find_deadlines(log)?;
+        }
         self.age_checked_below = 0;
         self.age_head = None;
         self.enforce_limits(log, None)?;
         if subject_table_for(&self.config).has_history() != self.subjects.has_history() {
             self.rebuild_subjects(log)?;
+        }
+        Ok(())
+    }
+
+    /// Looks for lifetimes and schedules in what was stored before they counted: a stream keeps the headers of what it takes from others.
+    fn find_deadlines(&mut self, log: &mut Log) -> Result<(), ReadError> {
+        self.ttls.clear();
+        self.schedules.clear();
+        let mut from = self.first;
+        while let Some(seq) = self.next_live(from) {
+            from = seq + 1;
+            let (time, subject, headers) = match fetch(self.memory.as_ref(), log, self.id, seq) {
+                Ok(Some(message)) if message.headers.is_empty() => continue,
+                Ok(Some(message)) => (
+                    message.timestamp,
+                    message.subject.to_vec(),
+                    message.headers.to_vec(),
+                ),
+                Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
+                    self.lose(seq);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let steering = PublishHeaders::scan(&headers);
+            self.note_ttl(seq, time.0, &steering);
+            self.note_schedule(log, seq, time, &subject, &steering)?;
         }
         Ok(())
     }
@@ -164,12 +195,7 @@ impl Stream {
                 self.extents.push(message.seq, message.segment, bytes);
             }
             previous = position;
-            if self.config.allow_msg_ttl
-                && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
-                && let Some(deadline) = ttl.deadline(message.time)
-            {
-                self.ttls.push(deadline, message.seq);
-            }
+            self.note_ttl(message.seq, message.time, &steering);
         }
         let live: Vec<u64> = found
             .iter()

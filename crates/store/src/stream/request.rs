@@ -16,6 +16,35 @@ pub struct Publish<'a> {
     /// Whether some consumer wants this subject. Looked at by interest retention only: without interest
     /// the message takes a sequence and is not stored.
     pub has_interest: bool,
+    /// Who sends it.
+    pub sender: Sender,
+}
+
+/// Who sends a message to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// A client, which must keep the rules for publish headers.
+    Client,
+    /// The server itself: what it takes from another stream or fires by a schedule is stored with the headers that it has. Those that
+    /// the stream does not allow have no effect.
+    Server,
+}
+
+/// A message that a schedule sends now, to be published by [`Sender::Server`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The stream of the schedule, into which its message goes.
+    pub stream: StreamId,
+    /// The schedule's message; for [`crate::Shard::put_off_schedule`].
+    pub schedule: StreamSeq,
+    /// The target, before the stream's input transform.
+    pub subject: Vec<u8>,
+    /// The header block.
+    pub headers: Vec<u8>,
+    /// The body.
+    pub payload: Vec<u8>,
+    /// When the schedule is due again; `None` if this was its only time.
+    pub next: Option<Timestamp>,
 }
 
 /// What a successful publish did.
@@ -31,6 +60,8 @@ pub struct Published {
     pub previous_on_subject: StreamSeq,
     /// When the message was stored.
     pub timestamp: Timestamp,
+    /// Whether headers or body were stored otherwise than they came: see [`crate::Shard::as_stored`].
+    pub edited: bool,
     /// The ack may leave once [`crate::Shard::durable`] has reached this; `None`: at once.
     pub position: Option<LogPosition>,
 }

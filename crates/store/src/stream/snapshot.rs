@@ -18,10 +18,12 @@ pub(crate) struct StreamHead {
     pub(crate) last_msg_id: Vec<u8>,
     pub(crate) lost: Vec<u64>,
     pub(crate) gaps: SeqSet,
+    /// Sequence and deadline of each schedule.
+    pub(crate) schedules: Vec<(u64, i64)>,
 }
 
 /// The first byte of every head and checkpoint.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl StreamHead {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -41,6 +43,11 @@ impl StreamHead {
         let mut gaps = Vec::new();
         self.gaps.encode(&mut gaps);
         encode_bytes(out, &gaps);
+        out.extend_from_slice(&(self.schedules.len() as u64).to_le_bytes());
+        for (seq, deadline) in &self.schedules {
+            out.extend_from_slice(&seq.to_le_bytes());
+            out.extend_from_slice(&deadline.to_le_bytes());
+        }
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
@@ -53,6 +60,9 @@ impl StreamHead {
         let lost = (0..lost).map(|_| from.u64()).collect::<Option<_>>()?;
         let last_msg_id = from.bytes()?.to_vec();
         let gaps = SeqSet::decode(from.bytes()?)?;
+        let schedules = (0..from.count(16)?)
+            .map(|_| Some((from.u64()?, from.u64()? as i64)))
+            .collect::<Option<_>>()?;
         (first >= 1 && first <= last.checked_add(1)?).then_some(Self {
             first,
             last,
@@ -60,6 +70,7 @@ impl StreamHead {
             last_msg_id,
             lost,
             gaps,
+            schedules,
         })
     }
 
@@ -77,6 +88,7 @@ impl Stream {
             last_msg_id: self.last_msg_id.clone(),
             lost: self.lost.clone(),
             gaps: self.gaps.clone(),
+            schedules: self.schedules.sorted(),
         }
     }
 
@@ -187,6 +199,7 @@ impl Stream {
         self.last_msg_id = head.last_msg_id;
         self.lost = head.lost;
         self.gaps = head.gaps;
+        self.schedules = head.schedules.into_iter().collect();
     }
 
     /// Everything that a restart must bring back, in a form that can be compared.

@@ -6,7 +6,7 @@ use jetsled_jetstream_api::{Nanos, StorageType, StreamSeq};
 use jetsled_protocol::SubjectFilter;
 
 use super::{Store, config, header_block};
-use crate::{Publish, Selection};
+use crate::{Publish, Selection, Sender};
 
 /// Publishes `count` messages of 128 B and reads them in order; prints nanoseconds each.
 fn figures(what: &str, subjects: usize, ids: bool, per_subject: i64, count: usize) {
@@ -38,6 +38,7 @@ fn figures(what: &str, subjects: usize, ids: bool, per_subject: i64, count: usiz
                 headers,
                 payload: &payload,
                 has_interest: true,
+                sender: Sender::Client,
             };
             store.shard().publish(stream, &message, now).unwrap();
         }

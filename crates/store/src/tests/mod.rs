@@ -5,6 +5,7 @@ mod model;
 mod properties;
 mod recovery;
 mod rules;
+mod schedules;
 
 use std::num::NonZeroU8;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use jetsled_jetstream_api::{DiscardPolicy, StorageType, StreamConfig, Timestamp};
 
 use crate::storage::FsStorage;
-use crate::{OpenError, Publish, PublishError, Published, Shard, StoreOptions, StreamId};
+use crate::{OpenError, Publish, PublishError, Published, Sender, Shard, StoreOptions, StreamId};
 
 pub(super) const SECOND: i64 = 1_000_000_000;
 
@@ -128,6 +129,7 @@ impl Store {
             headers: &headers,
             payload,
             has_interest: true,
+            sender: Sender::Client,
         };
         self.shard().publish(stream, &message, now)
     }

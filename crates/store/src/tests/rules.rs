@@ -5,7 +5,7 @@ use jetsled_jetstream_api::{
 };
 
 use super::{Store, code, config, header_block};
-use crate::{Publish, Purge};
+use crate::{Publish, Purge, Sender};
 
 /// Subject, headers, payload.
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
@@ -193,6 +193,7 @@ fn without_interest_the_sequence_is_used_and_nothing_stored_even_after_a_restart
         headers: b"",
         payload: b"2",
         has_interest: false,
+        sender: Sender::Client,
     };
     let published = store.shard().publish(stream, &message, now).unwrap();
     assert_eq!((published.seq.0, published.stored), (2, false));
@@ -219,6 +220,7 @@ fn request_info_and_status_are_not_stored() {
         headers,
         payload: b"x",
         has_interest: true,
+        sender: Sender::Client,
     };
     store.shard().publish(stream, &message, now).unwrap();
     let stored = store.shard().load(stream, StreamSeq(1)).unwrap().unwrap();
@@ -238,4 +240,90 @@ fn a_purge_beyond_the_end_moves_it() {
     store.reopen(true);
     let state = store.shard().stream(stream).unwrap();
     assert_eq!((state.first_seq().0, state.last_seq().0), (100, 99));
+}
+
+#[test]
+fn a_counter_adds_up_over_restarts() {
+    for storage in [StorageType::File, StorageType::Memory] {
+        let mut store = Store::new(1 << 20);
+        let mut config = config("S", storage);
+        config.allow_msg_counter = true;
+        config.allow_rollup_hdrs = false;
+        let stream = store.create(config);
+        let add = |store: &mut Store, increment: &str, total: &str| {
+            let published = store
+                .publish(stream, "S.a", &[("Nats-Incr", increment)], b"")
+                .unwrap();
+            assert!(published.edited);
+            let shard = store.shard();
+            assert_eq!(shard.stream(stream).unwrap().counter_value(), total);
+            let stored = shard.load(stream, published.seq).unwrap().unwrap();
+            assert_eq!(stored.headers, header_block(&[("Nats-Incr", increment)]));
+            assert_eq!(
+                stored.payload,
+                format!("{{\"val\":\"{total}\"}}").as_bytes()
+            );
+        };
+        add(&mut store, "+7", "7");
+        add(&mut store, "-10", "-3");
+        if storage == StorageType::File {
+            store.reopen(true);
+        }
+        add(
+            &mut store,
+            "100000000000000000000000000000",
+            "99999999999999999999999999997",
+        );
+        if storage == StorageType::File {
+            store.reopen(false);
+        }
+        add(&mut store, "0", "99999999999999999999999999997");
+    }
+}
+
+#[test]
+fn counters_refuse_what_they_can_not_count() {
+    let counter = |config: &mut StreamConfig| config.allow_msg_counter = true;
+    let one = |headers: &'static [(&'static str, &'static str)]| [("S.a", headers, "")];
+    let invalid = (10171, "message counter increment is invalid");
+    check(counter, &one(&[("Nats-Incr", "1.5")]), invalid);
+    check(
+        counter,
+        &one(&[("Nats-Incr", "1"), ("Nats-Rollup", "sub")]),
+        invalid,
+    );
+    check(
+        counter,
+        &one(&[("Nats-Incr", "1"), ("Nats-Expected-Last-Sequence", "0")]),
+        invalid,
+    );
+    check(
+        counter,
+        &one(&[]),
+        (10169, "message counter increment is missing"),
+    );
+    check(
+        counter,
+        &one(&[("Nats-Incr", "")]),
+        (10169, "message counter increment is missing"),
+    );
+    check(
+        counter,
+        &[("S.a", &[("Nats-Incr", "1")], "x")],
+        (10170, "message counter has payload"),
+    );
+    check(
+        |_| {},
+        &one(&[("Nats-Incr", "1")]),
+        (10168, "message counters is disabled"),
+    );
+    let broken = [
+        (
+            "S.a",
+            &[("Nats-Incr", "1"), ("Nats-Counter-Sources", "x")][..],
+            "",
+        ),
+        ("S.a", &[("Nats-Incr", "1")], ""),
+    ];
+    check(counter, &broken, (10172, "message counter is broken"));
 }

@@ -1,8 +1,8 @@
 //! `STREAM.MSG.DELETE.<stream>`
 
-use jetsled_jetstream_api::ApiError;
 use jetsled_jetstream_api::request::MsgDeleteRequest;
 use jetsled_jetstream_api::response::MsgDelete;
+use jetsled_jetstream_api::{ApiError, json};
 use jetsled_store::{ChangeError, Erase};
 
 use super::call::{Call, Done, Outcome};
@@ -10,7 +10,7 @@ use super::call::{Call, Done, Outcome};
 /// Deletes one message.
 pub(super) fn delete(call: &mut Call<'_>, stream: &str) -> Outcome<MsgDelete> {
     let request: MsgDeleteRequest = call.decode()?;
-    if request.seq.is_zero() {
+    if json::is_empty_request(call.payload) {
         return Err(ApiError::BAD_REQUEST);
     }
     let erase = if request.no_erase {

@@ -7,9 +7,7 @@ pub(super) fn check_stream(config: &StreamConfig) -> Result<(), ApiError> {
     refuse(&[
         (config.mirror.is_some(), "mirror"),
         (!config.sources.is_empty(), "sources"),
-        (config.allow_msg_counter, "allow_msg_counter"),
         (config.allow_atomic, "allow_atomic"),
-        (config.allow_msg_schedules, "allow_msg_schedules"),
         (config.allow_batched, "allow_batched"),
     ])
 }

@@ -82,17 +82,7 @@ impl Stream {
             Some(before) => self.resolve_previous(log, message.subject, before.last)?,
         };
         let steering = &message.steering;
-        if self.config.allow_msg_ttl
-            && let Some(Ok(ttl)) = steering.ttl.map(MessageTtl::parse)
-            && let Some(deadline) = ttl.deadline(time)
-        {
-            self.ttls.push(deadline, seq);
-            let (first, last) = (self.first, self.last);
-            let gaps = &self.gaps;
-            self.ttls.shrink(self.messages, |seq| {
-                seq >= first && seq <= last && !gaps.contains(seq)
-            });
-        }
+        self.note_ttl(seq, time, steering);
         if self.config.max_msgs_per_subject == 1
             && let Some(before) = before
             && before.count == 1
@@ -107,10 +97,34 @@ impl Stream {
         }
         self.enforce_limits(log, Some(id))?;
         self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time);
-        if let Some(rollup) = steering.rollup.and_then(Rollup::parse) {
-            self.roll_up(log, rollup, message.subject)?;
+        if self.may_roll_up() {
+            if let Some(rollup) = steering.rollup.and_then(Rollup::parse) {
+                self.roll_up(log, rollup, message.subject)?;
+            }
+            self.end_schedule(log, steering)?;
         }
+        self.note_schedule(log, seq, Timestamp(time), message.subject, steering)?;
         Ok(previous)
+    }
+
+    /// Remembers when a stored message's own lifetime ends.
+    pub(in crate::stream) fn note_ttl(
+        &mut self,
+        seq: u64,
+        time: i64,
+        steering: &PublishHeaders<'_>,
+    ) {
+        if self.config.allow_msg_ttl
+            && let Ok(Some(ttl)) = MessageTtl::of(steering.ttl)
+            && let Some(deadline) = ttl.deadline(time)
+        {
+            self.ttls.push(deadline, seq);
+            let (first, last) = (self.first, self.last);
+            let gaps = &self.gaps;
+            self.ttls.shrink(self.messages, |seq| {
+                seq >= first && seq <= last && !gaps.contains(seq)
+            });
+        }
     }
 
     pub(super) fn remember_msg_id(&mut self, id: Option<&[u8]>, seq: u64, time: i64) {

@@ -1,69 +1,63 @@
 //! What may refuse a message. Each check stands for itself; their order is [`Stream::publish`]'s.
 
-use jetsled_jetstream_api::{ApiError, DiscardPolicy};
+use jetsled_jetstream_api::{ApiError, DiscardPolicy, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
-use super::Rollup;
+use super::{IsSchedule, Rollup};
 use crate::log::Log;
 use crate::stream::publish_headers::{PublishHeaders, parse_seq};
 use crate::stream::ttl::MessageTtl;
-use crate::stream::{Publish, PublishError, Stream};
+use crate::stream::{Publish, PublishError, Sender, Stream};
 
 /// The largest header block.
 const MAX_HEADERS: usize = 65_535;
 
 impl Stream {
+    /// Everything that nats-server looks at before it looks for duplicates.
     pub(super) fn check_headers(
         &mut self,
         log: &mut Log,
-        subject: &[u8],
-        payload: &[u8],
+        message: &Publish<'_>,
         steering: &PublishHeaders<'_>,
-    ) -> Result<(), PublishError> {
+        now: Timestamp,
+    ) -> Result<IsSchedule, PublishError> {
+        if message.headers.is_empty() {
+            return Ok(IsSchedule::No);
+        }
         if steering.batch_id.is_some_and(|id| !id.is_empty()) && !self.config.allow_atomic {
             return Err(ApiError::ATOMIC_PUBLISH_DISABLED.into());
         }
-        if let Some(increment) = steering.increment.filter(|value| !value.is_empty()) {
-            if !is_integer(increment) {
-                return Err(ApiError::MESSAGE_INCR_INVALID.into());
-            }
-            if !self.config.allow_msg_counter {
-                return Err(ApiError::MESSAGE_INCR_DISABLED.into());
-            }
-            if !payload.is_empty() {
-                return Err(ApiError::MESSAGE_INCR_PAYLOAD.into());
-            }
-        }
+        self.check_increment(message, steering)?;
         if steering
             .expected_stream
             .is_some_and(|name| !name.is_empty() && name != self.config.name.as_bytes())
         {
             return Err(ApiError::STREAM_NOT_MATCH.into());
         }
-        if !self.config.allow_msg_ttl
-            && steering
-                .ttl
-                .is_some_and(|ttl| !ttl.is_empty() && MessageTtl::parse(ttl).is_ok())
+        let from_client = message.sender == Sender::Client;
+        if from_client
+            && !self.config.allow_msg_ttl
+            && matches!(MessageTtl::of(steering.ttl), Ok(Some(_)))
         {
             return Err(ApiError::MESSAGE_TTL_DISABLED.into());
         }
-        self.check_expected_subject_seq(log, subject, steering)?;
+        self.check_expected_subject_seq(log, message.subject, steering)?;
         if let Some(expected) = steering.expected_last_seq.filter(|value| !value.is_empty())
             && parse_seq(expected) != self.last
         {
             return Err(ApiError::stream_wrong_last_sequence(self.last).into());
         }
-        if steering
-            .schedule
-            .is_some_and(|schedule| !schedule.is_empty())
-            && !self.config.allow_msg_schedules
-        {
-            return Err(ApiError::MESSAGE_SCHEDULES_DISABLED.into());
+        if !from_client {
+            return Ok(IsSchedule::No);
         }
-        if steering.stream_source.is_some() {
+        let is_schedule = self.check_schedule(log, message, steering, now)?;
+        if steering
+            .stream_source
+            .is_some_and(|source| !source.is_empty())
+        {
             return Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED.into());
         }
-        Ok(())
+        Ok(is_schedule)
     }
 
     fn check_expected_subject_seq(
@@ -108,11 +102,12 @@ impl Stream {
     pub(super) fn check_rollup(
         &self,
         steering: &PublishHeaders<'_>,
+        sender: Sender,
     ) -> Result<Option<Rollup>, ApiError> {
         let Some(value) = steering.rollup.filter(|value| !value.is_empty()) else {
             return Ok(None);
         };
-        if !self.config.allow_rollup_hdrs || self.config.deny_purge {
+        if sender == Sender::Client && !self.may_roll_up() {
             return Err(ApiError::stream_rollup_failed("rollup not permitted"));
         }
         Rollup::parse(value).map(Some).ok_or_else(|| {
@@ -169,12 +164,4 @@ impl Stream {
         }
         Ok(())
     }
-}
-
-fn is_integer(value: &[u8]) -> bool {
-    let digits = value
-        .strip_prefix(b"-")
-        .or_else(|| value.strip_prefix(b"+"))
-        .unwrap_or(value);
-    !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }

@@ -26,6 +26,11 @@ impl Rollup {
 }
 
 impl Stream {
+    /// Whether messages may take the place of others.
+    pub(super) fn may_roll_up(&self) -> bool {
+        self.config.allow_rollup_hdrs && !self.config.deny_purge
+    }
+
     /// Removes what the message stored last replaces.
     pub(super) fn roll_up(
         &mut self,

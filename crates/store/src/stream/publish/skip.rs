@@ -4,16 +4,19 @@ use jetsled_jetstream_api::{StreamSeq, Timestamp};
 
 use super::Rollup;
 use crate::log::{self, Log, Record};
-use crate::stream::{Publish, PublishError, Published, RemoveReason, Stream};
+use crate::stream::publish_headers::PublishHeaders;
+use crate::stream::{PublishError, Published, RemoveReason, Stream};
+
+/// How many messages a rollup without a message of its own leaves.
+const KEPT_BY_SKIPPED: u64 = 0;
 
 impl Stream {
     /// Interest retention without interest: the sequence is used up, nothing is stored, a rollup still purges.
     pub(super) fn skip(
         &mut self,
         log: &mut Log,
-        message: &Publish<'_>,
-        msg_id: Option<&[u8]>,
-        rollup: Option<Rollup>,
+        subject: &[u8],
+        steering: &PublishHeaders<'_>,
         time: Timestamp,
     ) -> Result<Published, PublishError> {
         let seq = self.last + 1;
@@ -25,23 +28,17 @@ impl Stream {
         }
         self.apply_skip(seq);
         self.last_time = time;
-        self.remember_msg_id(msg_id, seq, time.0);
-        if let Some(rollup) = rollup {
-            let filter = if rollup == Rollup::Subject {
-                message.subject
-            } else {
-                &[]
+        self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time.0);
+        if self.may_roll_up() {
+            let rolled = match steering.rollup.and_then(Rollup::parse) {
+                Some(Rollup::Subject) => Some(subject),
+                Some(Rollup::All) => Some(&b""[..]),
+                None => None,
             };
-            if self.memory.is_none() {
-                let purge = log::Purge {
-                    stream: self.id,
-                    through: seq,
-                    keep: 1,
-                    filter,
-                };
-                log.append(&Record::Purge(purge))?;
+            let ended = steering.ended_schedule();
+            for filter in [rolled, ended].into_iter().flatten() {
+                self.purge_skipped(log, seq, filter)?;
             }
-            self.apply_purge(log, seq, 1, filter, RemoveReason::Purge)?;
         }
         Ok(Published {
             seq: StreamSeq(seq),
@@ -49,8 +46,29 @@ impl Stream {
             stored: false,
             previous_on_subject: StreamSeq(0),
             timestamp: time,
+            edited: false,
             position: None,
         })
+    }
+
+    /// What a message that was not stored replaces goes all the same. A replay does not see that message, so this is logged.
+    fn purge_skipped(
+        &mut self,
+        log: &mut Log,
+        through: u64,
+        filter: &[u8],
+    ) -> Result<(), PublishError> {
+        if self.memory.is_none() {
+            log.append(&Record::Purge(log::Purge {
+                stream: self.id,
+                through,
+                keep: KEPT_BY_SKIPPED,
+                filter,
+            }))?;
+        }
+        let reason = RemoveReason::Purge;
+        self.apply_purge(log, through, KEPT_BY_SKIPPED, filter, reason)?;
+        Ok(())
     }
 
     /// Uses up sequences to `seq` without messages.

@@ -1,0 +1,73 @@
+//! A counter stream's arithmetic: what a publish makes of its subject's counter.
+
+use jetsled_jetstream_api::ApiError;
+use jetsled_protocol::headers;
+
+use crate::log::Log;
+use crate::stream::counter::{Counted, Counter, number};
+use crate::stream::publish_headers::PublishHeaders;
+use crate::stream::{Publish, PublishError, Sender, Stream, fetch};
+
+impl Stream {
+    /// Checks what a message says of counters.
+    pub(super) fn check_increment(
+        &self,
+        message: &Publish<'_>,
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), ApiError> {
+        let Some(increment) = steering.increment.filter(|value| !value.is_empty()) else {
+            return Ok(());
+        };
+        if number(increment).is_none() {
+            return Err(ApiError::MESSAGE_INCR_INVALID);
+        }
+        if message.sender == Sender::Server {
+            return Ok(());
+        }
+        if !self.config.allow_msg_counter {
+            return Err(ApiError::MESSAGE_INCR_DISABLED);
+        }
+        if !message.payload.is_empty() {
+            return Err(ApiError::MESSAGE_INCR_PAYLOAD);
+        }
+        let steered = [
+            steering.rollup,
+            steering.expected_stream,
+            steering.expected_last_msg_id,
+            steering.expected_last_subject_seq_subject,
+            steering.expected_last_seq,
+            steering.expected_last_subject_seq,
+        ];
+        if steered.into_iter().flatten().any(|value| !value.is_empty()) {
+            return Err(ApiError::MESSAGE_INCR_INVALID);
+        }
+        Ok(())
+    }
+
+    /// What becomes of the counter that a message of a counter stream belongs to.
+    pub(super) fn count(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        steering: &PublishHeaders<'_>,
+    ) -> Result<Counted, PublishError> {
+        let increment = steering
+            .increment
+            .and_then(number)
+            .ok_or(ApiError::MESSAGE_INCR_MISSING)?;
+        let counter = match self.last_of_subject(log, message.subject)? {
+            Some(last) => match fetch(self.memory.as_ref(), log, self.id, last)? {
+                Some(last) => Counter::read(
+                    last.payload,
+                    headers::get(last.headers, b"Nats-Counter-Sources"),
+                )?,
+                None => Counter::default(),
+            },
+            None => Counter::default(),
+        };
+        match steering.stream_source.filter(|source| !source.is_empty()) {
+            Some(source) => Ok(counter.take_over(source, message.subject, message.payload)?),
+            None => Ok(counter.add(&increment)),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What of a message is stored otherwise than it came.
+
+use jetsled_protocol::headers;
+
+use crate::stream::Publish;
+use crate::stream::counter::Counted;
+use crate::stream::publish_headers::PublishHeaders;
+
+/// The changed headers and body of the message published last. Most messages have none.
+#[derive(Debug, Default)]
+pub(in crate::stream) struct Edits {
+    headers: Vec<u8>,
+    payload: Vec<u8>,
+    headers_changed: bool,
+    payload_changed: bool,
+}
+
+/// A header block of no lines.
+const EMPTY_BLOCK: &[u8] = b"NATS/1.0\r\n\r\n";
+
+impl Edits {
+    /// Forgets the message before, and drops from a new one what no stream keeps: a status and `Nats-Request-Info`.
+    pub(super) fn begin(&mut self, message: &Publish<'_>, steering: &PublishHeaders<'_>) {
+        (self.headers_changed, self.payload_changed) = (false, false);
+        if !steering.status && !steering.request_info {
+            return;
+        }
+        let block = self.headers(message);
+        if steering.status {
+            let end = memchr::memchr(b'\n', block).map_or(block.len(), |at| at + 1);
+            block.splice(..end, headers::HEADER_LINE.iter().copied());
+            if block == EMPTY_BLOCK {
+                block.clear();
+            }
+        }
+        headers::remove(block, b"Nats-Request-Info");
+    }
+
+    pub(super) fn set_header(&mut self, message: &Publish<'_>, key: &[u8], value: &[u8]) {
+        headers::set(self.headers(message), key, value);
+    }
+
+    /// Puts a counter's new value into the body, and what it says of its origins into the headers.
+    pub(super) fn count(&mut self, message: &Publish<'_>, counted: &Counted) {
+        self.payload.clear();
+        counted.write_body(&mut self.payload);
+        self.payload_changed = true;
+        if let Some(increment) = &counted.increment {
+            headers::replace(self.headers(message), b"Nats-Incr", increment.as_bytes());
+        }
+        if let Some(sources) = &counted.sources {
+            headers::replace(self.headers(message), b"Nats-Counter-Sources", sources);
+        }
+    }
+
+    /// The message as it is stored.
+    pub(in crate::stream) fn apply<'a>(&'a self, message: &Publish<'a>) -> Publish<'a> {
+        let mut edited = *message;
+        if self.headers_changed {
+            edited.headers = &self.headers;
+        }
+        if self.payload_changed {
+            edited.payload = &self.payload;
+        }
+        edited
+    }
+
+    pub(super) fn any(&self) -> bool {
+        self.headers_changed || self.payload_changed
+    }
+
+    fn headers(&mut self, message: &Publish<'_>) -> &mut Vec<u8> {
+        if !self.headers_changed {
+            self.headers_changed = true;
+            self.headers.clear();
+            self.headers.extend_from_slice(message.headers);
+        }
+        &mut self.headers
+    }
+}
