@@ -97,6 +97,7 @@ impl ReloadDiff {
         compare("domain", old.domain == new.domain);
         compare("sync_interval", old.sync == new.sync);
         compare("strict", old.strict == new.strict);
+        compare("feature_flags", old.ack_fc_v2 == new.ack_fc_v2);
         compare("unique_tag", old.unique_tag == new.unique_tag);
         compare("limits", old.limits == new.limits);
         compare(

@@ -174,11 +174,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(
         Block::TopLevel,
-        &["feature_flags"],
-        "none of nats-server's feature flags exists here",
-    ),
-    refuse(
-        Block::TopLevel,
         &["write_timeout"],
         "a client past its write deadline is closed, which is the default",
     ),

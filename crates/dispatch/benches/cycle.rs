@@ -68,7 +68,11 @@ impl Interest for Everybody {
         1
     }
 
-    fn has_interest(&self, _subject: &[u8], _queue: Option<&[u8]>) -> bool {
+    fn has_interest(&self, _subject: &[u8]) -> bool {
+        true
+    }
+
+    fn has_subscriber(&self, _subject: &[u8], _queue: Option<&[u8]>) -> bool {
         true
     }
 }

@@ -21,11 +21,14 @@ impl Consumer {
     /// An ack came in. Consumers without acks, and those that ack by flow control, take none.
     #[inline]
     pub fn on_ack(&mut self, ack: &AckEvent<'_>, ctx: &mut Context<'_>) {
-        if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All)
-            || ack.numbers.stream_seq.is_zero()
-        {
+        if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
             return;
         }
+        self.inactivity.touch(ctx.now);
+        let answer_known = match ack.numbers.stream_seq.is_zero() {
+            true => Answer::No,
+            false => Answer::Yes,
+        };
         let answer = match ack.kind {
             AckKind::Ack => self.ack(&ack.numbers, Sample::Yes, ctx),
             AckKind::Next(payload) => {
@@ -35,14 +38,15 @@ impl Consumer {
             }
             AckKind::Nak { delay, .. } => {
                 self.nak(&ack.numbers, delay, ctx);
-                Answer::Yes
+                answer_known
             }
             AckKind::InProgress => {
                 let seq = ack.numbers.stream_seq;
                 if self.state.pending.set_since(seq, ctx.now) {
+                    self.state.last_delivered = Some(ctx.now);
                     ctx.out.progress.since(seq, ctx.now);
                 }
-                Answer::Yes
+                answer_known
             }
             AckKind::Term { reason } => {
                 let answer = self.ack(&ack.numbers, Sample::No, ctx);
@@ -50,7 +54,7 @@ impl Consumer {
                 terminated(&ack.numbers, reason, ctx);
                 answer
             }
-            AckKind::Unknown => Answer::Yes,
+            AckKind::Unknown => answer_known,
         };
         if answer == Answer::Yes
             && let Some(reply) = &ack.reply
@@ -80,7 +84,6 @@ impl Consumer {
             // Never delivered: whoever sent this does not speak of this consumer's life.
             return Answer::No;
         }
-        self.inactivity.touch(ctx.now);
         if self.rules.ack_policy == AckPolicy::All {
             self.ack_through(seq, numbers.consumer_seq, ctx);
             return Answer::Yes;
@@ -97,7 +100,7 @@ impl Consumer {
                 ctx.out.progress.acked(seq, ctx.now);
                 self.release(seq, ctx);
             }
-            Acked::Unknown => {}
+            Acked::Unknown => self.state.last_acked = Some(ctx.now),
         }
         Answer::Yes
     }
@@ -152,6 +155,7 @@ impl Consumer {
             let since = ctx.now.saturating_add(delay).saturating_sub(wait);
             self.redelivery.remove(&mut self.state.pending, seq);
             self.state.pending.set_since(seq, since);
+            self.state.last_delivered = Some(ctx.now);
             ctx.out.progress.since(seq, since);
             self.redelivery
                 .arm(ctx.now.saturating_add(delay).max(ctx.now));

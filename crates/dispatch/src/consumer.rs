@@ -86,39 +86,37 @@ impl Consumer {
         progress: impl IntoIterator<Item = &'d [u8]>,
         ctx: &mut Context<'_>,
     ) -> Result<Self, RecoverError> {
-        let mut started = checkpoint.is_some();
-        let mut state = match checkpoint {
-            Some(bytes) => checkpoint::decode(bytes, config.ack_policy).map_err(|unreadable| {
-                let consumer = identity.name.clone();
-                match unreadable {
-                    Unreadable::Damaged(Damaged(at)) => RecoverError::Checkpoint { consumer, at },
-                    Unreadable::Version(found) => RecoverError::Version {
-                        consumer,
-                        found,
-                        known: checkpoint::VERSION,
-                    },
-                }
-            })?,
-            None => State::new(config.ack_policy),
-        };
-        for (record, bytes) in progress.into_iter().enumerate() {
-            started = true;
-            progress::read(bytes, |change| state.apply(change)).map_err(|Damaged(at)| {
-                RecoverError::Progress {
-                    consumer: identity.name.clone(),
-                    record,
-                    at,
-                }
-            })?;
-        }
+        let state = stored_state(&identity.name, config.ack_policy, checkpoint, progress)?;
+        let started = state.is_some();
+        let state = state.unwrap_or_else(|| State::new(config.ack_policy));
         let mut consumer = Self::with_state(identity, config, state, ctx);
         if started {
             consumer.reconcile(ctx);
+            consumer.rewind_sourcing(ctx);
         } else {
             consumer.start(ctx);
         }
         consumer.refresh_interest(ctx);
         Ok(consumer)
+    }
+
+    /// The checkpoint of a consumer that does not run: what [`Consumer::recover`] would have been given, in one piece. `None`
+    /// if there was nothing.
+    ///
+    /// # Errors
+    /// When the checkpoint or a record cannot be read.
+    pub fn merge_checkpoint<'d>(
+        name: &str,
+        ack_policy: AckPolicy,
+        checkpoint: Option<&[u8]>,
+        progress: impl IntoIterator<Item = &'d [u8]>,
+    ) -> Result<Option<Vec<u8>>, RecoverError> {
+        let state = stored_state(name, ack_policy, checkpoint, progress)?;
+        Ok(state.map(|state| {
+            let mut bytes = Vec::new();
+            checkpoint::encode(&state, &mut bytes);
+            bytes
+        }))
     }
 
     fn with_state(
@@ -170,6 +168,14 @@ impl Consumer {
         self.state.skip_list = start.skip_list;
         self.next = start.next;
         self.recount(ctx);
+    }
+
+    /// A consumer that sources durably starts over after its ack floor whenever its origin or its configuration does: what
+    /// was under way is asked for again (observed nats-server 2.15.1).
+    fn rewind_sourcing(&mut self, ctx: &mut Context<'_>) {
+        if self.config.sourcing {
+            self.restart_at(self.state.ack_floor.stream.next(), ctx);
+        }
     }
 
     /// Fits a recovered state to the stream as it is now.
@@ -236,6 +242,7 @@ impl Consumer {
             }
         }
         self.held_until = None;
+        self.rewind_sourcing(ctx);
         if old.deliver_subject != self.config.deliver_subject {
             self.check_ack_timers(true, ctx);
         } else if old.ack_wait != self.config.ack_wait || old.backoff != self.config.backoff {
@@ -301,6 +308,40 @@ impl Consumer {
             self.validate();
         }
     }
+}
+
+/// The state that a checkpoint and the progress after it tell; `None` without either.
+fn stored_state<'d>(
+    name: &str,
+    ack_policy: AckPolicy,
+    checkpoint: Option<&[u8]>,
+    progress: impl IntoIterator<Item = &'d [u8]>,
+) -> Result<Option<State>, RecoverError> {
+    let mut state = checkpoint
+        .map(|bytes| checkpoint::decode(bytes, ack_policy))
+        .transpose()
+        .map_err(|unreadable| {
+            let consumer = name.to_owned();
+            match unreadable {
+                Unreadable::Damaged(Damaged(at)) => RecoverError::Checkpoint { consumer, at },
+                Unreadable::Version(found) => RecoverError::Version {
+                    consumer,
+                    found,
+                    known: checkpoint::VERSION,
+                },
+            }
+        })?;
+    for (record, bytes) in progress.into_iter().enumerate() {
+        let state = state.get_or_insert_with(|| State::new(ack_policy));
+        progress::read(bytes, |change| state.apply(change)).map_err(|Damaged(at)| {
+            RecoverError::Progress {
+                consumer: name.to_owned(),
+                record,
+                at,
+            }
+        })?;
+    }
+    Ok(state)
 }
 
 fn is_ranked(config: &ConsumerConfig) -> bool {

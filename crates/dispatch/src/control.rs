@@ -122,14 +122,19 @@ impl Consumer {
             self.check_reset(seq, ctx)?;
             seq
         };
+        self.restart_at(next, ctx);
+        self.validate_in_debug();
+        Ok(next)
+    }
+
+    /// Forgets what was delivered and goes on with `next`.
+    pub(crate) fn restart_at(&mut self, next: StreamSeq, ctx: &mut Context<'_>) {
         self.state.start(next);
         ctx.out.progress.start(next);
         self.redelivery.clear();
         self.held_until = None;
         self.next = next;
         self.recount(ctx);
-        self.validate_in_debug();
-        Ok(next)
     }
 
     fn check_reset(&self, seq: StreamSeq, ctx: &mut Context<'_>) -> Result<(), ResetError> {

@@ -6,7 +6,7 @@ use jetsled_jetstream_api::{
 };
 
 use crate::consumer::{Consumer, Mode};
-use crate::event::{Context, Dispatched};
+use crate::event::{Context, Dispatched, RemovedBy};
 use crate::outbox::{Advisory, Delivery, SubjectIndex, Target};
 use crate::priority::{Verdict, judge};
 use crate::status::Status;
@@ -220,7 +220,7 @@ impl Consumer {
                     is_new: false,
                 });
             }
-            self.drop_removed(seq, UNACKED_DELETED, ctx);
+            self.drop_removed(seq, RemovedBy::Limit, ctx);
         }
         None
     }
@@ -287,25 +287,26 @@ impl Consumer {
                     }
                 }
             }
-            if request.max_bytes.is_some() && size.is_none() {
+            if request.bytes > 0 && size.is_none() {
                 size = Some(self.size(meta, numbers));
                 continue;
             }
             let generation = ctx.interest.generation();
             if request.interest_generation != Some(generation) {
-                if !ctx.interest.has_interest(&request.reply, None) {
+                if !ctx.interest.has_interest(&request.reply) {
                     self.drop_first_request(ctx);
                     continue;
                 }
                 request.interest_generation = Some(generation);
             }
-            if let (Some(left), Some(size)) = (&mut request.max_bytes, size) {
-                if size > *left {
+            if let Some(size) = size.filter(|_| request.bytes > 0) {
+                let size = i64::try_from(size).unwrap_or(i64::MAX);
+                if size > request.bytes {
                     self.end_first_request(Status::MessageSizeExceedsMaxBytes, ctx);
                     continue;
                 }
-                *left -= size;
-                if *left == 0 {
+                request.bytes -= size;
+                if request.bytes == 0 {
                     request.wanted = 1;
                 }
             }
@@ -344,14 +345,16 @@ impl Consumer {
         }
     }
 
+    /// The pin that a delivery names, which is empty while nobody has it (observed nats-server 2.15.1).
     fn current_pin_id(&self, ctx: &mut Context<'_>) -> Option<SubjectIndex> {
-        match &self.mode {
-            Mode::Pull(pull) => {
-                let pinned = pull.pin.current()?;
-                Some(ctx.out.intern_pin_id(&pinned.id))
-            }
-            Mode::Push(_) => None,
+        if self.rules.priority != PriorityPolicy::PinnedClient {
+            return None;
         }
+        let pinned = self.pull()?.pin.current();
+        Some(
+            ctx.out
+                .intern_pin_id(pinned.map_or("", |pinned| &pinned.id)),
+        )
     }
 
     #[inline]
@@ -422,7 +425,7 @@ impl Consumer {
             return;
         };
         if let Some(done) = pull.queue.served()
-            && done.max_bytes.is_some_and(|left| left > 0)
+            && done.bytes > 0
         {
             let status = Status::BatchCompleted(done.unserved());
             ctx.out.tell(done.reply, status);
@@ -465,6 +468,7 @@ impl Consumer {
     /// A pending message used up its deliveries. It keeps its record and is not released.
     pub(crate) fn exhaust(&mut self, seq: StreamSeq, ctx: &mut Context<'_>) {
         if let Some(message) = self.state.exhaust(seq, ConsumerSeq::default()) {
+            self.state.last_delivered = Some(ctx.now);
             ctx.out.progress.exhausted(seq);
             ctx.out.advise(Advisory::MaxDeliveries {
                 stream_seq: seq,

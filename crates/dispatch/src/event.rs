@@ -76,6 +76,15 @@ pub struct Removed<'a> {
     pub subject: &'a [u8],
 }
 
+/// Why messages left the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemovedBy {
+    /// Limits, age, roll-up, delete: clients that had the message are told of its end by an advisory.
+    Limit,
+    /// The PURGE API, which tells nobody (observed nats-server 2.15.1).
+    Purge,
+}
+
 /// How [`Consumer::dispatch`](crate::Consumer::dispatch) ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

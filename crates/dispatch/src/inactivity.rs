@@ -17,8 +17,12 @@ impl Inactivity {
     /// Pull consumers run at once, push consumers from the loss of their interest on.
     pub(crate) fn new(config: &ConsumerConfig, now: Timestamp, rng: &mut SmallRng) -> Self {
         let threshold = (config.inactive_threshold > Nanos::ZERO).then(|| {
-            // Nobody should learn to rely on the exact moment; as nats-server 2.15.1 does.
-            let jitter = Nanos::from_millis(rng.random_range(100..1000));
+            // Nobody should learn to rely on the exact moment; observed nats-server 2.15.1, for pull consumers only.
+            let jitter = if config.is_pull() {
+                Nanos::from_millis(rng.random_range(100..1000))
+            } else {
+                Nanos::ZERO
+            };
             Nanos(config.inactive_threshold.get().saturating_add(jitter.get()))
         });
         let mut inactivity = Self {
@@ -36,7 +40,7 @@ impl Inactivity {
         self.due_at
     }
 
-    /// The consumer was used. Only a pull consumer's watch moves with it, when it is due.
+    /// The consumer was used. The watch moves with it when it is due.
     #[inline]
     pub(crate) fn touch(&mut self, now: Timestamp) {
         self.last_active = now;

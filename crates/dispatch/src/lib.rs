@@ -45,7 +45,7 @@ mod view;
 
 pub use consumer::Consumer;
 pub use error::{RecoverError, ResetError};
-pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed};
+pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy};
 pub use outbox::{Advisory, Command, Delivery, Outbox, SubjectIndex, Target, UnpinReason};
 pub use status::{Status, Unserved};
 pub use view::{Interest, MessageMeta, StreamView};

@@ -103,7 +103,8 @@ pub enum Command {
     /// Publish an advisory.
     Advisory(Box<Advisory>),
     /// This consumer no longer needs the messages `first..=last`, all of them delivered to it or skipped. Only on
-    /// streams with interest or workqueue retention; to be applied once the progress of this outbox is durable.
+    /// streams with interest or workqueue retention; to be applied after the progress of this outbox was logged, in the same log,
+    /// so that none is gone whose ack is not known.
     Release {
         /// The lowest sequence.
         first: StreamSeq,

@@ -60,7 +60,7 @@ impl Consumer {
             reply: pull.reply.clone(),
             wanted: wanted.batch,
             delivered: 0,
-            max_bytes: Some(wanted.max_bytes).filter(|bytes| *bytes > 0),
+            bytes: wanted.max_bytes,
             expires: (!wanted.expires.is_zero()).then(|| ctx.now.saturating_add(wanted.expires)),
             heartbeat: wanted.heartbeat,
             heartbeat_at: (wanted.heartbeat > Nanos::ZERO)
@@ -80,9 +80,7 @@ impl Consumer {
     }
 
     fn check_limits(&self, wanted: &Wanted) -> Result<(), Refusal> {
-        let above = |value: u64, limit: i64| {
-            u64::try_from(limit).is_ok_and(|limit| limit > 0 && value > limit)
-        };
+        let above = |value: i64, limit: i64| limit > 0 && value > limit;
         let config = &self.config;
         if above(wanted.batch, config.max_request_batch) {
             return Err(Status::ExceededMaxRequestBatch(config.max_request_batch).into());
@@ -160,7 +158,7 @@ impl Consumer {
         self.review_requests(AtEnd::No, ctx);
         if self
             .pull()
-            .is_some_and(|pull| available < pull.queue.wanted())
+            .is_some_and(|pull| u64::try_from(pull.queue.wanted()).is_ok_and(|all| available < all))
         {
             return Err(Status::RequestsPending.into());
         }
@@ -195,7 +193,7 @@ impl Consumer {
                 return Keep::No;
             }
             if request.interest_generation != Some(generation) {
-                if !interest.has_interest(&request.reply, None) {
+                if !interest.has_interest(&request.reply) {
                     if request.imported {
                         tell(request, Status::InterestExpired(request.unserved()));
                     }

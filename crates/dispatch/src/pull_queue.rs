@@ -12,11 +12,11 @@ use crate::status::Unserved;
 #[derive(Debug)]
 pub(crate) struct PullRequest {
     pub(crate) reply: Bytes,
-    /// Messages still wanted.
-    pub(crate) wanted: u64,
+    /// Messages still wanted. A request may start at zero or below: it gets one message all the same.
+    pub(crate) wanted: i64,
     pub(crate) delivered: u64,
-    /// Bytes still allowed, when the request limits them; a request at zero is done.
-    pub(crate) max_bytes: Option<u64>,
+    /// Bytes still allowed if above zero; one that limits them is done when it gets there.
+    pub(crate) bytes: i64,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) heartbeat: Nanos,
     pub(crate) heartbeat_at: Option<Timestamp>,
@@ -33,7 +33,7 @@ impl PullRequest {
     pub(crate) fn unserved(&self) -> Unserved {
         Unserved {
             messages: self.wanted,
-            bytes: self.max_bytes.unwrap_or(0),
+            bytes: self.bytes,
         }
     }
 
@@ -131,10 +131,10 @@ impl PullQueue {
     }
 
     /// Messages wanted by all.
-    pub(crate) fn wanted(&self) -> u64 {
+    pub(crate) fn wanted(&self) -> i64 {
         self.requests
             .iter()
-            .fold(0, |sum: u64, request| sum.saturating_add(request.wanted))
+            .fold(0, |sum: i64, request| sum.saturating_add(request.wanted))
     }
 
     /// Adds a request; the caller has seen that there is room.
@@ -180,7 +180,7 @@ impl PullQueue {
         let first = self.requests.front_mut()?;
         first.delivered += 1;
         first.wanted = first.wanted.saturating_sub(1);
-        if first.wanted == 0 {
+        if first.wanted <= 0 {
             return self.pop();
         }
         if self.requests.len() > 1 {
@@ -197,7 +197,7 @@ impl PullQueue {
             .iter_mut()
             .find(|request| request.reply == reply)
         {
-            request.wanted += 1;
+            request.wanted = request.wanted.saturating_add(1);
             request.delivered = request.delivered.saturating_sub(1);
         }
     }
@@ -238,7 +238,6 @@ impl PullQueue {
             "the count of requests that do not wait"
         );
         for request in &self.requests {
-            assert!(request.wanted > 0, "{request:?} wants something");
             if let Some(at) = request.wake_at() {
                 assert!(
                     self.wake_at.is_some_and(|wake_at| wake_at <= at),

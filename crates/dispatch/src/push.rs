@@ -56,7 +56,8 @@ impl Push {
         self.rate_limit = RateLimit::new(config.rate_limit, burst, now);
     }
 
-    /// Looks whether somebody listens, if that may have changed.
+    /// Looks whether somebody listens, if that may have changed. A subscription with wildcards does not count: whoever
+    /// listens to everything should not drain consumers (observed nats-server 2.15.1).
     #[inline]
     pub(crate) fn refresh_interest(&mut self, interest: &dyn Interest) -> InterestChange {
         let generation = interest.generation();
@@ -65,7 +66,7 @@ impl Push {
         }
         self.generation = Some(generation);
         let was_active = self.active;
-        self.active = interest.has_interest(&self.subject, self.group.as_deref());
+        self.active = interest.has_subscriber(&self.subject, self.group.as_deref());
         match (was_active, self.active) {
             (false, true) => InterestChange::Came,
             (true, false) => InterestChange::Left,

@@ -1,11 +1,12 @@
 //! Messages that leave the stream, and messages that the stream keeps for this consumer.
 
 use jetsled_jetstream_api::{AckNumbers, AckPolicy, ConsumerSeq, StreamSeq, Timestamp};
+use jetsled_protocol::subject;
 
 use crate::ack::terminated;
 use crate::consumer::Consumer;
 use crate::delivery::UNACKED_DELETED;
-use crate::event::{Context, Removed};
+use crate::event::{Context, Removed, RemovedBy};
 use crate::state::Acked;
 
 impl Consumer {
@@ -14,12 +15,13 @@ impl Consumer {
     pub fn on_removed<'r>(
         &mut self,
         removed: impl IntoIterator<Item = Removed<'r>>,
+        by: RemovedBy,
         ctx: &mut Context<'_>,
     ) {
         for Removed { seq, subject } in removed {
             if seq < self.next {
                 if !self.state.pending.is_empty() || !self.state.exhausted.is_empty() {
-                    self.drop_removed(seq, UNACKED_DELETED, ctx);
+                    self.drop_removed(seq, by, ctx);
                 }
             } else if self.was_counted(seq, subject) {
                 self.num_pending.take();
@@ -47,10 +49,13 @@ impl Consumer {
     }
 
     /// Forgets a delivered message that is gone from the stream, as if terminated.
-    pub(crate) fn drop_removed(&mut self, seq: StreamSeq, reason: &str, ctx: &mut Context<'_>) {
+    pub(crate) fn drop_removed(&mut self, seq: StreamSeq, by: RemovedBy, ctx: &mut Context<'_>) {
         match self.state.ack(seq, ConsumerSeq::default(), ctx.now) {
             Acked::Pending(message) => {
                 ctx.out.progress.acked(seq, ctx.now);
+                if by == RemovedBy::Purge {
+                    return;
+                }
                 let numbers = AckNumbers {
                     delivered: u64::from(message.deliveries),
                     stream_seq: seq,
@@ -58,16 +63,29 @@ impl Consumer {
                     timestamp: Timestamp::EPOCH,
                     pending: 0,
                 };
-                terminated(&numbers, reason.to_owned(), ctx);
+                terminated(&numbers, UNACKED_DELETED.to_owned(), ctx);
             }
             Acked::Exhausted => ctx.out.progress.acked(seq, ctx.now),
             Acked::Unknown => {}
         }
     }
 
-    /// Everything below `ctx.view.first_seq()` left the stream, without a list: a purge.
-    pub fn on_purged(&mut self, ctx: &mut Context<'_>) {
-        let first = ctx.view.first_seq();
+    /// The stream was purged, of one subject's messages if there is a `filter`. Those that left one by one were told
+    /// by [`Consumer::on_removed`] before.
+    ///
+    /// The consumer goes on where the stream begins now, or where its own messages begin if they were all meant.
+    pub fn on_purged(&mut self, filter: Option<&[u8]>, ctx: &mut Context<'_>) {
+        let mut first = ctx.view.first_seq();
+        if let Some(purged) = filter {
+            let own = || self.config.filters().map(str::as_bytes);
+            let filtered = own().next().is_some();
+            if filtered && own().all(|own| subject::is_subset(own, purged)) {
+                let next = ctx.view.next_match(first, &self.rules.filter);
+                first = next.map_or(ctx.view.last_seq().next(), |meta| meta.seq);
+            } else if filtered && !own().any(|own| subject::is_subset(purged, own)) {
+                return;
+            }
+        }
         self.state.purge(first);
         ctx.out.progress.purged(first);
         self.next = self.next.max(first);

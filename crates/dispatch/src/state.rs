@@ -149,15 +149,19 @@ impl State {
                 self.raise_ack_floor(&message);
                 Acked::Pending(message)
             }
-            None if self.exhausted.remove(&seq).is_some() => Acked::Exhausted,
+            None if self.exhausted.remove(&seq).is_some() => {
+                self.last_acked = Some(now);
+                Acked::Exhausted
+            }
             None => Acked::Unknown,
         }
     }
 
+    /// Below a message that was given up unacked the floor stays until nothing is pending (observed nats-server 2.15.1).
     fn raise_ack_floor(&mut self, acked: &PendingMessage) {
         match self.pending.first() {
             None => self.ack_floor = self.delivered,
-            Some(first) if acked.consumer_seq < first.consumer_seq => {
+            Some(first) if acked.consumer_seq == self.ack_floor.consumer.next() => {
                 self.ack_floor = Position {
                     consumer: first.consumer_seq.previous(),
                     stream: first.stream_seq.previous(),
@@ -213,7 +217,12 @@ impl State {
         }
         match self.pending.first() {
             None => self.ack_floor = self.delivered,
-            Some(message) if removed => self.ack_floor.consumer = message.consumer_seq.previous(),
+            Some(message) if removed => {
+                self.ack_floor = Position {
+                    consumer: message.consumer_seq.previous(),
+                    stream: message.stream_seq.previous(),
+                };
+            }
             Some(_) => {}
         }
     }

@@ -9,10 +9,10 @@ use jetsled_jetstream_api::{ConsumerSeq, Nanos, StreamSeq};
 /// What a request still wanted when it ended: `Nats-Pending-Messages` and `Nats-Pending-Bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unserved {
-    /// Messages still wanted.
-    pub messages: u64,
+    /// Messages still wanted; as low as the request itself said.
+    pub messages: i64,
     /// Bytes still allowed; 0 when the request had no `max_bytes`.
-    pub bytes: u64,
+    pub bytes: i64,
 }
 
 /// A message without a body whose header block starts with `NATS/1.0 <code> <text>`.

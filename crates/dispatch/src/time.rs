@@ -27,7 +27,8 @@ impl Consumer {
             Mode::Pull(pull) => {
                 let lapsed = is_due(pull.pin.current().map(|pinned| pinned.lapses_at));
                 if is_due(pull.queue.wake_at()) {
-                    self.review_requests(AtEnd::No, ctx);
+                    // Requests that do not wait have waited long enough for acks, too (observed nats-server 2.15.1).
+                    self.review_requests(AtEnd::Yes, ctx);
                 }
                 if lapsed {
                     self.release_pin(UnpinReason::Timeout, ctx);
@@ -143,15 +144,15 @@ impl Consumer {
         self.inactivity.start(now);
     }
 
-    /// When the last use of a pull consumer is a threshold ago: a request, a delivery, an ack, a request that waits, a
-    /// message that somebody may still work on.
+    /// When the last use is a threshold ago: a request, a delivery, an ack; of a pull consumer also a request that waits and
+    /// a message that somebody may still work on.
     fn in_use_until(&mut self, ctx: &mut Context<'_>) -> Option<Timestamp> {
-        self.pull()?;
         let over_at = self.inactivity.over_at()?;
         if over_at > ctx.now {
             return Some(over_at);
         }
-        self.review_requests(AtEnd::No, ctx);
+        self.pull()?;
+        self.review_requests(AtEnd::Yes, ctx);
         if self.pull().is_some_and(|pull| !pull.queue.is_empty()) {
             return self.inactivity.over_after(ctx.now);
         }

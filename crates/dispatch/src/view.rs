@@ -60,10 +60,13 @@ pub trait StreamView {
 
 /// Who listens in the consumer's account.
 pub trait Interest {
-    /// A number that changes whenever an answer of [`Interest::has_interest`] might. A consumer asks about
+    /// A number that changes whenever an answer of the others might. A consumer asks about
     /// the same subject again only when it has changed.
     fn generation(&self) -> u64;
 
-    /// Whether a message to `subject` would reach somebody. With `queue`, only members of that queue group count.
-    fn has_interest(&self, subject: &[u8], queue: Option<&[u8]>) -> bool;
+    /// Whether a message to `subject` would reach somebody.
+    fn has_interest(&self, subject: &[u8]) -> bool;
+
+    /// Whether somebody subscribed to just `subject`: with `queue` as a member of that queue group, else outside of groups.
+    fn has_subscriber(&self, subject: &[u8], queue: Option<&[u8]>) -> bool;
 }

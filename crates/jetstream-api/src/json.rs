@@ -10,6 +10,5 @@ mod syntax;
 mod type_error;
 
 pub use decode::{Decoded, Strictness, decode, decode_one, is_empty_request};
-pub(crate) use decode::{decode_object, kind, read_documents};
+pub(crate) use decode::{decode_object, kind, read_documents, unmarshal_text};
 pub use encode::to_vec;
-pub(crate) use syntax::decoder_text;

@@ -10,12 +10,12 @@ use crate::Nanos;
 /// What a pull consumer's client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PullRequest {
-    /// How many messages; at least 1.
-    pub batch: u64,
+    /// How many messages, as given; zero and less get one (observed nats-server 2.15.1).
+    pub batch: i64,
     /// How long the request waits; zero is until its reply subject loses interest.
     pub expires: Nanos,
-    /// How many bytes at most; zero is no limit.
-    pub max_bytes: u64,
+    /// How many bytes at most; zero and less are no limit.
+    pub max_bytes: i64,
     /// Whether the request does not wait for messages to come.
     pub no_wait: bool,
     /// How often to say that the request is still waiting; zero is never.
@@ -50,15 +50,30 @@ impl PullRequest {
         if text.starts_with(b"{") {
             return serde_json::from_slice::<Json>(text)
                 .map(|json| json.0)
-                .map_err(|error| crate::json::decoder_text(text, &error));
+                .map_err(|_| refusal(text));
         }
         let batch = std::str::from_utf8(text)
             .ok()
             .and_then(|text| text.parse().ok());
         Ok(Self {
-            batch: batch.unwrap_or(1).max(1),
+            batch: batch.unwrap_or(1),
             ..Self::default()
         })
+    }
+}
+
+/// What nats-server says of JSON that is no pull request. Its members have other types than in the API's requests.
+#[cold]
+fn refusal(json: &[u8]) -> String {
+    let text = crate::json::unmarshal_text::<Json>(json);
+    let int = [" .batch ", " .max_bytes ", " .priority "];
+    let duration = [" .expires ", " .idle_heartbeat "];
+    match text.strip_suffix("int64") {
+        Some(start) if int.iter().any(|member| start.contains(member)) => format!("{start}int"),
+        Some(start) if duration.iter().any(|member| start.contains(member)) => {
+            format!("{start}time.Duration")
+        }
+        _ => text,
     }
 }
 
@@ -83,12 +98,11 @@ impl<'de> Visitor<'de> for JsonVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
         let mut request = PullRequest::default();
         let mut priority = PullPriority::default();
-        let count = |value: i64| u64::try_from(value).unwrap_or(0);
         while let Some(Key(member)) = map.next_key()? {
             match member {
-                Member::Batch => read(&mut map, |value| request.batch = count(value))?,
+                Member::Batch => read(&mut map, |value| request.batch = value)?,
                 Member::Expires => read(&mut map, |value| request.expires = value)?,
-                Member::MaxBytes => read(&mut map, |value| request.max_bytes = count(value))?,
+                Member::MaxBytes => read(&mut map, |value| request.max_bytes = value)?,
                 Member::NoWait => read(&mut map, |value| request.no_wait = value)?,
                 Member::Heartbeat => read(&mut map, |value| request.heartbeat = value)?,
                 Member::Group => read(&mut map, |value| priority.group = value)?,
@@ -99,7 +113,6 @@ impl<'de> Visitor<'de> for JsonVisitor {
                 Member::Unknown => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        request.batch = request.batch.max(1);
         request.priority = Some(priority);
         Ok(Json(request))
     }
@@ -171,14 +184,14 @@ const MEMBERS: [(&str, Member); 10] = [
 mod tests {
     use super::*;
 
-    fn plain(batch: u64) -> PullRequest {
+    fn plain(batch: i64) -> PullRequest {
         PullRequest {
             batch,
             ..PullRequest::default()
         }
     }
 
-    fn json(batch: u64) -> PullRequest {
+    fn json(batch: i64) -> PullRequest {
         PullRequest {
             batch,
             priority: Some(PullPriority::default()),
@@ -192,13 +205,13 @@ mod tests {
             ("", plain(1)),
             ("5", plain(5)),
             (" 5 \r\n", plain(5)),
-            ("0", plain(1)),
-            ("-3", plain(1)),
+            ("0", plain(0)),
+            ("-3", plain(-3)),
             ("5x", plain(1)),
             ("hello", plain(1)),
-            ("{}", json(1)),
+            ("{}", json(0)),
             (r#"{"batch":7}"#, json(7)),
-            (r#"{"batch":-7,"max_bytes":-1}"#, json(1)),
+            (r#"{"batch":-7}"#, json(-7)),
             (r#"{"BATCH":7,"unknown":{"a":[1]},"expires":null}"#, json(7)),
             (
                 r#"{"batch":2,"expires":3,"max_bytes":4,"no_wait":true,"idle_heartbeat":5,"group":"g","min_pending":6,"min_ack_pending":7,"id":"i","priority":8}"#,
@@ -227,9 +240,31 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bad_json() {
-        for payload in ["{", "{bad}", r#"{"batch":"x"}"#, r#"{"batch":1.5}"#] {
-            assert!(PullRequest::parse(payload.as_bytes()).is_err(), "{payload}");
+    fn refuses_bad_json_in_the_words_of_nats_server() {
+        for (payload, want) in [
+            ("{", "unexpected end of JSON input"),
+            (
+                "{bad}",
+                "invalid character 'b' looking for beginning of object key string",
+            ),
+            (
+                r#"{"batch":1}garbage"#,
+                "invalid character 'g' after top-level value",
+            ),
+            (
+                r#"{"batch":"x"}"#,
+                "json: cannot unmarshal string into Go struct field .batch of type int",
+            ),
+            (
+                r#"{"batch":1.5}"#,
+                "json: cannot unmarshal number 1.5 into Go struct field .batch of type int",
+            ),
+        ] {
+            assert_eq!(
+                PullRequest::parse(payload.as_bytes()),
+                Err(want.to_owned()),
+                "{payload}"
+            );
         }
     }
 }

@@ -103,12 +103,16 @@ fn create_consumer(
     if let Some(existing) = existing {
         request.config.pause_until = existing.pause_until;
     }
-    request.config.validated(&ConsumerRules {
+    let config = request.config.validated(&ConsumerRules {
         stream: &stream,
         server: &limits,
         account_max_ack_pending: -1,
         pedantic: pedantic == "pedantic",
-    })
+    })?;
+    if existing.is_none() {
+        config.check_work_queue_stream(&stream)?;
+    }
+    Ok(config)
 }
 
 fn show_consumer(mut config: ConsumerConfig) -> String {

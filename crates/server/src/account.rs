@@ -128,26 +128,28 @@ impl Account {
         Destination::resolve(self, subject)
     }
 
-    /// Whether a message published to `subject` would reach anybody; with a non-empty `queue`, whether
-    /// a member of that queue group would get it.
-    pub(crate) fn has_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
+    /// Whether a message published to `subject` would reach anybody.
+    pub(crate) fn has_interest(&self, subject: &[u8]) -> bool {
         if let Some(awaited) = self.responses.way(subject) {
-            return awaited.requestor.has_interest(&awaited.reply, queue);
+            return awaited.requestor.has_interest(&awaited.reply);
         }
-        self.has_own_interest(subject, queue) || self.has_imported_interest(subject, queue)
+        self.sublist.read().has_interest(subject)
+            || self.some_importer(subject, |importer, local| {
+                importer.sublist.read().has_interest(local)
+            })
     }
 
-    fn has_own_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
-        if queue.is_empty() {
-            return self.sublist.read().has_interest(subject);
-        }
-        let mut found = MatchResult::default();
-        self.match_subject(subject, &mut found);
-        found.queues.iter().any(|group| *group.name == *queue)
+    /// Whether anybody subscribed to exactly `subject`, or to what it is called in an account that imports it: as a member of
+    /// the queue group, or outside of any.
+    pub(crate) fn has_subscriber(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        self.sublist.read().has_exact(subject, queue)
+            || self.some_importer(subject, |importer, local| {
+                importer.sublist.read().has_exact(local, queue)
+            })
     }
 
-    /// Interest of accounts that import this one's streams.
-    fn has_imported_interest(&self, subject: &[u8], queue: &[u8]) -> bool {
+    /// Whether `holds` for an account that imports this one's streams, and what it calls `subject`.
+    fn some_importer(&self, subject: &[u8], holds: impl Fn(&Self, &[u8]) -> bool) -> bool {
         if !self.exports_streams() {
             return false;
         }
@@ -160,7 +162,7 @@ impl Account {
             link.import.localize(subject, &mut local);
             link.other
                 .upgrade()
-                .is_some_and(|importer| importer.has_own_interest(&local, queue))
+                .is_some_and(|importer| holds(&importer, &local))
         })
     }
 
@@ -283,7 +285,7 @@ impl Account {
         }
         for link in &self.wiring().services {
             if let Some(exporter) = link.exporter.upgrade() {
-                let is_wanted = |reply: &[u8]| self.has_own_interest(reply, b"");
+                let is_wanted = |reply: &[u8]| self.sublist.read().has_interest(reply);
                 exporter
                     .responses
                     .interest_lost(&exporter, self, unsubscribed, is_wanted);

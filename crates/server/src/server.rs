@@ -215,6 +215,9 @@ impl Server {
         self.accepting.abort();
         self.expiring.abort();
         drop(self.monitor);
+        if let Some(jetstream) = self.state.jetstream() {
+            jetstream.announce_shutdown();
+        }
         self.state.close_clients(CLOSE_WITHIN).await;
         self.state.stop_jetstream();
         if let Some(path) = self.ports_file

@@ -50,6 +50,7 @@ pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
                         .insert(key.to_owned(), text.owned()?);
                 }
             }
+            "feature_flags" => feature_flags(value, options)?,
             "http" | "https" => {
                 let (host, port) = listen(value)?;
                 options.monitor.host = host;
@@ -269,4 +270,28 @@ fn base_path(text: &str) -> String {
         }
     }
     parts.iter().map(|part| format!("/{part}")).collect()
+}
+
+/// One flag of nats-server 2.15.1 means something here. The others may be what they are by default.
+fn feature_flags(value: &Value, options: &mut Options) -> Result<(), ConfigError> {
+    let Kind::Map(flags) = &value.kind else {
+        let got = value.kind.go_type();
+        return Err(value.error(format!(
+            "error parsing feature flags: unsupported type {got}"
+        )));
+    };
+    for (name, value) in flags.iter() {
+        let on = value.boolean()?;
+        match (name, on) {
+            ("js_ack_fc_v2", on) => options.jetstream.ack_fc_v2 = on,
+            ("js_api_reply_v2" | "js_snapshot_sources", false) | ("js_raft_delete_range", true) => {
+            }
+            _ => {
+                return Err(value.error(format!(
+                    "feature flag {name:?} can not be {on}: this server does not have it"
+                )));
+            }
+        }
+    }
+    Ok(())
 }

@@ -16,6 +16,8 @@ pub struct JetStreamOptions {
     pub domain: Option<String>,
     /// Unknown fields in API requests are errors.
     pub strict: bool,
+    /// The feature flag `js_ack_fc_v2`: ack and flow control subjects name the domain and the account.
+    pub ack_fc_v2: bool,
     /// When written messages are synced to the disk.
     pub sync: SyncPolicy,
     /// Tag that replicas of a stream must differ in; shown in `/varz`.
@@ -41,6 +43,7 @@ impl Default for JetStreamOptions {
             max_file_store: None,
             domain: None,
             strict: true,
+            ack_fc_v2: false,
             sync: SyncPolicy::default(),
             unique_tag: None,
             limits: JetStreamLimits::default(),

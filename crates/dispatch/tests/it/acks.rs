@@ -54,7 +54,9 @@ fn acks_are_confirmed_unless_there_was_no_such_delivery() {
         (1, "+WPI", true),
         (1, "+TERM", true),
         (1, "gibberish", true),
-        (0, "", false),
+        // A subject without a sequence names no message, and is an ack all the same (observed nats-server 2.15.1).
+        (0, "", true),
+        (0, "-NAK", false),
         (9, "", false),
         (1, "+NXT", false),
     ] {
@@ -282,4 +284,40 @@ fn sampling_publishes_acks() {
     world.advance(5);
     let want = "Acked { consumer_seq: (1), stream_seq: (1), deliveries: 1, delay_nanos: 5000000 }";
     assert_eq!(world.ack(1, "", ""), [want]);
+}
+
+#[test]
+fn the_floor_stays_below_what_was_given_up_until_nothing_is_pending() {
+    let config =
+        r#"{"durable_name":"C","ack_policy":"explicit","ack_wait":1000000000,"max_deliver":1}"#;
+    let mut world = delivered(config, 2);
+    world.advance(1000);
+    world.store("a");
+    world.store("a");
+    world.pull("q", "2");
+    world.ack(3, "", "");
+    assert_eq!(floor(&mut world), (0, 0));
+    world.ack(4, "", "");
+    assert_eq!(floor(&mut world), (4, 4));
+}
+
+#[test]
+fn work_in_progress_and_late_acks_are_activity() {
+    let mut world = delivered(EXPLICIT, 1);
+    let active = |world: &mut World| {
+        let info = world.info();
+        (info.delivered.last_active, info.ack_floor.last_active)
+    };
+    let (delivered, acked) = active(&mut world);
+    world.advance(10);
+    world.ack(1, "+WPI", "");
+    let (in_progress, _) = active(&mut world);
+    assert!(in_progress > delivered, "{in_progress:?}");
+    world.ack(1, "", "");
+    let (_, first) = active(&mut world);
+    assert!(first > acked, "{first:?}");
+    world.advance(10);
+    world.ack(1, "", "");
+    let (_, again) = active(&mut world);
+    assert!(again > first, "{again:?}");
 }

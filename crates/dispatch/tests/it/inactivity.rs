@@ -34,7 +34,21 @@ fn a_push_consumer_goes_a_threshold_after_its_last_subscriber() {
     world.subscribe("d", true);
     assert!(world.advance(60_000).is_empty());
     world.subscribe("d", false);
-    assert_eq!(world.advance(6100), ["delete"]);
+    assert!(world.advance(4999).is_empty());
+    assert_eq!(world.advance(1), ["delete"]);
+}
+
+#[test]
+fn any_ack_keeps_it() {
+    let push = PUSH.replace("\"name\"", "\"ack_policy\":\"explicit\",\"name\"");
+    let mut world = World::new(&push, &["a"]);
+    world.subscribe("d", false);
+    for _ in 0..3 {
+        assert!(world.advance(4000).is_empty());
+        world.ack(1, "+WPI", "");
+    }
+    assert!(world.advance(4999).is_empty());
+    assert_eq!(world.advance(1), ["delete"]);
 }
 
 #[test]

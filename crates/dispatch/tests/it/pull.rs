@@ -119,7 +119,11 @@ fn a_full_queue_refuses_unless_the_client_has_heartbeats() {
         &[],
     );
     assert!(world.pull("r1", "").is_empty());
-    assert!(world.pull("r2", r#"{"expires":1500000000}"#).is_empty());
+    assert!(
+        world
+            .pull("r2", r#"{"batch":1,"expires":1500000000}"#)
+            .is_empty()
+    );
     assert_eq!(world.pull("r3", ""), ["r3: 409 Exceeded MaxWaiting"]);
     assert!(
         world
@@ -325,5 +329,41 @@ fn a_long_backlog_is_delivered_in_bounded_outboxes() {
     assert!(
         bytes < 100,
         "a run of messages takes a few bytes, not {bytes}"
+    );
+}
+
+#[test]
+fn a_batch_of_nothing_gets_one_message_and_is_told_as_it_was_asked() {
+    for (batch, left) in [("0", 0), ("-3", -3)] {
+        let request = format!(r#"{{"batch":{batch},"max_bytes":1000,"expires":1000000000}}"#);
+        let mut world = World::new(EXPLICIT, &[]);
+        world.pull("r", &request);
+        assert_eq!(
+            world.advance(1000),
+            [format!(
+                "r: 408 Request Timeout | Messages: {left} | Bytes: 1000"
+            )]
+        );
+        let mut world = World::new(EXPLICIT, &["a", "a"]);
+        let lines = world.pull("r", &request);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0], "r: 1 as 1, 1 left");
+        let told = format!("r: 409 Batch Completed | Messages: {} | Bytes: ", left - 1);
+        assert!(lines[1].starts_with(&told), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_request_that_does_not_wait_waits_for_acks_until_another_ends() {
+    let config = r#"{"durable_name":"C","ack_policy":"explicit","max_ack_pending":1}"#;
+    let mut world = World::new(config, &["a", "a"]);
+    world.pull("r1", r#"{"batch":2,"expires":1000000000}"#);
+    assert!(world.pull("r2", r#"{"batch":1,"no_wait":true}"#).is_empty());
+    assert_eq!(
+        world.advance(1000),
+        [
+            "r1: 408 Request Timeout | Messages: 1 | Bytes: 0",
+            "r2: 404 No Messages"
+        ]
     );
 }

@@ -196,3 +196,25 @@ proptest! {
         let _ = recover_from(checkpoint.as_deref(), &progress);
     }
 }
+
+#[test]
+fn a_consumer_that_rests_keeps_its_progress_in_one_piece() {
+    let mut world = World::new(EXPLICIT, &["a"; 5]);
+    world.pull("r", "3");
+    world.take_checkpoint();
+    world.ack(1, "", "");
+    world.pull("r", "1");
+    let merged = Consumer::merge_checkpoint(
+        "C",
+        world.consumer.config().ack_policy,
+        world.checkpoint.as_deref(),
+        world.log.iter().map(Vec::as_slice),
+    );
+    world.checkpoint = merged.expect("a state that can be read");
+    world.log.clear();
+    check_restart(&mut world);
+    assert!(matches!(
+        Consumer::merge_checkpoint("C", world.consumer.config().ack_policy, None, []),
+        Ok(None)
+    ));
+}

@@ -71,11 +71,45 @@ fn a_full_purge_leaves_nothing() {
 fn a_partial_purge_keeps_what_is_still_there() {
     let mut world = World::new(EXPLICIT, &["a"; 6]);
     world.pull("r", "4");
+    world.ack(3, "", "");
     world.purge(3);
     assert_eq!(
         world.numbers(),
-        "delivered 4/4 floor 2/2 unacked 2 redelivered 0 waiting 0 pending 2"
+        "delivered 4/4 floor 3/3 unacked 1 redelivered 0 waiting 0 pending 2"
     );
+}
+
+#[test]
+fn a_purge_of_its_subject_is_silent_and_moves_it_on() {
+    let config = r#"{"durable_name":"C","ack_policy":"explicit","filter_subject":"a"}"#;
+    let mut world = World::new(config, &["a", "b", "a", "a", "b"]);
+    world.pull("r", "2");
+    assert!(world.purge_subject("b").is_empty());
+    assert_eq!(
+        world.numbers(),
+        "delivered 2/3 floor 0/0 unacked 2 redelivered 0 waiting 0 pending 1"
+    );
+    assert!(world.purge_subject("a").is_empty());
+    assert_eq!(
+        world.numbers(),
+        "delivered 2/5 floor 2/5 unacked 0 redelivered 0 waiting 0 pending 0"
+    );
+    world.restart();
+    world.store("a");
+    assert_eq!(world.pull("r", "5"), ["r: 6 as 3, 0 left"]);
+}
+
+#[test]
+fn a_purge_of_a_part_leaves_the_other() {
+    let config = r#"{"durable_name":"C","ack_policy":"explicit","filter_subjects":["a","b"]}"#;
+    let mut world = World::new(config, &["a", "b", "a", "b"]);
+    world.pull("r", "2");
+    world.purge_subject("a");
+    assert_eq!(
+        world.numbers(),
+        "delivered 2/2 floor 1/1 unacked 1 redelivered 0 waiting 0 pending 1"
+    );
+    assert_eq!(world.pull("r", "5"), ["r: 4 as 3, 0 left"]);
 }
 
 #[test]

@@ -40,6 +40,11 @@ fn every_policy_starts_where_it_should() {
         0,
         &[],
     );
+    check(
+        r#","deliver_policy":"by_start_time","opt_start_time":"2020-01-01T00:00:00Z","filter_subject":"b.2""#,
+        1,
+        &[5],
+    );
     check(r#","deliver_policy":"new""#, 0, &[7]);
     check(
         r#","deliver_policy":"by_start_sequence","opt_start_seq":5"#,
@@ -94,6 +99,34 @@ fn a_fresh_consumer_stands_just_before_its_start() {
         world.numbers(),
         "delivered 0/3 floor 0/3 unacked 0 redelivered 0 waiting 0 pending 3"
     );
+}
+
+/// `delivered` and `num_pending` of a new consumer whose stream lost its last message.
+fn check_stand(config: &str, want: (u64, u64)) {
+    let config = format!(r#"{{"durable_name":"C"{config}}}"#);
+    let mut world = World::new(r#"{"durable_name":"C"}"#, &SUBJECTS);
+    world.remove(6);
+    world.recreate(&config);
+    let info = world.info();
+    let stand = (info.delivered.stream_seq.get(), info.num_pending);
+    assert_eq!(stand, want, "{config}");
+}
+
+#[test]
+fn a_start_that_finds_nothing_stands_where_nats_server_puts_it() {
+    check_stand(r#","deliver_policy":"last""#, (5, 0));
+    check_stand(
+        r#","deliver_policy":"last","filter_subject":"nothing""#,
+        (0, 0),
+    );
+    check_stand(
+        r#","deliver_policy":"last_per_subject","filter_subject":"nothing""#,
+        (5, 0),
+    );
+    let by_time = r#","deliver_policy":"by_start_time","opt_start_time":"2020-01-01T00:00:00Z""#;
+    check_stand(by_time, (0, 5));
+    check_stand(&format!(r#"{by_time},"filter_subject":"b.2""#), (4, 1));
+    check_stand(&format!(r#"{by_time},"filter_subject":"nothing""#), (0, 0));
 }
 
 #[test]

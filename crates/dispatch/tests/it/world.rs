@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use jetsled_dispatch::{
     AckEvent, Command, Consumer, ConsumerIdentity, Context, Dispatched, Interest, MessageMeta,
-    Outbox, PullEvent, Removed, StreamView, Target,
+    Outbox, PullEvent, Removed, RemovedBy, StreamView, Target,
 };
 use jetsled_jetstream_api::{
     AckKind, AckNumbers, AckPolicy, AckSubjectPrefix, ConsumerConfig, ConsumerInfo, Nanos,
@@ -118,10 +118,14 @@ impl Interest for Subscribers {
         self.generation
     }
 
-    fn has_interest(&self, subject: &[u8], _queue: Option<&[u8]>) -> bool {
+    fn has_interest(&self, subject: &[u8]) -> bool {
         !self
             .gone
             .contains(std::str::from_utf8(subject).expect("text"))
+    }
+
+    fn has_subscriber(&self, subject: &[u8], _queue: Option<&[u8]>) -> bool {
+        self.has_interest(subject)
     }
 }
 
@@ -337,13 +341,58 @@ impl World {
                 seq: StreamSeq(seq),
                 subject: message.subject.as_bytes(),
             };
-            consumer.on_removed([removed], ctx);
+            consumer.on_removed([removed], RemovedBy::Limit, ctx);
         })
     }
 
     pub(crate) fn purge(&mut self, first: u64) -> Vec<String> {
         self.stream.messages = self.stream.messages.split_off(&first);
-        self.turn(|consumer, ctx| consumer.on_purged(ctx))
+        self.turn(|consumer, ctx| consumer.on_purged(None, ctx))
+    }
+
+    /// The PURGE API with a subject.
+    pub(crate) fn purge_subject(&mut self, subject: &str) -> Vec<String> {
+        let seqs: Vec<u64> = self
+            .stream
+            .messages
+            .iter()
+            .filter(|(_, message)| message.subject == subject)
+            .map(|(seq, _)| *seq)
+            .collect();
+        for seq in &seqs {
+            self.stream.messages.remove(seq);
+        }
+        self.turn(|consumer, ctx| {
+            let removed = seqs.iter().map(|seq| Removed {
+                seq: StreamSeq(*seq),
+                subject: subject.as_bytes(),
+            });
+            consumer.on_removed(removed, RemovedBy::Purge, ctx);
+            consumer.on_purged(Some(subject.as_bytes()), ctx);
+        })
+    }
+
+    /// Another consumer of the same stream.
+    pub(crate) fn recreate(&mut self, json: &str) {
+        self.out.clear();
+        self.log.clear();
+        self.checkpoint = None;
+        self.consumer = Consumer::new(
+            self.identity.clone(),
+            config(json),
+            &mut Context {
+                view: &mut self.stream,
+                interest: &self.subscribers,
+                now: self.now,
+                out: &mut self.out,
+            },
+        );
+        self.settle();
+    }
+
+    /// The last delivery of a message reached nobody.
+    pub(crate) fn lose(&mut self, seq: u64) -> Vec<String> {
+        self.turn(|consumer, ctx| consumer.on_not_delivered(StreamSeq(seq), None, ctx))
     }
 
     pub(crate) fn subscribe(&mut self, subject: &str, listens: bool) -> Vec<String> {

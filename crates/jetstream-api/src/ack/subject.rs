@@ -42,7 +42,8 @@ impl<'a> AckSubject<'a> {
     /// Takes apart `$JS.ACK.<stream>.<consumer>.<5 numbers>` (9 tokens) or
     /// `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>.<5 numbers>[.<more>]` (11 and more).
     ///
-    /// `None` if it is neither. A number that is none reads as zero.
+    /// `None` if it is neither. A number that is none reads as the highest there is: nothing that was ever delivered
+    /// (observed nats-server 2.15.1).
     #[must_use]
     pub fn parse(subject: &'a [u8]) -> Option<Self> {
         let rest = subject.strip_prefix(PREFIX)?;
@@ -171,19 +172,22 @@ pub fn flow_control_subject(
 const PREFIX: &[u8] = b"$JS.ACK.";
 const NO_DOMAIN: &str = "_";
 
-/// A decimal number; anything else, overflow included, is zero.
+/// A decimal number; anything else, overflow included, is the highest.
 fn number(token: &[u8]) -> u64 {
+    if token.is_empty() {
+        return u64::MAX;
+    }
     let mut value: u64 = 0;
     for byte in token {
         let digit = byte.wrapping_sub(b'0');
         if digit > 9 {
-            return 0;
+            return u64::MAX;
         }
         let Some(next) = value
             .checked_mul(10)
             .and_then(|value| value.checked_add(u64::from(digit)))
         else {
-            return 0;
+            return u64::MAX;
         };
         value = next;
     }
@@ -250,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn ignores_other_counts_of_tokens_and_reads_odd_numbers_as_zero() {
+    fn ignores_other_counts_of_tokens_and_reads_odd_numbers_as_the_highest() {
         for subject in [
             "",
             "$JS.ACK",
@@ -261,14 +265,14 @@ mod tests {
             assert_eq!(AckSubject::parse(subject.as_bytes()), None, "{subject}");
         }
         let odd = AckSubject::parse(b"$JS.ACK.S.C.x.-1.99999999999999999999..7").unwrap();
-        let zero = AckNumbers {
-            delivered: 0,
-            stream_seq: StreamSeq(0),
-            consumer_seq: ConsumerSeq(0),
+        let highest = AckNumbers {
+            delivered: u64::MAX,
+            stream_seq: StreamSeq(u64::MAX),
+            consumer_seq: ConsumerSeq(u64::MAX),
             timestamp: Timestamp::EPOCH,
             pending: 7,
         };
-        assert_eq!(odd.numbers, zero);
+        assert_eq!(odd.numbers, highest);
     }
 
     #[test]

@@ -42,8 +42,7 @@ pub struct ConsumerPauseAdvisory<'a> {
     pub consumer: &'a str,
     /// Whether it is paused now.
     pub paused: bool,
-    /// Until when.
-    #[serde(skip_serializing_if = "Timestamp::is_unset")]
+    /// Until when; unset if there is no such time.
     pub pause_until: Timestamp,
     /// The JetStream domain.
     #[serde(skip_serializing_if = "Option::is_none")]

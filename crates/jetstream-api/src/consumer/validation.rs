@@ -69,7 +69,6 @@ impl ConsumerConfig {
             return Err(ApiError::consumer_metadata_length("128KB"));
         }
         self.check_priority()?;
-        self.check_work_queue_stream(rules.stream)?;
         if !self.is_durable() && self.inactive_threshold.is_zero() {
             self.inactive_threshold = DEFAULT_INACTIVE_THRESHOLD;
         }
@@ -428,7 +427,12 @@ impl ConsumerConfig {
             .try_for_each(|group| check_group_name(group))
     }
 
-    fn check_work_queue_stream(&self, stream: &StreamConfig) -> Result<(), ApiError> {
+    /// Checks what only a new consumer of a work queue stream must keep; its update is held to what may change.
+    ///
+    /// # Errors
+    ///
+    /// 10098 for acks that are not explicit, 10101 for a start other than the first message.
+    pub fn check_work_queue_stream(&self, stream: &StreamConfig) -> Result<(), ApiError> {
         if stream.retention != RetentionPolicy::WorkQueue || self.direct || self.sourcing {
             return Ok(());
         }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::syntax::decoder_text;
+use super::syntax::{decoder_text, document_text};
 use super::type_error::type_error_text;
 use crate::ApiError;
 
@@ -49,15 +49,28 @@ pub fn decode<T: DeserializeOwned>(
 pub fn decode_one<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
     let path = std::any::type_name::<T>();
     let name = path.rsplit("::").next().unwrap_or(path);
-    if payload.trim_ascii().is_empty() {
-        return Err(ApiError::invalid_json("unexpected end of JSON input"));
+    if let Some(text) = document_text(payload) {
+        return Err(ApiError::invalid_json(text));
     }
-    let documents = read_documents(payload, name).map_err(|text| {
-        // Only the decoder of a stream says where.
-        let text = text.split(" at offset ").next().unwrap_or_default();
-        ApiError::invalid_json(text)
-    })?;
+    let documents = read_documents(payload, name).map_err(ApiError::invalid_json)?;
     decode_object(documents, name, Strictness::Lenient).map(|decoded| decoded.value)
+}
+
+/// What Go says of one document that is no `T`; without a name of the request, as of a type without one.
+pub(crate) fn unmarshal_text<T: DeserializeOwned>(payload: &[u8]) -> String {
+    if let Some(text) = document_text(payload) {
+        return text;
+    }
+    let document = &mut serde_json::Deserializer::from_slice(payload);
+    match serde_path_to_error::deserialize::<_, T>(document) {
+        Ok(_) => String::new(),
+        Err(error) => {
+            let path = error.path().to_string();
+            let text = error.into_inner().to_string();
+            let text = text.split(" at line ").next().unwrap_or_default();
+            type_error_text("", &path, text)
+        }
+    }
 }
 
 /// Whether a payload is none: no bytes, or a JSON object without members.

@@ -33,6 +33,37 @@ pub(crate) fn decoder_text(payload: &[u8], error: &serde_json::Error) -> String 
     }
 }
 
+/// What nats-server 2.15.1 says of a payload that should be one document, where no place is told; `None` if it is one.
+pub(crate) fn document_text(payload: &[u8]) -> Option<String> {
+    let mut scanner = Scanner {
+        bytes: payload,
+        at: 0,
+        depth: 0,
+    };
+    let fault = match scanner.value() {
+        Ok(()) => {
+            scanner.blanks();
+            let next = scanner.peek()?;
+            return Some(format!(
+                "invalid character {} after top-level value",
+                quoted(next)
+            ));
+        }
+        Err(fault) => fault,
+    };
+    match (fault, scanner.peek()) {
+        (Fault::TooDeep, _) => None,
+        (Fault::Character(what), Some(byte)) => {
+            Some(format!("invalid character {} {what}", quoted(byte)))
+        }
+        (Fault::Escape(byte), _) => {
+            let escape = char::from(byte);
+            Some(format!("invalid escape sequence `\\{escape}` in string"))
+        }
+        (Fault::Eof | Fault::Character(_), _) => Some("unexpected end of JSON input".to_owned()),
+    }
+}
+
 enum Fault {
     Eof,
     /// The character at the scanner's position, and what is wrong with it.

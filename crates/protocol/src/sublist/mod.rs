@@ -119,6 +119,22 @@ impl<T> Sublist<T> {
         found
     }
 
+    /// Whether there is an item under exactly this subject, as a member of the queue group `queue` or, without one, as
+    /// a plain subscription.
+    #[must_use]
+    pub fn has_exact(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        let mut found = false;
+        let node = subject::tokens(subject).try_fold(NodeId::ROOT, |parent, token| {
+            self.nodes.child(parent, token)
+        });
+        if let Some(node) = node {
+            self.nodes[node]
+                .entries
+                .for_each(|group, _| found |= group == queue);
+        }
+        found
+    }
+
     /// Calls `each` with subject, queue group and item of everything stored, in no particular
     /// order.
     pub fn for_each(&self, each: impl FnMut(&[u8], Option<&[u8]>, &T)) {

@@ -1,15 +1,19 @@
 //! One stream under its shard's lock: what the API reads and changes.
 
+use std::sync::Arc;
+
 use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{
     AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, StreamConfig, Timestamp,
+    flow_control_subject,
 };
-use jetsled_store::{ChangeError, ConsumerKey, Selection, Shard, Stream, StreamId};
+use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, StreamId};
 
 use super::account::{AccountJetStream, DurableAt, written};
 use super::advisory;
 use super::consumer::{self, RunningConsumer};
+use super::runtime::Runtime;
 use super::shard::ShardState;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
@@ -70,6 +74,20 @@ impl<'a> StreamAccess<'a> {
         written(self.state)
     }
 
+    /// Purges the stream and tells its consumers. A reply about it waits for what is returned.
+    pub(super) fn purge(
+        &mut self,
+        purge: &Purge<'_>,
+        flush: &mut FlushSet,
+    ) -> Result<(u64, DurableAt), ChangeError> {
+        let stream = self.target.stream;
+        self.state.end_turn(flush);
+        self.state.report_removed(stream, flush);
+        let purged = self.state.store.purge(stream, purge)?;
+        self.state.report_purged(stream, purge.filter, flush);
+        Ok((purged.messages, written(self.state)))
+    }
+
     /// Everything written so far, as what a reply has to wait for.
     pub(super) fn written(&mut self) -> DurableAt {
         written(self.state)
@@ -94,13 +112,19 @@ impl<'a> StreamAccess<'a> {
         names
     }
 
-    /// How many consumers clients may see.
+    /// How many consumers count for limits: not those that serve mirrors and sources.
     pub(super) fn consumer_count(&self) -> usize {
+        let counts = |config: &ConsumerConfig| !config.direct && !config.sourcing;
         self.running()
             .consumers
             .values()
-            .filter(|c| !c.state.config().direct)
+            .filter(|consumer| counts(consumer.state.config()))
             .count()
+    }
+
+    /// Whether anybody would get what is published to `subject`.
+    pub(super) fn has_interest(&self, subject: &str) -> bool {
+        self.running().account.has_interest(subject.as_bytes())
     }
 
     pub(super) fn consumer_config(&self, name: &str) -> Option<&ConsumerConfig> {
@@ -165,7 +189,7 @@ impl<'a> StreamAccess<'a> {
         let Some(stream) = streams.get_mut(&stream_id) else {
             return Err(ApiError::STREAM_NOT_FOUND);
         };
-        let identity = identity(stream, name, now, self.jetstream.runtime().max_payload);
+        let identity = identity(stream, name, now, self.jetstream.runtime());
         let mut view = DurableView::new(store, stream_id, &mut selection);
         let mut context = Context {
             view: &mut view,
@@ -179,7 +203,7 @@ impl<'a> StreamAccess<'a> {
         if !progress.is_empty() {
             store.log_progress(key, progress).map_err(consumer_failed)?;
         }
-        let running = RunningConsumer::new(target, &stream.config.name, state);
+        let running = RunningConsumer::new(target, state);
         in_service(self.jetstream, stream, running);
         self.state.start_when_durable(stream_id, key);
         self.act(name, Action::Create, flush);
@@ -308,6 +332,25 @@ impl<'a> StreamAccess<'a> {
     }
 }
 
+/// The state of a stored consumer whose account has no JetStream, for checkpoints to keep. `None` if there is none that can be
+/// read.
+pub(super) fn resting_state(recovered: &jetsled_store::RecoveredConsumer) -> Option<Vec<u8>> {
+    let record: ConsumerRecord = serde_json::from_slice(&recovered.config).ok()?;
+    let merged = Consumer::merge_checkpoint(
+        &recovered.name,
+        record.config.ack_policy,
+        recovered.checkpoint.as_deref(),
+        recovered.deltas.iter().map(Vec::as_slice),
+    );
+    merged.unwrap_or_else(|error| {
+        tracing::error!(
+            "JetStream consumer '{}' not restored: {error}",
+            recovered.name
+        );
+        None
+    })
+}
+
 /// What the store keeps of a consumer's making, as JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct ConsumerRecord {
@@ -326,12 +369,20 @@ fn identity(
     stream: &RunningStream,
     name: &str,
     created: Timestamp,
-    max_payload: usize,
+    runtime: &Runtime,
 ) -> ConsumerIdentity {
     let max_message_bytes = usize::try_from(stream.config.max_msg_size)
         .ok()
         .filter(|size| *size > 0)
-        .unwrap_or(max_payload) as u64;
+        .unwrap_or(runtime.max_payload) as u64;
+    let (domain, account) = (stream.domain.as_deref(), stream.account.name());
+    let stream_name = &stream.config.name;
+    let (ack_prefix, origin) = if runtime.second_form {
+        let prefix = AckSubjectPrefix::with_origin(domain, account, stream_name, name);
+        (prefix, Some((domain, account)))
+    } else {
+        (AckSubjectPrefix::new(stream_name, name), None)
+    };
     ConsumerIdentity {
         stream: stream.config.name.clone(),
         name: name.to_owned(),
@@ -339,8 +390,8 @@ fn identity(
         retention: stream.config.retention,
         one_per_subject: stream.config.max_msgs_per_subject == 1,
         max_message_bytes,
-        ack_prefix: AckSubjectPrefix::new(&stream.config.name, name),
-        flow_control_prefix: format!("$JS.FC.{}.{name}.", stream.config.name),
+        ack_prefix,
+        flow_control_prefix: flow_control_subject(origin, stream_name, name, ""),
         seed: rand::random(),
     }
 }
@@ -381,6 +432,7 @@ impl ShardState {
             streams,
             now,
             scratch,
+            resting,
             ..
         } = self;
         let Some(stream) = streams.get_mut(&stream_id) else {
@@ -398,6 +450,7 @@ impl ShardState {
                 return;
             }
         };
+        resting.retain(|(key, _)| *key != recovered.key);
         let name = &*recovered.name;
         let mut selection = Selection::new();
         let mut view = DurableView::new(store, stream_id, &mut selection);
@@ -407,10 +460,10 @@ impl ShardState {
             now: *now,
             out: &mut scratch.outbox,
         };
-        let max_payload = jetstream.runtime().max_payload;
+        let runtime = jetstream.runtime();
         let restore = |checkpoint: Option<&[u8]>, deltas: &[Vec<u8>], context: &mut Context<'_>| {
             Consumer::recover(
-                identity(stream, name, record.created, max_payload),
+                identity(stream, name, record.created, runtime),
                 record.config.clone(),
                 checkpoint,
                 deltas.iter().map(Vec::as_slice),
@@ -437,7 +490,7 @@ impl ShardState {
                 }
             }
         };
-        let mut running = RunningConsumer::new(target, &stream.config.name, state);
+        let mut running = RunningConsumer::new(target, state);
         running.started = true;
         store.watch_removed(stream_id, true);
         in_service(jetstream, stream, running);
@@ -492,6 +545,22 @@ impl ShardState {
                 consumer,
             };
             self.stop_consumer(target, jetstream, flush);
+        }
+    }
+
+    /// Takes consumers out of service whose creation was never written.
+    pub(super) fn take_out_lost_consumers(&mut self, flush: &mut FlushSet) {
+        let Self { store, streams, .. } = &*self;
+        let lost: Vec<_> = streams
+            .values()
+            .flat_map(|stream| stream.consumers.values().map(move |c| (stream, c)))
+            .filter(|(_, consumer)| !store.has_consumer(consumer.key()))
+            .map(|(stream, consumer)| (Arc::clone(&stream.account), consumer.target))
+            .collect();
+        for (account, target) in lost {
+            if let Some(jetstream) = account.jetstream.get() {
+                self.stop_consumer(target, jetstream, flush);
+            }
         }
     }
 

@@ -283,7 +283,7 @@ impl AccountJetStream {
         self.streams.write().remove(handle.config.name.as_str());
     }
 
-    /// Takes streams out of service whose creation was never written.
+    /// Takes streams and consumers out of service whose creation was never written.
     pub(super) fn take_out_lost(state: &mut ShardState, flush: &mut FlushSet) {
         let ShardState { store, streams, .. } = &*state;
         let lost: Vec<_> = streams
@@ -312,6 +312,7 @@ impl AccountJetStream {
             };
             jetstream.take_out(&handle, state, flush);
         }
+        state.take_out_lost_consumers(flush);
     }
 
     /// Streams with a subject that overlaps `pattern`, by name.

@@ -178,7 +178,7 @@ fn domain(account: &Account) -> Option<&str> {
 /// Builds and sends an advisory if anybody listens.
 fn publish<T: AdvisoryBody>(account: &Arc<Account>, body: &T, flush: &mut FlushSet) {
     let subject = body.subject();
-    if account.has_interest(subject.as_bytes(), b"") {
+    if account.has_interest(subject.as_bytes()) {
         let now: Timestamp = clock::now();
         send(
             account,

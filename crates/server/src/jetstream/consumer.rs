@@ -1,7 +1,7 @@
 //! A running consumer: its state machine and how its deliveries reach clients.
 
 use jetsled_dispatch::Consumer;
-use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, Timestamp};
+use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, Timestamp, flow_control_subject};
 use jetsled_protocol::SubjectFilter;
 use jetsled_store::{ConsumerKey, Selection};
 
@@ -30,14 +30,13 @@ pub(super) struct RunningConsumer {
 }
 
 impl RunningConsumer {
-    pub(super) fn new(target: ConsumerTarget, stream: &str, state: Consumer) -> Self {
-        let name = &state.identity().name;
+    pub(super) fn new(target: ConsumerTarget, state: Consumer) -> Self {
         let config = state.config();
         Self {
             target,
             filter: SubjectFilter::new(config.filters()),
             selection: Selection::new(),
-            ack_prefix: AckSubjectPrefix::new(stream, name),
+            ack_prefix: state.identity().ack_prefix.clone(),
             headers_only: config.headers_only,
             deliver_subject: config.deliver_subject.as_bytes().into(),
             started: false,
@@ -69,15 +68,23 @@ impl RunningConsumer {
 fn subjects(stream: &RunningStream, consumer: &RunningConsumer) -> Vec<(String, Kind)> {
     let config = consumer.state.config();
     let (name, domain) = (consumer.name(), stream.domain.as_deref());
+    let account = stream.account.name();
     let stream = &stream.config.name;
-    let mut subjects = Vec::with_capacity(3);
+    let second = AckSubjectPrefix::with_origin(domain, account, stream, name);
+    let mut subjects = Vec::with_capacity(5);
     if matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
-        subjects.push((format!("$JS.ACK.{stream}.{name}.>"), Kind::Ack));
+        for prefix in [AckSubjectPrefix::new(stream, name), second] {
+            let prefix = String::from_utf8_lossy(prefix.as_bytes());
+            subjects.push((format!("{prefix}>"), Kind::Ack));
+        }
     }
     let pull = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}");
     subjects.extend(domain::forms(pull, domain).map(|form| (form, Kind::Pull)));
     if config.flow_control {
-        subjects.push((format!("$JS.FC.{stream}.{name}.*"), Kind::FlowControl));
+        for origin in [None, Some((domain, account))] {
+            let subject = flow_control_subject(origin, stream, name, "*");
+            subjects.push((subject, Kind::FlowControl));
+        }
     }
     subjects
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jetsled_jetstream_api::StreamSeq;
 use jetsled_store::{ConsumerKey, StreamId};
 
 use super::reply::{ReplyRoutes, send};
@@ -48,12 +47,6 @@ pub(super) enum ReplyKind {
 /// What happens in the shard once a commit is durable.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Then {
-    /// A consumer no longer needs these messages.
-    Release {
-        stream: StreamId,
-        first: StreamSeq,
-        last: StreamSeq,
-    },
     /// A new consumer may deliver: its creation has been answered.
     Start {
         stream: StreamId,

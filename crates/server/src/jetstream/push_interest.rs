@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use jetsled_dispatch::Consumer;
-use jetsled_protocol::subject;
 use parking_lot::Mutex;
 
 use super::AccountJetStream;
@@ -45,22 +44,13 @@ impl PushInterest {
         }
     }
 
-    /// The consumers whose deliver subject matches a subscription's subject.
+    /// The consumers whose deliver subject is a subscription's subject.
     fn concerned(&self, subscribed: &[u8]) -> Vec<ConsumerTarget> {
         if self.count.load(Ordering::Acquire) == 0 {
             return Vec::new();
         }
         let consumers = self.consumers.lock();
-        if subject::has_wildcard(subscribed) {
-            let matching = consumers
-                .iter()
-                .filter(|(deliver, _)| subject::matches(deliver, subscribed));
-            matching
-                .flat_map(|(_, targets)| targets.iter().copied())
-                .collect()
-        } else {
-            consumers.get(subscribed).cloned().unwrap_or_default()
-        }
+        consumers.get(subscribed).cloned().unwrap_or_default()
     }
 }
 

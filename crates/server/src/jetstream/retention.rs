@@ -8,8 +8,18 @@ use super::shard::ShardState;
 use crate::routing::FlushSet;
 
 impl ShardState {
+    /// Removes what consumers have released so far. What consumers release in turn, since that let them deliver more, is left
+    /// for the next time.
+    pub(super) fn carry_out_releases(&mut self, flush: &mut FlushSet) {
+        for _ in 0..self.released.len() {
+            if let Some(released) = self.released.pop_front() {
+                self.release(released.stream, released.first, released.last, flush);
+            }
+        }
+    }
+
     /// A consumer no longer needs these messages; they leave unless another one does.
-    pub(super) fn release(
+    fn release(
         &mut self,
         stream_id: StreamId,
         first: StreamSeq,

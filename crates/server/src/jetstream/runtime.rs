@@ -12,6 +12,8 @@ pub(super) struct Runtime {
     pub(super) limits: ServerLimits,
     pub(super) domain: Option<String>,
     pub(super) server_name: String,
+    /// Ack and flow control subjects name domain and account (`js_ack_fc_v2`). Both forms are understood.
+    pub(super) second_form: bool,
     /// Unknown members of API requests are errors.
     pub(super) strict: bool,
     /// Bytes that all memory streams may reserve.

@@ -19,7 +19,7 @@ use super::rename::Republished;
 use super::reply::{send, send_message};
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
-use super::turn::Scratch;
+use super::turn::{Released, Scratch};
 use crate::account::Account;
 use crate::routing::FlushSet;
 
@@ -62,6 +62,10 @@ pub(super) struct ShardState {
     pub(super) store_wake: Option<Timestamp>,
     /// Commit no later than this.
     pub(super) commit_by: Option<Timestamp>,
+    /// What consumers no longer need; it leaves at the end of the batch, unless another one does.
+    pub(super) released: VecDeque<Released>,
+    /// States of consumers that do not run, since their account has no JetStream: checkpoints keep them.
+    pub(super) resting: Vec<(ConsumerKey, Vec<u8>)>,
     /// The consumer whose events of this batch have not been followed by a dispatch.
     pub(super) open_turn: Option<ConsumerTarget>,
     pub(super) scratch: Scratch,
@@ -86,6 +90,8 @@ impl ShardHandle {
                 wakes: BinaryHeap::new(),
                 store_wake: Some(Timestamp::EPOCH),
                 commit_by: None,
+                released: VecDeque::new(),
+                resting: Vec::new(),
                 open_turn: None,
                 scratch: Scratch::default(),
                 removed: Vec::new(),
@@ -148,7 +154,7 @@ impl Drop for ShardGuard<'_> {
 impl ShardState {
     /// When the worker has something to do; a past time means now.
     pub(super) fn next_work(&self) -> Option<Timestamp> {
-        if !self.ready.is_empty() || self.stopping {
+        if !self.ready.is_empty() || !self.released.is_empty() || self.stopping {
             return Some(Timestamp::EPOCH);
         }
         let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);
@@ -337,6 +343,7 @@ impl ShardState {
     pub(super) fn end_of_batch(&mut self, flush: &mut FlushSet) {
         self.end_turn(flush);
         self.show_memory_messages(flush);
+        self.carry_out_releases(flush);
         // Another thread may deliver for the same consumers as soon as the lock is free.
         flush.enqueue();
     }

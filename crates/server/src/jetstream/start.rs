@@ -11,13 +11,14 @@ use jetsled_store::storage::FsStorage;
 use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StoreOptions, StreamId};
 use parking_lot::Mutex;
 
+use super::access::resting_state;
 use super::account::{AccountJetStream, StreamHandle};
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
 use super::{clock, domain, worker};
 use crate::account::Account;
-use crate::routing;
+use crate::routing::{self, FlushSet};
 use crate::server::ServerState;
 
 /// The JetStream of a running server.
@@ -111,6 +112,7 @@ impl JetStream {
                 started.enable(&account, account_limits(limits));
             }
         }
+        started.rest_the_others();
         // The others are told so when they ask.
         for account in server.accounts() {
             let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
@@ -123,6 +125,28 @@ impl JetStream {
 
     pub(super) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// Consumers of accounts without JetStream do not run, but keep their progress.
+    fn rest_the_others(&self) {
+        for ((shard, _), consumers) in &*self.waiting.lock() {
+            let Some(shard) = self.runtime.shards.get(usize::from(*shard)) else {
+                continue;
+            };
+            let states = consumers
+                .iter()
+                .filter_map(|consumer| Some((consumer.key, resting_state(consumer)?)));
+            shard.lock().resting.extend(states);
+        }
+    }
+
+    /// Tells clients that wait for messages of pull consumers that the server stops. Comes before their connections close.
+    pub(crate) fn announce_shutdown(&self) {
+        let mut flush = FlushSet::new();
+        for shard in &*self.runtime.shards {
+            shard.lock().end_pull_requests(&mut flush);
+        }
+        flush.flush();
     }
 
     /// Where the store lies.
@@ -203,6 +227,7 @@ impl Runtime {
             limits: server_limits(&jetstream.limits),
             domain: jetstream.domain.clone(),
             server_name: server_name.to_owned(),
+            second_form: jetstream.ack_fc_v2,
             strict: jetstream.strict,
             max_memory: jetstream
                 .max_memory_store

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use bytes::Bytes;
-use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, Target as To};
+use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, RemovedBy, Target as To};
 use jetsled_jetstream_api::{Nanos, StreamSeq};
 use jetsled_store::{LogPosition, Removed, Shard, StreamId};
 use smallvec::SmallVec;
@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::advisory;
 use super::consumer::RunningConsumer;
 use super::deliver::{Delivered, Delivering};
-use super::parked::{ReplyKind, Then};
+use super::parked::ReplyKind;
 use super::reply::{ReplyRoutes, send};
 use super::shard::ShardState;
 use super::stream::RunningStream;
@@ -38,6 +38,12 @@ pub(super) struct Scratch {
     undelivered: Vec<(StreamSeq, Option<Bytes>)>,
 }
 
+/// A purge by the API, and the subject it was for.
+#[derive(Clone, Copy)]
+struct Purged<'a> {
+    filter: Option<&'a [u8]>,
+}
+
 /// What running an outbox's commands left to do.
 #[derive(Default)]
 struct Outcome {
@@ -45,7 +51,14 @@ struct Outcome {
     delete: bool,
     /// A destination has no room for more.
     full: bool,
-    released: bool,
+}
+
+/// Messages that a consumer no longer needs.
+#[derive(Clone, Copy)]
+pub(super) struct Released {
+    pub(super) stream: StreamId,
+    pub(super) first: StreamSeq,
+    pub(super) last: StreamSeq,
 }
 
 impl ShardState {
@@ -174,6 +187,7 @@ impl ShardState {
             streams,
             scratch,
             parked,
+            released,
             ..
         } = self;
         let Scratch {
@@ -241,14 +255,11 @@ impl ShardState {
                 Command::Advisory(event) => {
                     advisory::consumer_event(event, stream, consumer, flush)
                 }
-                Command::Release { first, last } => {
-                    parked.then(Then::Release {
-                        stream: stream.id,
-                        first: *first,
-                        last: *last,
-                    });
-                    outcome.released = true;
-                }
+                Command::Release { first, last } => released.push_back(Released {
+                    stream: stream.id,
+                    first: *first,
+                    last: *last,
+                }),
                 Command::DeleteInactive => outcome.delete = true,
             }
         }
@@ -256,7 +267,7 @@ impl ShardState {
             .destinations
             .iter()
             .any(|(_, to)| !to.has_room(flush));
-        if someone_waits || outcome.released && !durable_later {
+        if someone_waits {
             self.commit_now();
         } else if durable_later {
             self.commit_soon();
@@ -273,15 +284,36 @@ impl ShardState {
 
     /// Tells the stream's consumers what left the stream. Comes before any other event on them.
     pub(super) fn report_removed(&mut self, stream: StreamId, flush: &mut FlushSet) {
+        self.tell_removed(stream, None, flush);
+    }
+
+    /// Tells the stream's consumers of a purge that has just been done, of all subjects or of those that match `filter`.
+    pub(super) fn report_purged(
+        &mut self,
+        stream: StreamId,
+        filter: Option<&[u8]>,
+        flush: &mut FlushSet,
+    ) {
+        self.tell_removed(stream, Some(Purged { filter }), flush);
+    }
+
+    fn tell_removed(&mut self, stream: StreamId, purge: Option<Purged<'_>>, flush: &mut FlushSet) {
         let mut removed = std::mem::take(&mut self.removed);
         self.store.take_removed(stream, &mut removed);
         if !removed.is_empty() {
-            let purged = removed.iter().any(|r| matches!(r, Removed::Below(_)));
+            let below = removed.iter().any(|r| matches!(r, Removed::Below(_)));
+            let by = if purge.is_some() {
+                RemovedBy::Purge
+            } else {
+                RemovedBy::Limit
+            };
             for target in self.consumers_of(stream, |_| true) {
                 self.with_consumer(target, |consumer, ctx| {
-                    consumer.on_removed(removed.iter().filter_map(single), ctx);
-                    if purged {
-                        consumer.on_purged(ctx);
+                    consumer.on_removed(removed.iter().filter_map(single), by, ctx);
+                    if below {
+                        consumer.on_purged(None, ctx);
+                    } else if let Some(purge) = purge {
+                        consumer.on_purged(purge.filter, ctx);
                     }
                 });
                 self.dispatch(target, flush);
@@ -301,6 +333,19 @@ impl ShardState {
         for target in self.consumers_of(stream, wanting) {
             self.dispatch(target, flush);
         }
+    }
+
+    /// The server stops: tells all who wait for messages.
+    pub(super) fn end_pull_requests(&mut self, flush: &mut FlushSet) {
+        self.end_turn(flush);
+        let streams: Vec<StreamId> = self.streams.keys().copied().collect();
+        for stream in streams {
+            for target in self.consumers_of(stream, |_| true) {
+                self.with_consumer(target, Consumer::on_shutdown);
+                self.run_last_commands(target, flush);
+            }
+        }
+        flush.enqueue();
     }
 
     fn consumers_of(

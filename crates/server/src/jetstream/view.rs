@@ -124,7 +124,11 @@ impl Interest for AccountInterest<'_> {
         self.0.generation()
     }
 
-    fn has_interest(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
-        self.0.has_interest(subject, queue.unwrap_or_default())
+    fn has_interest(&self, subject: &[u8]) -> bool {
+        self.0.has_interest(subject)
+    }
+
+    fn has_subscriber(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        self.0.has_subscriber(subject, queue)
     }
 }

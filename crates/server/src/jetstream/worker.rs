@@ -53,6 +53,7 @@ pub(super) fn run(shard: &ShardHandle) {
         }
         state.timers(&mut worker.flush);
         state.ready_turns(&mut worker.flush);
+        state.carry_out_releases(&mut worker.flush);
         worker.flush.enqueue();
         let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
         drop(state);
@@ -134,15 +135,21 @@ impl Worker {
 
     /// Writes a checkpoint of everything as it is now.
     fn checkpoint(&mut self, shard: &ShardHandle, mut state: MutexGuard<'_, ShardState>) {
-        let ShardState { store, streams, .. } = &mut *state;
-        let consumers = streams
+        let ShardState {
+            store,
+            streams,
+            resting,
+            ..
+        } = &mut *state;
+        let running = streams
             .values()
             .flat_map(|stream| stream.consumers.values());
-        let checkpoint = store.take_checkpoint(consumers.map(|consumer| {
+        let running = running.map(|consumer| {
             let mut bytes = Vec::new();
             consumer.state.encode_checkpoint(&mut bytes);
             (consumer.key(), bytes)
-        }));
+        });
+        let checkpoint = store.take_checkpoint(running.chain(resting.iter().cloned()));
         drop(state);
         // The checkpoint must not be ahead of the log.
         let state = self.commit(shard, shard.lock_as_worker(), Sync::Always);
@@ -248,11 +255,6 @@ impl ShardState {
     /// What was to happen once a commit is durable.
     fn carry_out(&mut self, then: Then, flush: &mut FlushSet) {
         match then {
-            Then::Release {
-                stream,
-                first,
-                last,
-            } => self.release(stream, first, last, flush),
             Then::Start { stream, consumer } => {
                 let target = ConsumerTarget {
                     stream: self.stream_target(stream),

@@ -154,6 +154,11 @@ impl Shard {
         Ok(Some(self.log.append(&record)?.end()))
     }
 
+    /// Whether this consumer is known: its creation may have been lost with a failed commit.
+    pub fn has_consumer(&self, consumer: ConsumerKey) -> bool {
+        self.consumers.contains_key(&consumer)
+    }
+
     /// Every consumer that logs.
     pub fn consumer_keys(&self) -> impl Iterator<Item = ConsumerKey> {
         self.consumers

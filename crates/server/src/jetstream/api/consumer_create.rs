@@ -68,6 +68,7 @@ fn put(
             return Err(ApiError::CONSUMER_DOES_NOT_EXIST);
         }
         check_count(access, jetstream)?;
+        config.check_work_queue_stream(access.config())?;
         check_work_queue(access, &name, &config)?;
         return access.create_consumer(&name, config, flush);
     };
@@ -80,14 +81,10 @@ fn put(
     if action == ConsumerAction::Create {
         return Err(ApiError::CONSUMER_ALREADY_EXISTS);
     }
-    existing.check_update(&config)?;
     check_work_queue(access, &name, &config)?;
+    existing.check_update(&config)?;
     let moves = existing.deliver_subject != config.deliver_subject;
-    if moves
-        && access
-            .consumer_info(&name, flush)
-            .is_some_and(|info| info.push_bound)
-    {
+    if moves && access.has_interest(&existing.deliver_subject) {
         return Err(ApiError::CONSUMER_NAME_EXIST);
     }
     access.update_consumer(&name, config, flush)

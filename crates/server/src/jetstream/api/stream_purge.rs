@@ -21,13 +21,12 @@ pub(super) fn purge(call: &mut Call<'_>, stream: &str) -> Outcome<StreamPurge> {
     let jetstream = call.jetstream;
     jetstream
         .with_stream(stream, call.flush, |access, flush| {
-            let id = access.id();
-            let purged = access.store().purge(id, &purge).map_err(purge_failed)?;
+            let (purged, durable) = access.purge(&purge, flush).map_err(purge_failed)?;
             let body = StreamPurge {
                 success: true,
-                purged: purged.messages,
+                purged,
             };
-            Ok(Done::after(body, access.changed(flush)))
+            Ok(Done::after(body, durable))
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)?
 }
