@@ -367,3 +367,14 @@ fn a_request_that_does_not_wait_waits_for_acks_until_another_ends() {
         ]
     );
 }
+
+#[test]
+fn a_delivery_that_reached_nobody_is_made_again_and_does_not_count() {
+    let mut world = World::new(EXPLICIT, &["a"]);
+    assert_eq!(world.pull("r", "2"), ["r: 1 as 1, 0 left"]);
+    assert_eq!(world.lose(1), ["r: 1 as 2, 0 left"]);
+    assert_eq!(
+        world.numbers(),
+        "delivered 2/1 floor 0/0 unacked 1 redelivered 0 waiting 0 pending 0"
+    );
+}
