@@ -303,6 +303,15 @@ impl Account {
         self.sublist.read().for_each(each);
     }
 
+    /// Calls `each` with every subscription of a client.
+    pub(crate) fn for_each_client_subscription(&self, mut each: impl FnMut(&Subscription)) {
+        self.for_each_target(|_, _, target| {
+            if let Target::Client(subscription) = target {
+                each(subscription);
+            }
+        });
+    }
+
     /// How many entries were ever added and removed.
     pub(crate) fn interest_changes(&self) -> (u64, u64) {
         let sublist = self.sublist.read();

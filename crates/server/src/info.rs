@@ -22,6 +22,8 @@ pub(crate) struct InfoFor<'a> {
     pub(crate) nonce: Option<&'a str>,
     /// Only in the INFO that follows the first PONG.
     pub(crate) login: Option<&'a Login>,
+    /// It is asked to leave, whatever the server does.
+    pub(crate) must_leave: bool,
 }
 
 /// INFO's JSON, keys in nats-server's order.
@@ -96,7 +98,7 @@ impl ServerState {
             client_ip: info_for.remote.to_string(),
             nonce: info_for.nonce,
             domain: options.jetstream.domain.as_deref(),
-            ldm: self.is_lame_duck(),
+            ldm: self.is_lame_duck() || info_for.must_leave,
             connect_info: info_for.login.is_some(),
             remote_account: info_for.login.map(|login| login.account.name()),
             acc_is_sys: info_for

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use jetsled_config::{JetStreamOptions, Options, Program, SyncPolicy};
 use tokio::task::JoinHandle;
 
+use crate::events;
 use crate::jetstream::{self, JetStream};
 use crate::listener::{ListenError, Listener};
 use crate::monitor::{Monitor, MonitorError};
@@ -31,6 +32,7 @@ pub struct Server {
     client_address: SocketAddr,
     accepting: JoinHandle<()>,
     expiring: JoinHandle<()>,
+    telling: JoinHandle<()>,
     ports_file: Option<PathBuf>,
     monitor: Option<Monitor>,
 }
@@ -90,6 +92,7 @@ impl Server {
                 }
             })?;
         }
+        events::listen(&state);
         let monitor = Monitor::start(&state).await?;
         if options.jetstream.enabled {
             let begun = Instant::now();
@@ -118,6 +121,7 @@ impl Server {
         }
         tracing::info!("Server is ready");
         let accepting = tokio::spawn(listener.run(Arc::clone(&state)));
+        let telling = tokio::spawn(events::run(Arc::clone(&state)));
         let expiring = tokio::spawn({
             let state = Arc::clone(&state);
             async move { state.expire_responses().await }
@@ -136,6 +140,7 @@ impl Server {
             client_address,
             accepting,
             expiring,
+            telling,
             ports_file,
             monitor,
         })
@@ -188,6 +193,7 @@ impl Server {
     pub async fn lame_duck(&self) {
         tracing::info!("Entering lame duck mode, stop accepting new clients");
         self.accepting.abort();
+        events::tell(&self.state, "LAMEDUCK");
         self.state.enter_lame_duck();
         let options = self.state.options();
         let clients = self.state.clients();
@@ -214,6 +220,8 @@ impl Server {
         tracing::info!("Initiating Shutdown...");
         self.accepting.abort();
         self.expiring.abort();
+        self.telling.abort();
+        events::tell(&self.state, "SHUTDOWN");
         drop(self.monitor);
         if let Some(jetstream) = self.state.jetstream() {
             jetstream.announce_shutdown();

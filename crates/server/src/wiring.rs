@@ -6,7 +6,7 @@
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
-use jetsled_auth::{Exchange, GrantedService, GrantedStream};
+use jetsled_auth::{AccountExchange, Exchange, GrantedService, GrantedStream};
 use jetsled_protocol::{SubjectMapping, subject};
 use tokio::sync::Notify;
 
@@ -21,6 +21,8 @@ pub(crate) struct Wiring {
     pub(crate) streams: Vec<StreamLink>,
     /// This account's own imports of services.
     pub(crate) services: Vec<Arc<ServiceLink>>,
+    /// All that is granted.
+    pub(crate) shared: Option<Arc<AccountExchange>>,
     /// Subject mappings; the first that matches holds.
     pub(crate) mappings: Vec<SubjectMapping>,
     /// Told when a response is awaited.
@@ -73,6 +75,7 @@ pub(crate) fn wire(
             let wiring = Wiring {
                 mappings: mappings.remove(name).unwrap_or_default(),
                 awaited: Arc::clone(awaited),
+                shared: exchange.account(name).cloned(),
                 ..Wiring::default()
             };
             (name, wiring)

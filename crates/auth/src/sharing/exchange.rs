@@ -17,6 +17,11 @@ const MAX_CYCLE_SEARCH: usize = 1024;
 /// What all accounts share, checked.
 #[derive(Debug, Default)]
 pub struct Exchange {
+    accounts: HashMap<Arc<str>, Arc<AccountExchange>>,
+}
+
+/// An exchange to which exports and imports are still added.
+struct Builder {
     accounts: HashMap<Arc<str>, AccountExchange>,
 }
 
@@ -143,7 +148,7 @@ impl Exchange {
         accounts: impl IntoIterator<Item = (&'a Arc<str>, &'a Sharing)>,
     ) -> (Self, Vec<SharingError>) {
         let accounts: Vec<_> = accounts.into_iter().collect();
-        let mut exchange = Self {
+        let mut exchange = Builder {
             accounts: accounts
                 .iter()
                 .map(|(name, _)| (Arc::clone(name), AccountExchange::default()))
@@ -184,14 +189,21 @@ impl Exchange {
                 errors.push(error);
             }
         }
+        let accounts = exchange.accounts.into_iter();
+        let accounts = accounts.map(|(name, own)| (name, Arc::new(own)));
+        let exchange = Self {
+            accounts: accounts.collect(),
+        };
         (exchange, errors)
     }
 
     /// What one account shares.
-    pub fn account(&self, name: &str) -> Option<&AccountExchange> {
+    pub fn account(&self, name: &str) -> Option<&Arc<AccountExchange>> {
         self.accounts.get(name)
     }
+}
 
+impl Builder {
     fn add_export(
         &mut self,
         account: &Arc<str>,

@@ -84,6 +84,12 @@ impl SubjectMapping {
         &self.source
     }
 
+    /// The destinations as configured with their weights summed up, ascending; the last may be the source itself.
+    pub fn destinations(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let destinations = self.destinations.iter();
+        destinations.map(|(up_to, transform)| (*up_to, transform.destination()))
+    }
+
     /// Appends to `out` what the literal `subject` becomes, nothing if the mapping drops it, and
     /// answers true; or answers false if the source does not match. `random` picks the destination
     /// and feeds `random(n)`; give each message its own.

@@ -121,6 +121,16 @@ impl ConnectOptions {
         Ok(())
     }
 
+    /// What is needed after the login: nothing should be able to show the rest.
+    pub(crate) fn without_secrets(&self) -> Self {
+        Self {
+            pass: String::new(),
+            auth_token: String::new(),
+            sig: String::new(),
+            ..self.clone()
+        }
+    }
+
     /// The part that decides the login.
     pub(crate) fn credentials(&self) -> ConnectCredentials<'_> {
         let given = |text: &'_ String| !text.is_empty();

@@ -67,6 +67,7 @@ async fn establish(
         remote: remote.ip(),
         nonce: nonce.as_deref(),
         login: None,
+        must_leave: false,
     });
     let mut info_line = Vec::with_capacity(info.len() + 8);
     encode::info(&info, &mut info_line);

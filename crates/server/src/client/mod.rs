@@ -120,6 +120,8 @@ pub(crate) enum Signal {
     WriteBlocked = 2,
     /// INFO has changed.
     Info = 4,
+    /// This connection alone is told that the server is about to leave.
+    LameDuck = 8,
 }
 
 impl Client {
@@ -221,6 +223,29 @@ impl Client {
         self.headers.store(headers, Ordering::Relaxed);
         self.echo.store(login.options.echo, Ordering::Relaxed);
         *self.login.lock() = Arc::clone(login);
+    }
+
+    /// Until a PING is answered the time that CONNECT took stands for the round trip time (observed nats-server 2.15.1).
+    fn guess_rtt(&self) {
+        let took = Timestamp::now().duration_since(self.started).as_nanos();
+        let nanos = u64::try_from(took).unwrap_or(1).max(1);
+        self.counters
+            .rtt_nanos
+            .compare_exchange(0, nanos, Ordering::Relaxed, Ordering::Relaxed)
+            .ok();
+    }
+
+    /// Keeps how a client whose login is refused describes itself.
+    fn note_refused(&self, options: &ConnectOptions) {
+        let before = self.login();
+        *self.login.lock() = Arc::new(Login {
+            account: Arc::clone(&before.account),
+            permissions: None,
+            user: None,
+            options: options.without_secrets(),
+            max_payload: before.max_payload,
+            max_subscriptions: before.max_subscriptions,
+        });
     }
 
     /// The subscription that the client calls `sid`.

@@ -20,6 +20,7 @@ use super::timers::{Due, Timers};
 use super::{
     Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer, trace,
 };
+use crate::events;
 use crate::info::InfoFor;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
@@ -60,6 +61,8 @@ pub(super) struct Session {
     pub(super) active: bool,
     pings_out: u32,
     ping_sent: Option<Instant>,
+    /// A PING was answered; before that there is but a guess.
+    knows_rtt: bool,
     /// While the socket is full: the position in the output that the write deadline is for.
     blocked_until: Option<u64>,
     pub(super) in_messages: u64,
@@ -145,6 +148,7 @@ impl Session {
             active: false,
             pings_out: 0,
             ping_sent: None,
+            knows_rtt: false,
             blocked_until: None,
             in_messages: 0,
             in_bytes: 0,
@@ -424,7 +428,7 @@ impl Session {
             return ControlFlow::Break(CloseReason::BadClientProtocolVersion);
         }
         if !options.account.is_empty() || options.new_account {
-            return self.refuse_login(None);
+            return self.refuse_login(&options, None);
         }
         let headers = options.headers && !self.server.options().no_header_support;
         if options.no_responders && !headers {
@@ -434,10 +438,11 @@ impl Session {
         }
         let identity = match self.authenticate(&options).await {
             Ok(identity) => identity,
-            Err(error) => return self.refuse_login(Some(error)),
+            Err(error) => return self.refuse_login(&options, Some(error)),
         };
+        self.client.guess_rtt();
         self.client.unsubscribe_all();
-        let Some(login) = self.server.login(identity, options) else {
+        let Some(login) = self.server.login(identity, &options) else {
             self.reply_err("Failed Account Registration");
             self.end_batch();
             return ControlFlow::Break(CloseReason::FailedAccountRegistration);
@@ -454,6 +459,9 @@ impl Session {
         self.routes.begin_anew(&self.login.account);
         self.state = then;
         self.timers.connected(Instant::now());
+        if self.server.authenticator().is_required() {
+            events::connected(&self.server, &self.client);
+        }
         if then == State::Connected {
             self.reply_ok();
         }
@@ -484,8 +492,16 @@ impl Session {
         .unwrap_or(Err(AuthError::NoCredentials))
     }
 
-    fn refuse_login(&mut self, error: Option<AuthError>) -> ControlFlow<CloseReason> {
+    fn refuse_login(
+        &mut self,
+        options: &ConnectOptions,
+        error: Option<AuthError>,
+    ) -> ControlFlow<CloseReason> {
         let error = error.unwrap_or(AuthError::NoCredentials);
+        self.client.note_refused(options);
+        self.client.guess_rtt();
+        let reason = CloseReason::AuthenticationFailure;
+        events::refused(&self.server, &self.client, reason);
         tracing::error!("{} - {error}", self.client.log_name());
         self.reply_err("Authorization Violation");
         self.end_batch();
@@ -501,25 +517,27 @@ impl Session {
         if self.state == State::Connected {
             self.state = State::Greeted;
             if self.login.options.protocol >= 1 {
-                self.send_info(true);
+                self.send_info(true, false);
             }
         }
     }
 
     fn on_pong(&mut self) {
         self.pings_out = 0;
+        self.knows_rtt = true;
         if let Some(sent) = self.ping_sent.take() {
             let nanos = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.client.counters.rtt_nanos.store(nanos.max(1), Relaxed);
         }
     }
 
-    fn send_info(&mut self, connect_info: bool) {
+    fn send_info(&mut self, connect_info: bool, must_leave: bool) {
         let json = self.server.info(&InfoFor {
             cid: self.client.cid(),
             remote: self.client.remote().ip(),
             nonce: None,
             login: connect_info.then_some(&*self.login),
+            must_leave,
         });
         let output = &mut self.flush.slot(&self.client, &mut self.own_slot).output;
         output.with_room(json.len() + 8, |out| encode::info(&json, out));
@@ -536,11 +554,12 @@ impl Session {
         if signals & Signal::WriteBlocked as u8 != 0 && self.blocked_until.is_none() {
             self.watch_writes();
         }
-        if signals & Signal::Info as u8 != 0
+        let must_leave = signals & Signal::LameDuck as u8 != 0;
+        if (signals & Signal::Info as u8 != 0 || must_leave)
             && self.state == State::Greeted
             && self.login.options.protocol >= 1
         {
-            self.send_info(false);
+            self.send_info(false, must_leave);
             self.end_batch();
         }
         ControlFlow::Continue(())
@@ -600,8 +619,7 @@ impl Session {
             // An idle connection keeps no routes.
             self.routes.release();
         }
-        let knows_rtt = self.client.counters.rtt_nanos.load(Relaxed) != 0;
-        if was_active && knows_rtt {
+        if was_active && self.knows_rtt {
             return ControlFlow::Continue(());
         }
         if self.pings_out >= self.server.options().ping_max {

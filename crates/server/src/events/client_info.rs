@@ -45,6 +45,8 @@ pub(crate) struct ClientInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Timestamp>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    pub(crate) name_tag: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) client_type: Cow<'a, str>,

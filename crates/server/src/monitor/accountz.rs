@@ -24,7 +24,7 @@ pub(super) struct Accountz {
 }
 
 #[derive(Debug, Serialize)]
-struct AccountDetail {
+pub(super) struct AccountDetail {
     account_name: String,
     update_time: Timestamp,
     #[serde(skip_serializing_if = "is_false")]
@@ -35,6 +35,8 @@ struct AccountDetail {
     leafnode_connections: u64,
     client_connections: u64,
     subscriptions: usize,
+    #[serde(flatten)]
+    sharing: super::sharing::Sharing,
     name_tag: String,
     sublist_stats: SublistStats,
 }
@@ -67,7 +69,7 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accountz, Ba
     Ok(accountz)
 }
 
-fn detail(server: &ServerState, account: &Account) -> AccountDetail {
+pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
     AccountDetail {
         account_name: account.name().to_owned(),
         // Accounts come from the configuration, which is read at the start.
@@ -81,6 +83,7 @@ fn detail(server: &ServerState, account: &Account) -> AccountDetail {
         leafnode_connections: 0,
         client_connections: account.counters.connections.load(Relaxed),
         subscriptions: account.target_count(),
+        sharing: super::sharing::gather(account, server.system().map(|system| system.name())),
         name_tag: account.name().to_owned(),
         sublist_stats: SublistStats::of([account]),
     }

@@ -1,5 +1,6 @@
 //! `/accstatz`: traffic by account.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use serde::Serialize;
 
 use super::query::{BadRequest, Query};
 use crate::account::Account;
+use crate::client::Client;
 use crate::server::ServerState;
 
 #[derive(Debug, Serialize)]
@@ -16,8 +18,9 @@ pub(super) struct Accstatz {
     account_statz: Vec<AccountStat>,
 }
 
+/// What an account's connections have done so far.
 #[derive(Debug, Serialize)]
-struct AccountStat {
+pub(crate) struct AccountStat {
     acc: String,
     name: String,
     conns: u64,
@@ -47,10 +50,44 @@ struct Share {
 
 pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accstatz, BadRequest> {
     let with_unused = query.flag("unused")?;
+    Ok(of_accounts(server, with_unused, |_| true))
+}
+
+/// The traffic of the accounts that `is_wanted` names.
+pub(super) fn of_accounts(
+    server: &ServerState,
+    with_unused: bool,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Accstatz {
     let mut accounts = server.accounts();
+    accounts.retain(|account| is_wanted(account.name()));
     accounts.sort_by(|a, b| a.name().cmp(b.name()));
     let clients = server.clients();
-    let stat = |account: &Account| {
+    let account_statz = accounts
+        .iter()
+        .map(|account| AccountStat::with_clients(account, &clients))
+        .filter(|stat| with_unused || stat.conns > 0)
+        .collect();
+    Accstatz {
+        server_id: server.id().to_owned(),
+        now: Timestamp::now(),
+        account_statz,
+    }
+}
+
+impl Accstatz {
+    pub(super) fn is_empty(&self) -> bool {
+        self.account_statz.is_empty()
+    }
+}
+
+impl AccountStat {
+    /// What an account's connections have done so far.
+    pub(crate) fn of(server: &ServerState, account: &Account) -> Self {
+        Self::with_clients(account, &server.clients())
+    }
+
+    fn with_clients(account: &Account, clients: &[Arc<Client>]) -> Self {
         let counters = &account.counters;
         let mut sent = Traffic {
             msgs: counters.closed_out_messages.load(Relaxed),
@@ -66,7 +103,7 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accstatz, Ba
             sent.bytes += counted.bytes;
         }
         let conns = counters.connections.load(Relaxed);
-        AccountStat {
+        Self {
             acc: account.name().to_owned(),
             name: account.name().to_owned(),
             conns,
@@ -82,15 +119,5 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accstatz, Ba
             },
             slow_consumers: counters.slow_consumers.load(Relaxed),
         }
-    };
-    let account_statz = accounts
-        .iter()
-        .map(|account| stat(account))
-        .filter(|stat| with_unused || stat.conns > 0)
-        .collect();
-    Ok(Accstatz {
-        server_id: server.id().to_owned(),
-        now: Timestamp::now(),
-        account_statz,
-    })
+    }
 }

@@ -16,7 +16,7 @@ use crate::client::{Client, CloseReason};
 /// What the server keeps for monitoring alone.
 #[derive(Debug)]
 pub(crate) struct MonitorFacts {
-    pub(super) started: Timestamp,
+    pub(crate) started: Timestamp,
     requests: [AtomicU64; Endpoint::ALL.len()],
     /// Private to this file, held to add one entry or to copy them.
     closed: Mutex<ClosedConnections>,

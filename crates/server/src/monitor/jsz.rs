@@ -95,7 +95,7 @@ pub(super) struct JetStreamLimits {
 }
 
 #[derive(Debug, Serialize)]
-struct AccountDetail {
+pub(super) struct AccountDetail {
     name: String,
     id: String,
     #[serde(flatten)]
@@ -166,6 +166,20 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
             .collect();
     }
     Ok(jsz)
+}
+
+/// One account's part; `None` if it has no JetStream.
+pub(super) fn account(
+    server: &ServerState,
+    name: &str,
+    query: &Query,
+) -> Result<Option<AccountDetail>, BadRequest> {
+    let mut jsz = gather(server, query)?;
+    let at = jsz
+        .account_details
+        .iter()
+        .position(|detail| detail.name == name);
+    Ok(at.map(|at| jsz.account_details.swap_remove(at)))
 }
 
 /// What each account with JetStream takes, by name.

@@ -1,4 +1,4 @@
-//! Monitoring over HTTP: `/varz`, `/connz` and their like (observed nats-server 2.15.1).
+//! Monitoring over HTTP and as `$SYS.REQ` services: `/varz`, `/connz` and their like (observed nats-server 2.15.1).
 //!
 //! Everything shown is gathered for the request that asks; the server keeps nothing up to date for it but the counters
 //! that it has anyway, and a ring of closed connections. Gathering takes locks that connections need too, so it runs on
@@ -20,10 +20,16 @@ mod omit;
 mod process;
 mod query;
 mod reply;
+mod service;
+mod sharing;
 mod show;
 mod subsz;
 mod varz;
 
+pub(crate) use accstatz::AccountStat;
 pub(crate) use facts::MonitorFacts;
 pub(crate) use listener::Monitor;
 pub use listener::MonitorError;
+pub(crate) use service::{account_info, account_jsz, account_statz, answer_service, usage};
+pub(crate) use show::float;
+pub(crate) use varz::JetStreamVarz;

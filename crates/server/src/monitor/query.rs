@@ -36,6 +36,11 @@ impl Query {
         )
     }
 
+    /// These parameters.
+    pub(super) fn of(parameters: Vec<(String, String)>) -> Self {
+        Self(parameters)
+    }
+
     /// The parameter's text; empty if it was not given.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0

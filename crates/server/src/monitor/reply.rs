@@ -54,6 +54,16 @@ impl Reply {
         }
     }
 
+    /// The JSON body with the status in it, behind its first field.
+    pub(super) fn with_status_code(self) -> Vec<u8> {
+        let mut body = self.body;
+        let code = format!(",\"status_code\":{}", self.status.as_u16());
+        let end = body.iter().position(|byte| matches!(byte, b',' | b'}'));
+        let at = end.unwrap_or(body.len());
+        body.splice(at..at, code.into_bytes());
+        body
+    }
+
     pub(super) fn into_response(self) -> Response<Full<Bytes>> {
         let mut response = Response::new(Full::new(Bytes::from(self.body)));
         *response.status_mut() = self.status;

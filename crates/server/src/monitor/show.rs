@@ -50,7 +50,7 @@ pub(super) fn duration(time: Duration) -> String {
 }
 
 /// A number that may have a fraction; a whole one is written without.
-pub(super) fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn float<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if number.fract() == 0.0 && number.abs() < MAX_EXACT {
         serializer.serialize_i64(*number as i64)
     } else {

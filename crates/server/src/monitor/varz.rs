@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use jetsled_config::{Options, Port};
+use jetsled_config::Port;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -95,8 +95,9 @@ pub(super) struct Varz {
 #[derive(Debug, Default, Serialize)]
 struct Unused {}
 
+/// JetStream in short.
 #[derive(Debug, Default, Serialize)]
-struct JetStreamVarz {
+pub(crate) struct JetStreamVarz {
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<JetStreamConfig>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,7 +187,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         leaf: Unused {},
         mqtt: Unused {},
         websocket: Unused {},
-        jetstream: jetstream(server, &options),
+        jetstream: JetStreamVarz::of(server).unwrap_or_default(),
         tls_timeout: options
             .tls
             .as_ref()
@@ -232,14 +233,17 @@ pub(super) fn gather(server: &ServerState) -> Varz {
     }
 }
 
-fn jetstream(server: &ServerState, options: &Options) -> JetStreamVarz {
-    server
-        .jetstream()
-        .map_or_else(JetStreamVarz::default, |jetstream| JetStreamVarz {
-            config: Some(JetStreamConfig::of(jetstream, options)),
+impl JetStreamVarz {
+    /// `None` without JetStream.
+    pub(crate) fn of(server: &ServerState) -> Option<Self> {
+        let options = server.options();
+        let jetstream = server.jetstream()?;
+        Some(Self {
+            config: Some(JetStreamConfig::of(jetstream, &options)),
             stats: Some(JetStreamStats::of(server)),
-            limits: Some(JetStreamLimits::of(jetstream, options)),
+            limits: Some(JetStreamLimits::of(jetstream, &options)),
         })
+    }
 }
 
 fn configured(port: Option<Port>) -> i32 {

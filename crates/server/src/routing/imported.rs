@@ -92,6 +92,7 @@ impl ImportedMatch {
                     Target::JetStream(jetstream::Target::Api)
                     | Target::Client(_)
                     | Target::Service(_)
+                    | Target::System(_)
                     | Target::Responses => return None,
                     target @ Target::JetStream(_) => ImportedTo::Inside(target),
                 };

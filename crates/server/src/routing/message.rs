@@ -40,6 +40,8 @@ impl Deref for Payload<'_> {
 pub(crate) struct RoutedMessage<'a> {
     /// The account in which it was published.
     pub(crate) account: &'a Arc<Account>,
+    /// The connection that published it; `None`: the server.
+    pub(crate) client: Option<&'a Arc<Client>>,
     /// The subject as published, after mapping.
     pub(crate) subject: &'a [u8],
     /// Empty: none.
@@ -170,6 +172,7 @@ impl<'a> Message<'a> {
     pub(super) fn routed(&self, account: &'a Arc<Account>) -> RoutedMessage<'a> {
         RoutedMessage {
             account,
+            client: self.origin.client,
             subject: self.subject,
             reply: self.reply,
             headers: self.headers,

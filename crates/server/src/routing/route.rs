@@ -84,7 +84,9 @@ impl Route {
                     .is_some_and(|client| std::ptr::eq(client, Arc::as_ptr(&subscription.client)));
                 !is_self && subscription_takes(subscription, subject)
             }
-            Target::JetStream(_) | Target::Service(_) | Target::Responses => true,
+            Target::JetStream(_) | Target::Service(_) | Target::System(_) | Target::Responses => {
+                true
+            }
         };
         found.plain.retain(&mut wanted);
         for group in &mut found.queues {
@@ -114,7 +116,7 @@ impl Route {
                         .plain
                         .push(ClientTarget::new(subscription, prefix_for));
                 }
-                target @ Target::JetStream(_) => route.inside.push(target),
+                target @ (Target::JetStream(_) | Target::System(_)) => route.inside.push(target),
                 Target::Service(link) => {
                     across.hops.extend(ServiceHop::new(link).map(Hop::Service));
                 }
@@ -128,7 +130,7 @@ impl Route {
                 }
                 target @ Target::JetStream(_) => Some(Member::Inside(target)),
                 // Never in a group.
-                Target::Service(_) | Target::Responses => None,
+                Target::Service(_) | Target::System(_) | Target::Responses => None,
             });
             let mut members: Vec<_> = members.collect();
             // A group is known by its name alone, in whichever account its members are.
@@ -283,6 +285,7 @@ fn deliver_to_one(
 pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush: &mut FlushSet) {
     match target {
         Target::JetStream(target) => flush.ingest.push(target, message),
+        Target::System(entry) => entry.push(message),
         // Never put into `inside`.
         Target::Client(_) | Target::Service(_) | Target::Responses => {}
     }

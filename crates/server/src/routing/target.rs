@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::client::Subscription;
+use crate::events::ServiceEntry;
 use crate::jetstream;
 use crate::wiring::ServiceLink;
 
@@ -16,6 +17,8 @@ pub(crate) enum Target {
     JetStream(jetstream::Target),
     /// A service of another account.
     Service(Arc<ServiceLink>),
+    /// One of the server's own services.
+    System(Arc<ServiceEntry>),
     /// The ways back from this account's services.
     Responses,
 }
@@ -27,6 +30,7 @@ impl PartialEq for Target {
             (Target::Client(a), Target::Client(b)) => Arc::ptr_eq(a, b),
             (Target::JetStream(a), Target::JetStream(b)) => a == b,
             (Target::Service(a), Target::Service(b)) => Arc::ptr_eq(a, b),
+            (Target::System(a), Target::System(b)) => Arc::ptr_eq(a, b),
             (Target::Responses, Target::Responses) => true,
             _ => false,
         }

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{ServerCounters, StartError};
 use crate::account::Account;
 use crate::client::{Client, CloseReason, ConnectOptions, Login, Signal};
+use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
 use crate::monitor::MonitorFacts;
 use crate::wiring::wire;
@@ -42,6 +43,7 @@ pub(crate) struct ServerState {
     clients: Mutex<HashMap<u64, Arc<Client>>>,
     /// Signalled when the last client has gone.
     no_clients: Notify,
+    events: Arc<EventQueue>,
     /// Signalled when a service of one account was asked by another.
     awaited: Arc<Notify>,
     next_cid: AtomicU64,
@@ -121,6 +123,7 @@ impl ServerState {
             client_address: OnceLock::new(),
             clients: Mutex::new(HashMap::new()),
             no_clients: Notify::new(),
+            events: Arc::new(EventQueue::new()),
             awaited,
             next_cid: AtomicU64::new(FIRST_CID),
             lame_duck: AtomicBool::new(false),
@@ -154,6 +157,11 @@ impl ServerState {
             .read()
             .as_ref()
             .map(|TlsConfig(acceptor)| acceptor.clone())
+    }
+
+    /// The way to the task that sends events and answers requests.
+    pub(crate) fn events(&self) -> &Arc<EventQueue> {
+        &self.events
     }
 
     /// `$G`.
@@ -262,11 +270,7 @@ impl ServerState {
     }
 
     /// What an authenticated CONNECT amounts to; `None` if there is no such account.
-    pub(crate) fn login(
-        &self,
-        identity: Identity,
-        mut options: ConnectOptions,
-    ) -> Option<Arc<Login>> {
+    pub(crate) fn login(&self, identity: Identity, options: &ConnectOptions) -> Option<Arc<Login>> {
         let account = self.account(&identity.account)?;
         let configured = self.options();
         let limits = account.limits();
@@ -282,15 +286,11 @@ impl ServerState {
             configured.max_subscriptions,
             smallest(limits.max_subscriptions, identity.limits.max_subscriptions),
         );
-        // Not needed any more, and nothing should be able to show them.
-        options.pass = String::new();
-        options.auth_token = String::new();
-        options.sig = String::new();
         Some(Arc::new(Login {
             account,
             permissions: identity.permissions,
             user: identity.user,
-            options,
+            options: options.without_secrets(),
             max_payload,
             max_subscriptions,
         }))
@@ -299,12 +299,13 @@ impl ServerState {
     /// Counts a connection in its new account; `false` if the account is full.
     pub(crate) fn bind(&self, client: &Client, login: &Login) -> bool {
         let max = login.account.limits().max_connections;
-        let mut clients = self.clients.lock();
-        let Some(entry) = clients.get_mut(&client.cid()) else {
+        let clients = self.clients.lock();
+        let Some(entry) = clients.get(&client.cid()).cloned() else {
             return false;
         };
         let before = &entry.login().account;
-        if !Arc::ptr_eq(before, &login.account) || !entry.is_bound() {
+        let changes = !Arc::ptr_eq(before, &login.account) || !entry.is_bound();
+        if changes {
             if max.is_some_and(|max| login.account.counters.connections.load(Relaxed) >= max) {
                 return false;
             }
@@ -318,6 +319,11 @@ impl ServerState {
                 .counters
                 .total_connections
                 .fetch_add(1, Relaxed);
+        }
+        // What is told needs the list of clients.
+        drop(clients);
+        if changes {
+            events::connections_changed(self, &login.account);
         }
         true
     }
@@ -355,13 +361,11 @@ impl ServerState {
             self.monitoring
                 .remember_closed(client, reason, subscriptions);
             if client.is_bound() {
-                client
-                    .login()
-                    .account
-                    .counters
-                    .connections
-                    .fetch_sub(1, Relaxed);
+                let account = &client.login().account;
+                account.counters.connections.fetch_sub(1, Relaxed);
+                events::connections_changed(self, account);
             }
+            events::disconnected(self, client, reason);
         }
     }
 

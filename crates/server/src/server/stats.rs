@@ -18,6 +18,8 @@ pub(crate) struct ServerCounters {
     pub(crate) slow_consumers: AtomicU64,
     pub(crate) stale_connections: AtomicU64,
     pub(crate) stalled_clients: AtomicU64,
+    /// Events sent and requests answered below `$SYS`.
+    pub(crate) system_messages: AtomicU64,
 }
 
 impl ServerCounters {

@@ -1,0 +1,125 @@
+//! Events of client connections.
+
+use std::borrow::Cow;
+use std::sync::atomic::Ordering::Relaxed;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::client_info::{ClientInfo, Detail};
+use super::queue::{EventBody, Job};
+use crate::client::{Client, CloseReason};
+use crate::server::ServerState;
+
+const CONNECT: &str = "io.nats.server.advisory.v1.client_connect";
+const DISCONNECT: &str = "io.nats.server.advisory.v1.client_disconnect";
+
+#[derive(Serialize)]
+struct Connect<'a> {
+    client: ClientInfo<'a>,
+}
+
+#[derive(Serialize)]
+struct Disconnect<'a> {
+    client: ClientInfo<'a>,
+    /// From the client's point of view.
+    sent: Traffic,
+    received: Traffic,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Traffic {
+    msgs: u64,
+    bytes: u64,
+}
+
+/// A connection has logged in.
+pub(crate) fn connected(server: &ServerState, client: &Client) {
+    let account = client.login();
+    let subject = format!("$SYS.ACCOUNT.{}.CONNECT", account.account.name());
+    if is_heard(server, &subject) {
+        let event = Connect {
+            client: described(client),
+        };
+        let id = crate::nuid::next();
+        push(server, subject, CONNECT, id, Timestamp::now(), &event);
+    }
+}
+
+/// A connection has ended.
+pub(crate) fn disconnected(server: &ServerState, client: &Client, reason: CloseReason) {
+    let account = client.login();
+    let subject = format!("$SYS.ACCOUNT.{}.DISCONNECT", account.account.name());
+    send_end(server, client, reason, subject);
+}
+
+/// A login was refused.
+pub(crate) fn refused(server: &ServerState, client: &Client, reason: CloseReason) {
+    let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", server.id());
+    send_end(server, client, reason, subject);
+}
+
+fn send_end(server: &ServerState, client: &Client, reason: CloseReason, subject: String) {
+    if !is_heard(server, &subject) {
+        return;
+    }
+    let now = Timestamp::now();
+    let counted = client.outbound.counted();
+    let event = Disconnect {
+        client: ClientInfo {
+            stop: Some(now),
+            ..described(client)
+        },
+        sent: Traffic {
+            msgs: client.counters.in_messages.load(Relaxed),
+            bytes: client.counters.in_bytes.load(Relaxed),
+        },
+        received: Traffic {
+            msgs: counted.messages,
+            bytes: counted.bytes,
+        },
+        reason: reason.text(),
+    };
+    push(
+        server,
+        subject,
+        DISCONNECT,
+        crate::nuid::next(),
+        now,
+        &event,
+    );
+}
+
+/// As events describe clients: without the server, which they name anyway.
+fn described(client: &Client) -> ClientInfo<'static> {
+    let info = ClientInfo::of(client, Detail::All);
+    ClientInfo {
+        server: Cow::Borrowed(""),
+        name_tag: info.acc.clone(),
+        ..info
+    }
+}
+
+pub(super) fn is_heard(server: &ServerState, subject: &str) -> bool {
+    server
+        .system()
+        .is_some_and(|system| system.has_interest(subject.as_bytes()))
+}
+
+pub(super) fn push(
+    server: &ServerState,
+    subject: String,
+    r#type: &'static str,
+    id: String,
+    timestamp: Timestamp,
+    event: &impl Serialize,
+) {
+    let body = EventBody::Typed {
+        r#type,
+        id,
+        timestamp,
+        rest: serde_json::to_vec(event).unwrap_or_default(),
+    };
+    server.events().push(Job::Event { subject, body });
+}

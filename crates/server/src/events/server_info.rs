@@ -1,0 +1,51 @@
+//! How the server describes itself in every event and answer.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::server::ServerState;
+
+/// It has JetStream.
+const HAS_JETSTREAM: u64 = 1;
+
+#[derive(Serialize)]
+struct ServerInfo<'a> {
+    name: &'a str,
+    host: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    ver: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
+    jetstream: bool,
+    flags: u64,
+    /// Counts what the server sends.
+    seq: u64,
+    time: Timestamp,
+}
+
+/// The server's description as JSON, with the next number.
+pub(super) fn json(server: &ServerState) -> Vec<u8> {
+    let options = server.options();
+    let has_jetstream = server.jetstream().is_some();
+    let info = ServerInfo {
+        name: server.name(),
+        host: &options.host,
+        id: server.id(),
+        domain: options.jetstream.domain.as_deref(),
+        ver: crate::VERSION,
+        tags: &options.server_tags,
+        metadata: &options.server_metadata,
+        jetstream: has_jetstream,
+        flags: if has_jetstream { HAS_JETSTREAM } else { 0 },
+        seq: server.counters.system_messages.fetch_add(1, Relaxed) + 1,
+        time: Timestamp::now(),
+    };
+    serde_json::to_vec(&info).unwrap_or_default()
+}

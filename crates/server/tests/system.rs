@@ -1,0 +1,218 @@
+//! The system account: events, and the services that the server answers.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use jetsled_testkit::Peer;
+use serde_json::{Value, json};
+use support::TestServer;
+
+const CONFIG: &str = r#"
+    server_name: n1
+    system_account: SYS
+    accounts {
+        SYS { users: [ {user: s, password: p} ] }
+        A {
+            users: [
+                {user: a, password: p}
+                {user: q, password: p, permissions: {publish: ">", subscribe: {deny: x}, allow_responses: true}}
+            ]
+            mappings { "m.*": "n.$1" }
+            exports: [ {service: "r.*", accounts: [B]}, {stream: "s.>"} ]
+        }
+        B {
+            users: [ {user: b, password: p} ]
+            imports: [ {service: {account: A, subject: "r.*"}, to: "l.*", share: true} ]
+        }
+    }
+"#;
+
+fn connect(server: &TestServer, user: &str) -> Peer {
+    server.connected(
+        &format!(r#","user":"{user}","pass":"p","name":"{user}""#),
+        "PONG\r\n",
+    )
+}
+
+#[track_caller]
+fn request(peer: &mut Peer, subject: &str, body: &str) -> Value {
+    let answer = peer.request(subject, body.as_bytes()).unwrap();
+    serde_json::from_slice(&answer.payload).unwrap()
+}
+
+/// The next event, with its subject.
+#[track_caller]
+fn event(peer: &mut Peer) -> (String, Value) {
+    let message = peer.message().unwrap();
+    let body = serde_json::from_slice(&message.payload).unwrap();
+    (message.subject, body)
+}
+
+#[test]
+fn connections_are_told_to_the_system_account() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    system
+        .send("SUB $SYS.ACCOUNT.A.> 1\r\nSUB $SYS.SERVER.ACCOUNT.A.> 2\r\nSUB $SYS.SERVER.*.CLIENT.AUTH.ERR 3\r\n")
+        .unwrap();
+    system.sync().unwrap();
+
+    let a = connect(&server, "a");
+    let (subject, conns) = event(&mut system);
+    assert_eq!(subject, "$SYS.SERVER.ACCOUNT.A.CONNS");
+    let (subject, again) = event(&mut system);
+    assert_eq!(subject, "$SYS.ACCOUNT.A.SERVER.CONNS");
+    assert_eq!(conns["id"], again["id"]);
+    assert_eq!(
+        conns["type"],
+        "io.nats.server.advisory.v1.account_connections"
+    );
+    assert_eq!((&conns["acc"], &conns["conns"]), (&json!("A"), &json!(1)));
+    let (subject, connect_event) = event(&mut system);
+    assert_eq!(subject, "$SYS.ACCOUNT.A.CONNECT");
+    assert_eq!(
+        connect_event["type"],
+        "io.nats.server.advisory.v1.client_connect"
+    );
+    let client = &connect_event["client"];
+    assert_eq!(
+        (&client["acc"], &client["user"], &client["name_tag"]),
+        (&json!("A"), &json!("a"), &json!("A"))
+    );
+    assert_eq!(connect_event["server"]["name"], "n1");
+
+    drop(a);
+    assert_eq!(event(&mut system).1["conns"], 0);
+    assert_eq!(event(&mut system).1["conns"], 0);
+    let (subject, end) = event(&mut system);
+    assert_eq!(subject, "$SYS.ACCOUNT.A.DISCONNECT");
+    assert_eq!(end["reason"], "Client Closed");
+    assert_eq!(end["client"]["user"], "a");
+    assert!(end["client"]["stop"].is_string());
+
+    let mut refused = server.connect();
+    refused
+        .send("CONNECT {\"user\":\"a\",\"pass\":\"secret-wrong\"}\r\n")
+        .unwrap();
+    let (_, refusal) = event(&mut system);
+    assert_eq!(refusal["reason"], "Authentication Failure");
+    assert_eq!(refusal["client"]["user"], "a");
+    assert!(!refusal.to_string().contains("secret-wrong"));
+}
+
+#[test]
+fn the_end_of_the_server_is_told() {
+    let mut server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    system.send("SUB $SYS.SERVER.*.SHUTDOWN 1\r\n").unwrap();
+    system.sync().unwrap();
+    server.shutdown();
+    assert_eq!(event(&mut system).1["name"], "n1");
+}
+
+#[test]
+fn every_account_may_ask_for_itself() {
+    let server = TestServer::configured(CONFIG);
+    let mut q = connect(&server, "q");
+    let info = request(&mut q, "$SYS.REQ.USER.INFO", "");
+    assert_eq!(
+        info["data"],
+        json!({
+            "user": "q", "account": "A", "account_name": "A",
+            "permissions": {
+                "publish": {"allow": [">"]},
+                "subscribe": {"deny": ["x"]},
+                "responses": {"max": 1, "ttl": 120_000_000_000_u64}
+            }
+        })
+    );
+    let _b = connect(&server, "b");
+    let connz = request(&mut q, "$SYS.REQ.ACCOUNT.PING.CONNZ", r#"{"acc":"B"}"#);
+    assert_eq!(connz["data"]["num_connections"], 1);
+    assert_eq!(connz["data"]["connections"][0]["name"], "q");
+    let statz = request(
+        &mut q,
+        "$SYS.REQ.ACCOUNT.PING.STATZ",
+        r#"{"accounts":["B"]}"#,
+    );
+    assert_eq!(statz["data"]["account_statz"][0]["acc"], "A");
+    // The rest is for the system account alone.
+    let elsewhere = q.request("$SYS.REQ.SERVER.PING", b"").unwrap();
+    assert_eq!(elsewhere.status(), Some("503"));
+}
+
+#[test]
+fn the_system_account_may_ask_for_everything() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    let _a = connect(&server, "a");
+    let id = request(&mut system, "$SYS.REQ.SERVER.PING.IDZ", "")["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for name in [
+        "STATSZ", "VARZ", "SUBSZ", "CONNZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ",
+        "HEALTHZ", "RAFTZ",
+    ] {
+        for to in ["PING", id.as_str()] {
+            let subject = format!("$SYS.REQ.SERVER.{to}.{name}");
+            let answer = request(&mut system, &subject, "");
+            assert_eq!(answer["server"]["id"], id, "{subject}");
+            let data = if name == "STATSZ" { "statsz" } else { "data" };
+            assert!(answer[data].is_object(), "{subject}: {answer}");
+        }
+    }
+    let statz = request(&mut system, "$SYS.REQ.ACCOUNT.PING.STATZ", "");
+    assert_eq!(statz["data"]["account_statz"].as_array().unwrap().len(), 2);
+    let info = request(&mut system, "$SYS.REQ.ACCOUNT.A.INFO", "");
+    assert_eq!(
+        info["data"]["exports"],
+        json!([
+            {"subject": "r.*", "type": "service", "response_type": "Singleton", "approved_accounts": ["B"]},
+            {"subject": "s.>", "type": "stream"}
+        ])
+    );
+    assert_eq!(
+        info["data"]["mappings"],
+        json!({"m.*": [{"subject": "n.$1", "weight": 100}]})
+    );
+    let info = request(&mut system, "$SYS.REQ.ACCOUNT.B.INFO", "");
+    assert_eq!(
+        info["data"]["imports"][0],
+        json!({
+            "subject": "r.*", "account": "A", "to": "l.*", "local_subject": "l.*", "type": "service",
+            "invalid": false, "share": true, "tracking": false
+        })
+    );
+    let unknown = request(&mut system, "$SYS.REQ.ACCOUNT.NOPE.INFO", "");
+    assert_eq!(
+        unknown["error"],
+        json!({"code": 500, "description": "Account NOPE does not exist"})
+    );
+    let malformed = request(
+        &mut system,
+        "$SYS.REQ.SERVER.PING.VARZ",
+        r#"{"server_name":1}"#,
+    );
+    assert_eq!(malformed["error"]["code"], 400);
+}
+
+#[test]
+fn a_connection_can_be_kicked() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    let mut a = connect(&server, "a");
+    let connz = request(&mut system, "$SYS.REQ.ACCOUNT.A.CONNZ", "");
+    let cid = &connz["data"]["connections"][0]["cid"];
+    let id = connz["server"]["id"].as_str().unwrap().to_owned();
+    let kick = format!("$SYS.REQ.SERVER.{id}.KICK");
+    let refused = request(&mut system, &kick, r#"{"cid":999}"#);
+    assert_eq!(
+        refused["error"]["description"],
+        "no such client or leafnode id"
+    );
+    let done = request(&mut system, &kick, &json!({ "cid": cid }).to_string());
+    assert_eq!(done.get("error"), None);
+    assert_eq!(a.rest().unwrap(), b"");
+}
