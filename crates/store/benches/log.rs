@@ -34,7 +34,6 @@ fn message(seq: u64, subject: &[u8]) -> Record<'_> {
         stream,
         seq,
         timestamp,
-        in_batch: false,
         subject,
         headers,
         payload: &PAYLOAD,

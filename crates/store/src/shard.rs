@@ -192,19 +192,72 @@ impl Shard {
             return Err(PublishError::UnknownStream(stream));
         };
         let mut published = target.publish(&mut self.log, message, now)?;
-        if !target.is_memory() {
-            // A duplicate of a message that is not durable yet must wait for it.
-            if !published.duplicate || published.seq > target.visible_last_seq() {
-                published.position = Some(self.log.position());
-            }
-            if !published.duplicate && target.touch() {
-                self.touched.push(stream);
-            }
-        }
+        note_published(target, &self.log, &mut self.touched, &mut published);
         Ok(published)
     }
 
-    /// The message as the [`Shard::publish`] just done with it stored it: with the headers that the server adds, and a counter's new
+    /// Applies the stream's rules to a message of a fast-ingest batch: those of [`Shard::publish`] in the order in which
+    /// nats-server checks batches.
+    ///
+    /// # Errors
+    /// As [`Shard::publish`].
+    pub fn publish_fast(
+        &mut self,
+        stream: StreamId,
+        message: &Publish<'_>,
+        now: Timestamp,
+    ) -> Result<Published, PublishError> {
+        self.check_broken()?;
+        let Some(target) = self.streams.get_mut(&stream) else {
+            return Err(PublishError::UnknownStream(stream));
+        };
+        let mut published = target.publish_fast(&mut self.log, message, now)?;
+        note_published(target, &self.log, &mut self.touched, &mut published);
+        Ok(published)
+    }
+
+    /// Stores the messages of an atomic batch together, or none of them: also over a crash. Each is checked as it would be
+    /// behind those before it. Gives each, as it was stored, to `stored`, with what became of it, and answers the last one's sequence.
+    ///
+    /// # Errors
+    /// As [`Shard::publish`], of the first message that is refused.
+    pub fn publish_batch(
+        &mut self,
+        stream: StreamId,
+        messages: &[Publish<'_>],
+        now: Timestamp,
+        stored: &mut dyn FnMut(&Publish<'_>, &Published),
+    ) -> Result<StreamSeq, PublishError> {
+        self.check_broken()?;
+        let Some(target) = self.streams.get_mut(&stream) else {
+            return Err(PublishError::UnknownStream(stream));
+        };
+        let log = &mut self.log;
+        let published = match target.publish_batch(log, messages, now) {
+            Ok(published) => published,
+            Err(error) => {
+                // The batch may be in the log all the same.
+                if !target.is_memory() && target.touch() {
+                    self.touched.push(stream);
+                }
+                return Err(error);
+            }
+        };
+        for (message, (mut published, edits)) in messages.iter().zip(published) {
+            note_published(target, log, &mut self.touched, &mut published);
+            stored(&edits.apply(message), &published);
+        }
+        Ok(target.last_seq())
+    }
+
+    /// The most that an atomic batch may take in the log, in bytes (see [`StagedBatch::log_bytes`](crate::StagedBatch)):
+    /// its records lie in one segment.
+    #[must_use]
+    pub fn batch_limit(&self) -> u64 {
+        self.log.batch_limit()
+    }
+
+    /// The message as the [`Shard::publish`] or [`Shard::publish_fast`] just done with it stored it: with the headers that the server adds, and a counter's new
     /// value as its body.
     #[must_use]
     pub fn as_stored<'a>(
@@ -331,5 +384,24 @@ impl Shard {
         }))?;
         stream.emitted(at.start());
         Ok(())
+    }
+}
+
+/// Notes where a published message becomes durable.
+fn note_published(
+    target: &mut Stream,
+    log: &Log,
+    touched: &mut Vec<StreamId>,
+    published: &mut Published,
+) {
+    if target.is_memory() {
+        return;
+    }
+    // A duplicate of a message that is not durable yet must wait for it.
+    if !published.duplicate || published.seq > target.visible_last_seq() {
+        published.position = Some(log.position());
+    }
+    if !published.duplicate && target.touch() {
+        touched.push(target.id());
     }
 }

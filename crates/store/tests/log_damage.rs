@@ -59,12 +59,11 @@ fn written() -> (FaultyStorage, Vec<(u64, RecordAt)>) {
     for seq in 1..=600 {
         let payload = payload(seq);
         let (subject, headers) = (&b"s"[..], &b""[..]);
-        let (timestamp, in_batch, stream) = (0, false, STREAM);
+        let (timestamp, stream) = (0, STREAM);
         let record = Record::Message(Message {
             stream,
             seq,
             timestamp,
-            in_batch,
             subject,
             headers,
             payload: &payload,

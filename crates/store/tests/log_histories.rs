@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jetsled_store::log::{
-    CommitError, Log, LogCheckpoint, LogOptions, LogPosition, Message, Record, RecordAt, SegmentNo,
-    Selection, StreamId, SyncPolicy,
+    BatchCommit, CommitError, Log, LogCheckpoint, LogOptions, LogPosition, Message, Record,
+    RecordAt, SegmentNo, Selection, StreamId, SyncPolicy,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 use rand::rngs::StdRng;
@@ -21,6 +21,18 @@ const DIR: &str = "/store/log";
 struct Appended {
     id: u64,
     at: RecordAt,
+    /// The first id of its batch.
+    batch: Option<u64>,
+}
+
+impl Appended {
+    fn alone(id: u64, at: RecordAt) -> Self {
+        Self {
+            id,
+            at,
+            batch: None,
+        }
+    }
 }
 
 /// A log and what it must hold.
@@ -61,7 +73,6 @@ fn with_record<T>(id: u64, f: impl FnOnce(&Record<'_>) -> T) -> T {
         stream: StreamId(1 + (id % 3) as u32),
         seq: id,
         timestamp: id as i64 * 1000,
-        in_batch: id.is_multiple_of(5),
         subject: subject.as_bytes(),
         headers: if id.is_multiple_of(4) {
             b"NATS/1.0\r\nA: b\r\n\r\n"
@@ -92,11 +103,12 @@ impl Life {
     /// Does something; `false` once the power is out.
     fn step(&mut self) -> bool {
         match self.random.random_range(0..20) {
-            0..12 => {
+            0 => self.append_batch(),
+            1..12 => {
                 let id = self.next_id;
                 match with_record(id, |record| self.log.append(record)) {
                     Ok(at) => {
-                        self.appended.push(Appended { id, at });
+                        self.appended.push(Appended::alone(id, at));
                         self.next_id += 1;
                         true
                     }
@@ -116,7 +128,7 @@ impl Life {
                 for _ in 0..self.random.random_range(0..3) {
                     let id = self.next_id;
                     if let Ok(at) = with_record(id, |record| self.log.append(record)) {
-                        self.appended.push(Appended { id, at });
+                        self.appended.push(Appended::alone(id, at));
                         self.next_id += 1;
                     }
                 }
@@ -148,6 +160,44 @@ impl Life {
         }
     }
 
+    /// Appends an atomic batch, or begins one and takes it back.
+    fn append_batch(&mut self) -> bool {
+        let first = self.next_id;
+        let last = first + self.random.random_range(0..6);
+        let bytes = (first..=last)
+            .map(|id| with_record(id, Log::bytes_of))
+            .sum::<u64>();
+        if bytes > self.log.batch_limit() {
+            return true;
+        }
+        if self.log.begin_batch(bytes).is_err() {
+            return false;
+        }
+        let mut batch = Vec::new();
+        for id in first..=last {
+            let at = with_record(id, |record| self.log.append(record)).expect("room was made");
+            batch.push(Appended {
+                id,
+                at,
+                batch: Some(first),
+            });
+        }
+        if self.random.random_ratio(1, 4) {
+            self.log.abandon_batch();
+            return true;
+        }
+        let stream = StreamId(1);
+        let commit = BatchCommit {
+            stream,
+            first,
+            last,
+        };
+        self.log.commit_batch(commit).expect("room was made");
+        self.appended.append(&mut batch);
+        self.next_id = last + 1;
+        true
+    }
+
     fn recycle_oldest(&mut self) {
         let sealed: Vec<_> = self
             .log
@@ -168,7 +218,7 @@ impl Life {
 
     fn readable(&mut self) {
         let live: Vec<_> = self.log.segments().map(|usage| usage.segment).collect();
-        for Appended { id, at } in self.appended.clone() {
+        for Appended { id, at, .. } in self.appended.clone() {
             if live.contains(&at.segment) {
                 let read = self.log.read(at).expect("an appended record reads back");
                 with_record(id, |record| assert_eq!(read, *record));
@@ -193,7 +243,12 @@ impl Life {
             let mut replayed = Vec::new();
             let (log, report) = open(&disk, self.policy, checkpoint, &mut |id, at| {
                 assert!(at.start() >= from);
-                replayed.push(Appended { id, at });
+                let batch = self.appended.iter().find(|other| other.at == at);
+                replayed.push(Appended {
+                    id,
+                    at,
+                    batch: batch.and_then(|other| other.batch),
+                });
             });
             assert_eq!(report.damage, [], "a power cut damages nothing");
             assert!(
@@ -231,6 +286,12 @@ impl Life {
             let found: Vec<_> = replayed.iter().filter(unsure).collect();
             let sent: Vec<_> = may.iter().copied().filter(unsure).collect();
             assert_eq!(found, sent[..found.len()], "not a prefix");
+            if let (Some(last), Some(next)) = (found.last(), sent.get(found.len())) {
+                assert!(
+                    last.batch.is_none() || last.batch != next.batch,
+                    "part of a batch"
+                );
+            }
             if !with_checkpoint {
                 self.next_id += 1000;
                 self.announced = log.durable();
@@ -258,8 +319,10 @@ fn open(
         options(policy),
         checkpoint,
         &mut |replayed, _| {
-            let Record::Message(message) = replayed.record else {
-                panic!("only messages")
+            let message = match replayed.record {
+                Record::Message(message) => message,
+                Record::BatchCommit(_) => return,
+                other => panic!("{other:?}"),
             };
             with_record(message.seq, |record| assert_eq!(replayed.record, *record));
             visit(message.seq, replayed.at);
@@ -330,7 +393,7 @@ fn a_failed_write_voids_its_commit_and_nothing_else() {
                 for _ in 0..life.random.random_range(1..30) {
                     let id = life.next_id;
                     let at = with_record(id, |record| life.log.append(record)).unwrap();
-                    life.appended.push(Appended { id, at });
+                    life.appended.push(Appended::alone(id, at));
                     life.next_id += 1;
                 }
                 let Some(commit) = life.log.take_commit() else {
@@ -340,7 +403,7 @@ fn a_failed_write_voids_its_commit_and_nothing_else() {
                     .fail(Call::Write, life.random.random_range(0..2), fault);
                 let id = life.next_id;
                 let at = with_record(id, |record| life.log.append(record)).unwrap();
-                life.appended.push(Appended { id, at });
+                life.appended.push(Appended::alone(id, at));
                 life.next_id += 1;
                 match life.log.finish_commit(commit.run()) {
                     Err(CommitError::Void { void_from, .. }) => {
@@ -363,7 +426,7 @@ fn a_failed_write_voids_its_commit_and_nothing_else() {
                     let id = life.next_id;
                     life.next_id += 1;
                     let at = with_record(id, |record| life.log.append(record)).unwrap();
-                    life.appended.push(Appended { id, at });
+                    life.appended.push(Appended::alone(id, at));
                     let Some(commit) = life.log.take_commit() else {
                         continue;
                     };
@@ -393,7 +456,7 @@ fn a_failed_sync_fences_for_good_and_reads_go_on() {
         let mut life = Life::begin(disk, SyncPolicy::EveryCommit, 1);
         let append = |life: &mut Life| with_record(1, |record| life.log.append(record));
         let at = append(&mut life).unwrap();
-        life.appended.push(Appended { id: 1, at });
+        life.appended.push(Appended::alone(1, at));
         life.disk
             .fail(call, 0, Fault::Error(std::io::ErrorKind::Other));
         let commit = life.log.take_commit().unwrap();
@@ -419,7 +482,7 @@ fn a_full_disk_refuses_before_it_promises_and_recovers_when_space_returns() {
     let error = loop {
         id += 1;
         match with_record(id, |record| life.log.append(record)) {
-            Ok(at) => life.appended.push(Appended { id, at }),
+            Ok(at) => life.appended.push(Appended::alone(id, at)),
             Err(error) => break error,
         }
     };
@@ -432,7 +495,7 @@ fn a_full_disk_refuses_before_it_promises_and_recovers_when_space_returns() {
     life.readable();
     life.disk.limit(None);
     let at = with_record(id, |record| life.log.append(record)).unwrap();
-    life.appended.push(Appended { id, at });
+    life.appended.push(Appended::alone(id, at));
     let commit = life.log.take_commit().unwrap();
     life.announced = life.log.finish_commit(commit.run()).unwrap();
     let mut life = life.cut(7);

@@ -37,7 +37,6 @@ fn append(log: &mut Log, stream: u32, seq: u64, subject: &str) -> RecordAt {
         stream: StreamId(stream),
         seq,
         timestamp: 0,
-        in_batch: false,
         subject: subject.as_bytes(),
         headers: b"",
         payload: &[7; 90],

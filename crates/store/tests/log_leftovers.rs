@@ -40,7 +40,6 @@ fn append(log: &mut Log, seq: u64, footprint: u32) -> RecordAt {
             stream: StreamId(1),
             seq,
             timestamp: 0,
-            in_batch: false,
             subject: b"s",
             headers: b"",
             payload: &vec![7; footprint as usize - 47],

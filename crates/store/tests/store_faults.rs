@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
-    CommitError, DeletedDetails, Erase, OpenError, Publish, Purge, Sender, Shard, StoreOptions,
-    StreamId,
+    CommitError, DeletedDetails, Erase, OpenError, Publish, Published, Purge, Sender, Shard,
+    StoreOptions, StreamId,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 use rand::rngs::StdRng;
@@ -119,7 +119,8 @@ impl Run {
             .expect("the stream")
             .last_seq()
             .0;
-        match self.random.random_range(0..20) {
+        match self.random.random_range(0..24) {
+            20.. => self.batch(),
             0 => {
                 let seq = self.random.random_range(1..last + 3);
                 let _ = self
@@ -156,6 +157,41 @@ impl Run {
             }
         }
         self.note();
+    }
+
+    /// Publishes an atomic batch: one change, however many messages.
+    fn batch(&mut self) {
+        let (stream, now) = (self.stream, self.now);
+        let first = self
+            .shard()
+            .stream(stream)
+            .expect("the stream")
+            .last_seq()
+            .0
+            + 1;
+        let count = self.random.random_range(1..9);
+        let parts: Vec<_> = (first..first + count)
+            .map(|seq| {
+                let subject = format!("s.{}", self.random.random_range(0..9));
+                (subject, vec![seq as u8; self.random.random_range(0..2500)])
+            })
+            .collect();
+        let messages: Vec<_> = parts
+            .iter()
+            .map(|(subject, payload)| Publish {
+                subject: subject.as_bytes(),
+                headers: b"NATS/1.0\r\nNats-Batch-Id: b\r\n\r\n",
+                payload,
+                has_interest: true,
+                sender: Sender::Client,
+            })
+            .collect();
+        let mut seqs = Vec::new();
+        let mut note = |_: &Publish<'_>, published: &Published| seqs.push(published.seq.0);
+        self.shard()
+            .publish_batch(stream, &messages, now, &mut note)
+            .expect("a batch");
+        assert!(seqs.into_iter().eq(first..first + count));
     }
 
     fn commit(&mut self) -> Result<(), CommitError> {

@@ -29,21 +29,9 @@ impl Log {
             return Err(AppendError::Fenced(Arc::clone(error)));
         }
         record.check()?;
-        let len = u64::from(FRAME_HEADER) + record.body_len();
-        let limit = self.options.segment_len() - SEGMENT_HEADER - RESERVE;
-        let len = u32::try_from(len).ok().filter(|len| *len <= limit);
-        let len = len.ok_or_else(|| AppendError::TooLarge {
-            len: u64::from(FRAME_HEADER) + record.body_len(),
-            limit,
-        })?;
-        if self.active.as_ref().is_none_or(|active| !active.fits(len)) {
-            self.roll()?;
-        }
-        if std::mem::take(&mut self.resume) {
-            self.append_mark(kind::RESUME);
-            self.barrier = true;
-        }
+        let len = self.make_room(u64::from(FRAME_HEADER) + record.body_len())?;
         let session = self.session;
+        let in_batch = self.batch.is_some();
         let Some(active) = &mut self.active else {
             unreachable!("roll leaves an active segment")
         };
@@ -54,7 +42,7 @@ impl Log {
             _ => self.memory.begin_chunk(active.segment, active.end),
         };
         let offset = active.end;
-        frame::encode(out, active.stamp(session), record, len);
+        frame::encode(out, active.stamp(session, in_batch), record, len);
         active.end += padded(len);
         active.live += padded(len);
         self.appended_bytes += u64::from(padded(len));
@@ -68,6 +56,26 @@ impl Log {
         })
     }
 
+    /// Makes sure that so many bytes fit the active segment, in a new one if need be, and that they may follow.
+    pub(super) fn make_room(&mut self, bytes: u64) -> Result<u32, AppendError> {
+        let limit = self.options.segment_len() - SEGMENT_HEADER - RESERVE;
+        let too_large = AppendError::TooLarge { len: bytes, limit };
+        let Some(len) = u32::try_from(bytes).ok().filter(|len| *len <= limit) else {
+            return Err(too_large);
+        };
+        if self.active.as_ref().is_none_or(|active| !active.fits(len)) {
+            if self.batch.is_some() {
+                return Err(too_large);
+            }
+            self.roll()?;
+        }
+        if std::mem::take(&mut self.resume) {
+            self.append_mark(kind::RESUME);
+            self.barrier = true;
+        }
+        Ok(len)
+    }
+
     /// Appends one of the log's own marks to the active segment, for which room is reserved.
     pub(super) fn append_mark(&mut self, kind: u8) {
         let session = self.session;
@@ -78,7 +86,7 @@ impl Log {
             Some(chunk) if chunk.segment == active.segment => &mut chunk.bytes,
             _ => self.memory.begin_chunk(active.segment, active.end),
         };
-        frame::encode_mark(out, active.stamp(session), kind);
+        frame::encode_mark(out, active.stamp(session, false), kind);
         active.end += FRAME_HEADER;
     }
 
@@ -184,12 +192,13 @@ impl Active {
         u64::from(self.end) + u64::from(padded(len)) + u64::from(RESERVE) <= u64::from(self.len)
     }
 
-    fn stamp(&self, session: u32) -> Stamp {
+    fn stamp(&self, session: u32, in_batch: bool) -> Stamp {
         Stamp {
             seed: self.seed,
             offset: self.end,
             stable: self.stable,
             session,
+            in_batch,
         }
     }
 }

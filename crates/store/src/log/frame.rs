@@ -5,7 +5,7 @@
 //!          segment's number and the record's offset, so that it holds at this place only
 //!  4  u16  magic
 //!  6  u8   kind
-//!  7  u8   flags
+//!  7  u8   flags: 1, part of an atomic batch
 //!  8  u32  len, header included, padding not
 //! 12  u32  stable: all bytes of the segment below this offset were durable before this was written
 //! 16  u32  session: grows with each opening and each failed write; a record of a lower session than one
@@ -20,6 +20,8 @@ use super::{RecordAt, SegmentNo};
 
 pub(crate) const FRAME_HEADER: u32 = 24;
 const MAGIC: u16 = 0x7A4A;
+/// The flag of records that count only with the [`BatchCommit`](super::BatchCommit) behind them.
+const IN_BATCH: u8 = 1;
 
 /// What a record's checksum begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub(crate) struct Stamp {
     pub(crate) offset: u32,
     pub(crate) stable: u32,
     pub(crate) session: u32,
+    /// Whether the record counts only with the batch that it is part of.
+    pub(crate) in_batch: bool,
 }
 
 /// A frame whose checksum holds.
@@ -59,7 +63,11 @@ pub(crate) struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     pub(crate) fn record(&self) -> Option<Record<'a>> {
-        Record::decode(self.kind, self.flags, self.stream, self.body)
+        Record::decode(self.kind, self.stream, self.body)
+    }
+
+    pub(crate) const fn in_batch(&self) -> bool {
+        self.flags & IN_BATCH != 0
     }
 
     pub(crate) const fn at(&self, segment: SegmentNo, offset: u32) -> RecordAt {
@@ -73,19 +81,20 @@ impl<'a> Frame<'a> {
 
 /// Appends a record's frame and padding; `len` is [`FRAME_HEADER`] plus the body's length.
 pub(crate) fn encode(out: &mut Vec<u8>, stamp: Stamp, record: &Record<'_>, len: u32) {
-    let header = (record.kind(), record.flags(), record.stream());
-    encode_with(out, stamp, header, len, |out| record.encode_body(out));
+    encode_with(out, stamp, (record.kind(), record.stream()), len, |out| {
+        record.encode_body(out)
+    });
 }
 
 /// Appends a frame without body, for the log's own kinds.
 pub(crate) fn encode_mark(out: &mut Vec<u8>, stamp: Stamp, kind: u8) {
-    encode_with(out, stamp, (kind, 0, StreamId(0)), FRAME_HEADER, |_| ());
+    encode_with(out, stamp, (kind, StreamId(0)), FRAME_HEADER, |_| ());
 }
 
 fn encode_with(
     out: &mut Vec<u8>,
     stamp: Stamp,
-    (kind, flags, stream): (u8, u8, StreamId),
+    (kind, stream): (u8, StreamId),
     len: u32,
     body: impl FnOnce(&mut Vec<u8>),
 ) {
@@ -94,7 +103,7 @@ fn encode_with(
     let mut header = [0; FRAME_HEADER as usize];
     header[4..6].copy_from_slice(&MAGIC.to_le_bytes());
     header[6] = kind;
-    header[7] = flags;
+    header[7] = if stamp.in_batch { IN_BATCH } else { 0 };
     header[8..12].copy_from_slice(&len.to_le_bytes());
     header[12..16].copy_from_slice(&stamp.stable.to_le_bytes());
     header[16..20].copy_from_slice(&stamp.session.to_le_bytes());
@@ -170,6 +179,7 @@ mod tests {
             offset,
             stable: 64,
             session: 3,
+            in_batch: true,
         }
     }
 

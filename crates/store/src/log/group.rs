@@ -37,6 +37,7 @@ impl Log {
     fn take(&mut self, sync: bool) -> Option<Commit> {
         let unwritten = !self.memory.open.is_empty();
         let unsynced = sync && (self.synced < self.written || !self.recycling.is_empty());
+        debug_assert!(self.batch.is_none(), "a batch lies in one commit");
         if self.in_flight || self.fenced.is_some() || !(unwritten || unsynced) {
             return None;
         }

@@ -88,6 +88,23 @@ impl Memory {
         &mut self.open[last].bytes
     }
 
+    /// Forgets what is open from this offset of its segment on.
+    pub(crate) fn truncate_open(&mut self, segment: SegmentNo, offset: u32) {
+        while let Some(chunk) = self
+            .open
+            .last_mut()
+            .filter(|chunk| chunk.segment == segment)
+        {
+            if chunk.start < offset {
+                chunk.bytes.truncate((offset - chunk.start) as usize);
+                return;
+            }
+            if let Some(chunk) = self.open.pop() {
+                self.give_back(chunk.bytes);
+            }
+        }
+    }
+
     /// The open chunks become the ones in flight.
     pub(crate) fn take_open(&mut self) -> Vec<Arc<Chunk>> {
         self.in_flight = self.open.drain(..).map(Arc::new).collect();

@@ -11,6 +11,7 @@
 //! the disk are described in `docs/storage-format.md`.
 
 mod append;
+mod batch;
 mod commit;
 mod disk;
 mod error;
@@ -30,6 +31,7 @@ mod recovery;
 mod report;
 mod scan;
 mod segment;
+mod unfinished;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -88,6 +90,8 @@ pub struct Log {
     /// Where the open commit begins.
     commit_start: LogPosition,
     in_flight: bool,
+    /// Where the open batch begins in the active segment.
+    batch: Option<u32>,
     maintaining: bool,
     /// Writing an index failed: not tried again before the next segment.
     maintenance_failed: Option<SegmentNo>,

@@ -23,9 +23,10 @@ use super::segment::{
     FORMAT_VERSION, HeaderCheck, LogFile, SEGMENT_HEADER, SegmentHeader, aside_path, index_path,
     segment_path, spare_path,
 };
+use super::unfinished::UnfinishedBatch;
 use super::{
     Active, Damage, LiveBytes, Log, LogCheckpoint, LogOptions, LogPosition, LogReport, OpenError,
-    Record, ReplayedRecord, Sealed, SegmentNo, Unindexed,
+    Record, RecordAt, ReplayedRecord, Sealed, SegmentNo, Unindexed,
 };
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -285,6 +286,7 @@ impl Recovery {
         };
         let mut settled = self.settled_by_checkpoint(no);
         let mut surveyed = false;
+        let mut batch = UnfinishedBatch::default();
         while let Found::Frame {
             at,
             frame,
@@ -308,24 +310,32 @@ impl Recovery {
             self.session = frame.session;
             walked.records += 1;
             walked.end = at.end().offset();
-            match frame.record() {
-                Some(record) => {
-                    if let (Record::Message(message), Some(index)) = (&record, &mut index) {
-                        let place = (at.offset, at.len);
-                        index.push_named(message.stream, message.seq, place, message.subject);
-                    }
-                    if at.start() >= self.replay_from {
-                        self.report.replayed += 1;
-                        self.live.add(at);
-                        visit(ReplayedRecord { at, record }, &mut self.live);
-                    }
-                }
+            let record = frame.record();
+            if frame.in_batch() && matches!(record, Some(ref record) if !record.ends_batch()) {
+                batch.hold(at, &frame);
+                continue;
+            }
+            batch.release(|at, record| self.replay(at, record, &mut index, visit));
+            match record {
+                Some(record) => self.replay(at, record, &mut index, visit),
                 None if frame.kind == kind::SEAL => {
                     walked.sealed = true;
                     break;
                 }
                 None if frame.kind == kind::RESUME => {}
                 None => self.damaged(no, at.offset, at.end().offset()),
+            }
+        }
+        if let Some(start) = batch.start() {
+            if start >= settled && !surveyed {
+                settled = settled.max(self.survey(segment, walked.end, later)?);
+            }
+            if start >= settled {
+                self.report.torn_bytes += u64::from(walked.end - start);
+                walked.end = start;
+                walked.records -= batch.len();
+            } else {
+                batch.release(|at, record| self.replay(at, record, &mut index, visit));
             }
         }
         let promised = self.settled_by_checkpoint(no);
@@ -348,6 +358,25 @@ impl Recovery {
             }
         }
         Ok(walked)
+    }
+
+    /// A record that counts.
+    fn replay(
+        &mut self,
+        at: RecordAt,
+        record: Record<'_>,
+        index: &mut Option<BuildingIndex>,
+        visit: Visit<'_>,
+    ) {
+        if let (Record::Message(message), Some(index)) = (&record, index) {
+            let place = (at.offset, at.len);
+            index.push_named(message.stream, message.seq, place, message.subject);
+        }
+        if at.start() >= self.replay_from {
+            self.report.replayed += 1;
+            self.live.add(at);
+            visit(ReplayedRecord { at, record }, &mut self.live);
+        }
     }
 
     /// How far the checkpoint vouches for a segment.
@@ -499,6 +528,7 @@ impl Recovery {
             offset: walked.end,
             stable: walked.end,
             session: self.session,
+            in_batch: false,
         };
         let mut mark = Vec::new();
         frame::encode_mark(
@@ -582,6 +612,7 @@ impl Recovery {
             new_names: false,
             commit_start: position,
             in_flight: false,
+            batch: None,
             maintaining: false,
             maintenance_failed: None,
             written: position,

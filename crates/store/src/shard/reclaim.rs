@@ -240,7 +240,6 @@ impl Shard {
                 stream: message.stream,
                 seq: message.seq,
                 timestamp: message.timestamp,
-                in_batch: false,
                 subject,
                 headers,
                 payload,

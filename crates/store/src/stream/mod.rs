@@ -4,6 +4,7 @@
 //! memory after a restart is what it was. What limits remove at a publish is a function of configuration and state and is not
 //! logged; everything else that leaves (expiry, purge, delete, release) is.
 
+mod batch;
 mod counter;
 mod dedup;
 mod extents;
@@ -24,6 +25,7 @@ mod ttl_queue;
 use jetsled_jetstream_api::{StorageType, StreamConfig, StreamSeq, Timestamp};
 
 use crate::log::{Log, LogPosition, ReadError, Record, SegmentNo, StreamId};
+pub use batch::{StagedBatch, StagedMessage};
 use dedup::DedupWindow;
 use extents::Extents;
 use memory::MemoryMessages;

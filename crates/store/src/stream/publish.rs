@@ -17,11 +17,8 @@ use super::{Publish, PublishError, Published, Stream};
 use crate::log::Log;
 pub(super) use apply::Accepted;
 pub(super) use edits::Edits;
-use rollup::Rollup;
-use schedule::IsSchedule;
-
-/// The largest record of a file stream (observed nats-server 2.15.1).
-const MAX_RECORD: u64 = 32 << 20;
+pub(super) use rollup::Rollup;
+pub(super) use schedule::IsSchedule;
 
 impl Stream {
     /// Applies the stream's rules to a message. `position` of the answer is left to the caller.
@@ -31,14 +28,7 @@ impl Stream {
         message: &Publish<'_>,
         now: Timestamp,
     ) -> Result<Published, PublishError> {
-        let size = self.size_of(
-            message.subject.len(),
-            message.headers.len(),
-            message.payload.len(),
-        );
-        if size > MAX_RECORD && self.memory.is_none() {
-            return Err(ApiError::stream_store_failed("message too large").into());
-        }
+        self.check_record_size(message)?;
         if self.config.sealed {
             return Err(ApiError::STREAM_SEALED.into());
         }
@@ -70,15 +60,7 @@ impl Stream {
         if let Some(id) = steering.msg_id.filter(|id| !id.is_empty())
             && let Some(seq) = self.find_duplicate(id, time)
         {
-            return Ok(Published {
-                seq: StreamSeq(seq),
-                duplicate: true,
-                stored: false,
-                previous_on_subject: StreamSeq(0),
-                timestamp: time,
-                edited: false,
-                position: None,
-            });
+            return Ok(Published::duplicate(StreamSeq(seq), time));
         }
         self.check_last_msg_id(&steering)?;
         let rollup = self.check_rollup(&steering, message.sender)?;
@@ -87,7 +69,7 @@ impl Stream {
             steering = PublishHeaders::scan(edits.apply(message).headers);
         }
         if self.config.allow_msg_counter {
-            let counted = self.count(log, &edits.apply(message), &steering)?;
+            let counted = self.count(log, &edits.apply(message), &steering, None)?;
             edits.count(message, &counted);
             self.counter_value = counted.total;
             steering = PublishHeaders::scan(edits.apply(message).headers);
@@ -97,10 +79,8 @@ impl Stream {
         if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
             return self.skip(log, message.subject, &steering, time);
         }
-        if let Some(MessageTtl::Seconds(seconds)) = MessageTtl::of(steering.ttl)?
-            && let Some(least) = self.least_ttl().filter(|least| seconds < *least)
-        {
-            edits.set_header(message, b"Nats-TTL", least.to_string().as_bytes());
+        if let Some(least) = self.raised_ttl(&steering)? {
+            edits.set_header(message, b"Nats-TTL", least.as_bytes());
             steering = PublishHeaders::scan(edits.apply(message).headers);
         }
         let edited = edits.apply(message);
@@ -115,25 +95,31 @@ impl Stream {
         let (seq, previous) = self
             .store(log, &accepted, time)
             .map_err(PublishError::from)?;
+        let published = Published::stored(StreamSeq(seq), StreamSeq(previous), time);
         Ok(Published {
-            seq: StreamSeq(seq),
-            duplicate: false,
-            stored: true,
-            previous_on_subject: StreamSeq(previous),
-            timestamp: time,
             edited: edits.any(),
-            position: None,
+            ..published
         })
     }
 
-    /// A lifetime below that of delete markers would end before the marker's that follows it.
-    fn least_ttl(&self) -> Option<i64> {
-        let marker = self.config.subject_delete_marker_ttl.get() / NANOS_A_SECOND;
-        (marker > 0 && self.config.max_msgs_per_subject != 1).then_some(marker)
+    /// A lifetime below that of delete markers would end before the marker's that follows it: what it is raised to, if it is.
+    pub(super) fn raised_ttl(
+        &self,
+        steering: &PublishHeaders<'_>,
+    ) -> Result<Option<String>, ApiError> {
+        let least = self.config.subject_delete_marker_ttl.get() / NANOS_A_SECOND;
+        Ok(match MessageTtl::of(steering.ttl)? {
+            Some(MessageTtl::Seconds(seconds))
+                if seconds < least && self.config.max_msgs_per_subject != 1 =>
+            {
+                Some(least.to_string())
+            }
+            _ => None,
+        })
     }
 
     /// The sequence under which this `Nats-Msg-Id` was stored within the window that ends at `now`.
-    fn find_duplicate(&mut self, id: &[u8], now: Timestamp) -> Option<u64> {
+    pub(super) fn find_duplicate(&mut self, id: &[u8], now: Timestamp) -> Option<u64> {
         let window = self.config.duplicate_window;
         if window.get() <= 0 {
             return None;

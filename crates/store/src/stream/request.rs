@@ -66,6 +66,30 @@ pub struct Published {
     pub position: Option<LogPosition>,
 }
 
+impl Published {
+    /// `position` is left to the shard.
+    pub(crate) fn stored(seq: StreamSeq, previous: StreamSeq, timestamp: Timestamp) -> Self {
+        Self {
+            seq,
+            duplicate: false,
+            stored: true,
+            previous_on_subject: previous,
+            timestamp,
+            edited: false,
+            position: None,
+        }
+    }
+
+    /// `position` is left to the shard.
+    pub(crate) fn duplicate(seq: StreamSeq, timestamp: Timestamp) -> Self {
+        Self {
+            duplicate: true,
+            stored: false,
+            ..Self::stored(seq, StreamSeq(0), timestamp)
+        }
+    }
+}
+
 /// Why a publish stored nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {

@@ -119,23 +119,10 @@ impl Model {
         {
             return Outcome::Duplicate(*seq);
         }
-        let seconds = steering.ttl.and_then(|ttl| ttl.parse::<i64>().ok());
-        let message = ModelMessage {
-            seq: self.last + 1,
-            time: now,
-            subject: name.to_owned(),
-            headers: headers.to_vec(),
-            payload: payload.to_vec(),
-            due: seconds.map(|seconds| now + seconds * SECOND),
-            never: steering.ttl == Some("never"),
-        };
+        let message = self.message(name, headers, payload, steering, now);
         if self.config.discard == DiscardPolicy::New {
             let limit = self.config.max_msgs_per_subject;
-            let count = self
-                .messages
-                .iter()
-                .filter(|other| other.subject == name)
-                .count() as i64;
+            let count = self.count_on(name);
             let replaces = limit > 0 && count >= limit;
             if replaces && self.config.discard_new_per_subject && steering.rollup.is_none() {
                 return Outcome::Refused(10077);
@@ -150,7 +137,96 @@ impl Model {
                 return Outcome::Refused(10077);
             }
         }
-        let seq = message.seq;
+        Outcome::Stored(self.store(message, steering))
+    }
+
+    /// What an atomic batch does: all of it, or the code of the first message that is refused.
+    pub(super) fn publish_batch(
+        &mut self,
+        messages: &[(&str, Vec<u8>, Vec<u8>, Steering)],
+        now: i64,
+    ) -> Result<u64, u16> {
+        let window = self.config.duplicate_window.0;
+        self.dedup.retain(|(_, _, time)| *time >= now - window);
+        let mut bytes = self.bytes();
+        for (at, (name, headers, payload, steering)) in messages.iter().enumerate() {
+            let before = &messages[..at];
+            let on_subject = before.iter().filter(|(other, ..)| other == name).count();
+            if let Some(id) = &steering.msg_id
+                && (before
+                    .iter()
+                    .any(|(.., other)| other.msg_id.as_ref() == Some(id))
+                    || window > 0 && self.dedup.iter().any(|(other, ..)| other == id))
+            {
+                return Err(10201);
+            }
+            match steering.expected_last {
+                Some(expected) if expected != self.last + at as u64 => return Err(10071),
+                Some(_) if at > 0 => return Err(10164),
+                _ => {}
+            }
+            match steering.expected_last_subject {
+                Some(_) if on_subject > 0 => return Err(10164),
+                Some(expected) if expected != self.last_of(name).unwrap_or(0) => {
+                    return Err(10071);
+                }
+                _ => {}
+            }
+            match steering.rollup {
+                Some("sub") if on_subject > 0 => return Err(10111),
+                Some("all") if at > 0 => return Err(10111),
+                _ => {}
+            }
+            if self.config.discard == DiscardPolicy::New {
+                let over = |limit: i64, count: usize| limit > 0 && count as i64 > limit;
+                bytes += self.size(&self.message(name, headers, payload, steering, now));
+                let count = self.count_on(name) as usize + on_subject + 1;
+                if over(self.config.max_msgs, self.messages.len() + at + 1)
+                    || over(self.config.max_bytes, bytes as usize)
+                    || (self.config.discard_new_per_subject
+                        && steering.rollup.is_none()
+                        && over(self.config.max_msgs_per_subject, count))
+                {
+                    return Err(10077);
+                }
+            }
+        }
+        for (name, headers, payload, steering) in messages {
+            let message = self.message(name, headers, payload, steering, now);
+            self.store(message, steering);
+        }
+        Ok(self.last)
+    }
+
+    fn count_on(&self, name: &str) -> i64 {
+        let on_subject = |other: &&ModelMessage| other.subject == name;
+        self.messages.iter().filter(on_subject).count() as i64
+    }
+
+    fn message(
+        &self,
+        name: &str,
+        headers: &[u8],
+        payload: &[u8],
+        steering: &Steering,
+        now: i64,
+    ) -> ModelMessage {
+        let seconds = steering.ttl.and_then(|ttl| ttl.parse::<i64>().ok());
+        ModelMessage {
+            seq: self.last + 1,
+            time: now,
+            subject: name.to_owned(),
+            headers: headers.to_vec(),
+            payload: payload.to_vec(),
+            due: seconds.map(|seconds| now + seconds * SECOND),
+            never: steering.ttl == Some("never"),
+        }
+    }
+
+    /// Stores a message that nothing speaks against.
+    fn store(&mut self, message: ModelMessage, steering: &Steering) -> u64 {
+        let window = self.config.duplicate_window.0;
+        let (seq, now, name) = (message.seq, message.time, message.subject.clone());
         self.last = seq;
         self.messages.push(message);
         self.enforce();
@@ -158,14 +234,14 @@ impl Model {
             self.dedup.push((id.clone(), seq, now));
         }
         match steering.rollup {
-            Some("sub") => self.purge(Some(name), 0, 1),
+            Some("sub") => self.purge(Some(&name), 0, 1),
             Some(_) if self.messages.last().is_some_and(|last| last.seq == seq) => {
                 self.purge(None, seq, 0)
             }
             _ => 0,
         };
         self.settle();
-        Outcome::Stored(seq)
+        seq
     }
 
     pub(super) fn enforce(&mut self) {

@@ -6,34 +6,32 @@ use proptest::prelude::*;
 
 use super::model::{Model, Outcome, Steering};
 use super::{Store, code, config};
-use crate::{ChangeError, DeletedDetails, Erase, PendingCount, Purge, Selection, StreamId};
+use crate::{
+    ChangeError, DeletedDetails, Erase, PendingCount, Publish, PublishError, Published, Purge,
+    Selection, Sender, StreamId,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
-    Publish {
-        subject: u8,
-        len: usize,
-        id: Option<u8>,
-        rollup: u8,
-        ttl: u8,
-        expect: u8,
-    },
-    Purge {
-        filter: u8,
-        below: u64,
-        keep: u64,
-    },
+    Publish(Message),
+    Batch(Vec<Message>),
+    Purge { filter: u8, below: u64, keep: u64 },
     Delete(u64),
     Advance(i64),
-    Update {
-        msgs: i64,
-        per_subject: i64,
-    },
+    Update { msgs: i64, per_subject: i64 },
     Commit,
     Checkpoint,
-    Reopen {
-        keep_catalog: bool,
-    },
+    Reopen { keep_catalog: bool },
+}
+
+#[derive(Debug, Clone)]
+struct Message {
+    subject: u8,
+    len: usize,
+    id: Option<u8>,
+    rollup: u8,
+    ttl: u8,
+    expect: u8,
 }
 
 const SUBJECTS: [&str; 5] = ["S.a", "S.b", "S.c.x", "S.c.y", "S.d"];
@@ -45,8 +43,8 @@ fn steps(ids: bool) -> impl Strategy<Value = Vec<Step>> {
     } else {
         Just(None).boxed()
     };
-    let publish = (0_u8..5, 0_usize..600, id, 0_u8..24, 0_u8..12, 0_u8..12).prop_map(
-        |(subject, len, id, rollup, ttl, expect)| Step::Publish {
+    let message = (0_u8..5, 0_usize..600, id, 0_u8..24, 0_u8..12, 0_u8..12).prop_map(
+        |(subject, len, id, rollup, ttl, expect)| Message {
             subject,
             len,
             id,
@@ -56,7 +54,8 @@ fn steps(ids: bool) -> impl Strategy<Value = Vec<Step>> {
         },
     );
     let step = prop_oneof![
-        24 => publish,
+        24 => message.clone().prop_map(Step::Publish),
+        4 => prop::collection::vec(message, 1..6).prop_map(Step::Batch),
         1 => (0_u8..7, 0_u64..40, 0_u64..4).prop_map(|(filter, below, keep)| Step::Purge { filter, below, keep }),
         3 => (0_u64..40).prop_map(Step::Delete),
         2 => (1_i64..20).prop_map(Step::Advance),
@@ -127,49 +126,87 @@ fn run(storage: StorageType, segment_bytes: u32, scale: usize, limits: &Limits, 
     let mut model = Model::new(config.clone());
     let stream = store.create(config);
     for mut step in steps {
-        if let Step::Publish { len, .. } = &mut step {
-            *len *= scale;
+        match &mut step {
+            Step::Publish(message) => message.len *= scale,
+            Step::Batch(messages) => messages.iter_mut().for_each(|m| m.len *= scale),
+            _ => {}
         }
         apply(&mut store, &mut model, stream, step, storage);
         compare(&mut store, &model, stream);
     }
 }
 
+impl Message {
+    fn steering(&self, model: &Model) -> (&'static str, Steering) {
+        let name = SUBJECTS[usize::from(self.subject)];
+        let steering = Steering {
+            msg_id: self.id.map(|id| format!("id-{id}")),
+            rollup: match self.rollup {
+                0 => Some("sub"),
+                1 => Some("all"),
+                _ => None,
+            },
+            ttl: match self.ttl {
+                0 if model.config.allow_msg_ttl => Some("7"),
+                1 if model.config.allow_msg_ttl => Some("never"),
+                _ => None,
+            },
+            expected_last: match self.expect {
+                0 => Some(model.last),
+                1 => Some(model.last + 1),
+                _ => None,
+            },
+            expected_last_subject: match self.expect {
+                2 => Some(model.last_of(name).unwrap_or(0)),
+                3 => Some(model.first),
+                _ => None,
+            },
+        };
+        (name, steering)
+    }
+}
+
 fn apply(store: &mut Store, model: &mut Model, stream: StreamId, step: Step, storage: StorageType) {
     let now = store.now;
     match step {
-        Step::Publish {
-            subject,
-            len,
-            id,
-            rollup,
-            ttl,
-            expect,
-        } => {
-            let name = SUBJECTS[usize::from(subject)];
-            let steering = Steering {
-                msg_id: id.map(|id| format!("id-{id}")),
-                rollup: match rollup {
-                    0 => Some("sub"),
-                    1 => Some("all"),
-                    _ => None,
-                },
-                ttl: match ttl {
-                    0 if model.config.allow_msg_ttl => Some("7"),
-                    1 if model.config.allow_msg_ttl => Some("never"),
-                    _ => None,
-                },
-                expected_last: match expect {
-                    0 => Some(model.last),
-                    1 => Some(model.last + 1),
-                    _ => None,
-                },
-                expected_last_subject: match expect {
-                    2 => Some(model.last_of(name).unwrap_or(0)),
-                    3 => Some(model.first),
-                    _ => None,
-                },
+        Step::Batch(messages) => {
+            let messages: Vec<_> = messages
+                .iter()
+                .map(|message| {
+                    let (name, steering) = message.steering(model);
+                    let headers = steering.headers();
+                    let headers: Vec<_> = headers.iter().map(|(k, v)| (*k, &**v)).collect();
+                    let block = super::header_block(&headers);
+                    (name, block, vec![message.len as u8; message.len], steering)
+                })
+                .collect();
+            let expected = model.publish_batch(&messages, now.0);
+            let publishes: Vec<_> = messages
+                .iter()
+                .map(|(name, headers, payload, _)| Publish {
+                    subject: name.as_bytes(),
+                    headers,
+                    payload,
+                    has_interest: true,
+                    sender: Sender::Client,
+                })
+                .collect();
+            let mut stored = 0;
+            let mut note = |_: &Publish<'_>, _: &Published| stored += 1;
+            let shard = store.shard();
+            let found = match shard.publish_batch(stream, &publishes, now, &mut note) {
+                Ok(last) => {
+                    assert_eq!(stored, publishes.len());
+                    Ok(last.0)
+                }
+                Err(PublishError::Rejected(error)) => Err(error.err_code),
+                Err(error) => panic!("{error}"),
             };
+            assert_eq!(found, expected);
+        }
+        Step::Publish(message) => {
+            let (name, steering) = message.steering(model);
+            let len = message.len;
             let headers = steering.headers();
             let headers: Vec<_> = headers
                 .iter()

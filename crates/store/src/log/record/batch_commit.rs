@@ -1,8 +1,8 @@
-//! The messages of an atomic batch count.
+//! The records of an atomic batch count.
 
 use super::{StreamId, fields};
 
-/// The messages of an atomic batch, `first` to `last` inclusive, count.
+/// The records right before it that are flagged as part of a batch count: the messages `first` to `last` inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchCommit {
     /// The stream.
@@ -14,7 +14,7 @@ pub struct BatchCommit {
 }
 
 impl BatchCommit {
-    pub(super) const BODY_LEN: u64 = 16;
+    pub(crate) const BODY_LEN: u64 = 16;
 
     pub(super) fn encode_body(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.first.to_le_bytes());

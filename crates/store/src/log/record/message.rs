@@ -11,8 +11,6 @@ pub struct Message<'a> {
     pub seq: u64,
     /// Nanoseconds since 1970 UTC.
     pub timestamp: i64,
-    /// Whether it counts only once a [`BatchCommit`](super::BatchCommit) that covers it has been read.
-    pub in_batch: bool,
     /// The subject; at most 65,535 bytes.
     pub subject: &'a [u8],
     /// The header block as on the wire, `NATS/1.0\r\n` included; empty without headers.
@@ -21,14 +19,9 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
-const IN_BATCH: u8 = 1;
 const FIXED: usize = 22;
 
 impl<'a> Message<'a> {
-    pub(super) const fn flags(&self) -> u8 {
-        if self.in_batch { IN_BATCH } else { 0 }
-    }
-
     pub(super) const fn body_len(&self) -> u64 {
         (FIXED + self.subject.len() + self.headers.len() + self.payload.len()) as u64
     }
@@ -45,19 +38,17 @@ impl<'a> Message<'a> {
         out.extend_from_slice(self.payload);
     }
 
-    pub(super) fn decode(flags: u8, stream: StreamId, mut body: &'a [u8]) -> Option<Self> {
+    pub(super) fn decode(stream: StreamId, mut body: &'a [u8]) -> Option<Self> {
         let seq = fields::u64(&mut body)?;
         let timestamp = fields::u64(&mut body)? as i64;
         let headers_len = fields::u32(&mut body)? as usize;
         let subject_len = usize::from(fields::u16(&mut body)?);
         let subject = fields::bytes(&mut body, subject_len)?;
         let headers = fields::bytes(&mut body, headers_len)?;
-        let in_batch = flags & IN_BATCH != 0;
         Some(Self {
             stream,
             seq,
             timestamp,
-            in_batch,
             subject,
             headers,
             payload: body,
@@ -75,7 +66,7 @@ mod tests {
     proptest! {
         #[test]
         fn reads_back(
-            stream: u32, seq: u64, timestamp: i64, in_batch: bool,
+            stream: u32, seq: u64, timestamp: i64,
             subject in prop::collection::vec(any::<u8>(), 0..80),
             headers in prop::collection::vec(any::<u8>(), 0..80),
             payload in prop::collection::vec(any::<u8>(), 0..200),
@@ -83,7 +74,7 @@ mod tests {
             let stream = StreamId(stream);
             let (subject, headers, payload) = (&subject[..], &headers[..], &payload[..]);
             testing::check(Record::Message(Message {
-                stream, seq, timestamp, in_batch, subject, headers, payload,
+                stream, seq, timestamp, subject, headers, payload,
             }));
         }
     }

@@ -58,7 +58,7 @@ pub enum Record<'a> {
     ConsumerDeleted(ConsumerDeleted),
     /// What happened on a consumer since its last record.
     ConsumerProgress(ConsumerProgress<'a>),
-    /// The messages of an atomic batch now count.
+    /// The records of an atomic batch count.
     BatchCommit(BatchCommit),
 }
 
@@ -116,11 +116,9 @@ impl<'a> Record<'a> {
         }
     }
 
-    pub(crate) const fn flags(&self) -> u8 {
-        match self {
-            Self::Message(message) => message.flags(),
-            _ => 0,
-        }
+    /// Whether an atomic batch ends with it.
+    pub(crate) const fn ends_batch(&self) -> bool {
+        matches!(self, Self::BatchCommit(_))
     }
 
     pub(crate) fn body_len(&self) -> u64 {
@@ -172,9 +170,9 @@ impl<'a> Record<'a> {
     }
 
     /// `None` for the log's own kinds, unknown ones, and bodies that do not fit their kind.
-    pub(crate) fn decode(kind: u8, flags: u8, stream: StreamId, body: &'a [u8]) -> Option<Self> {
+    pub(crate) fn decode(kind: u8, stream: StreamId, body: &'a [u8]) -> Option<Self> {
         Some(match kind {
-            kind::MESSAGE => Self::Message(Message::decode(flags, stream, body)?),
+            kind::MESSAGE => Self::Message(Message::decode(stream, body)?),
             kind::DELETE => Self::Delete(Delete::decode(stream, body)?),
             kind::PURGE => Self::Purge(Purge::decode(stream, body)?),
             kind::STREAM_CONFIG => Self::StreamConfig(StreamConfig {
@@ -210,11 +208,10 @@ pub(crate) mod testing {
         let mut body = Vec::new();
         record.encode_body(&mut body);
         assert_eq!(body.len() as u64, record.body_len());
-        let decoded = Record::decode(record.kind(), record.flags(), record.stream(), &body);
+        let decoded = Record::decode(record.kind(), record.stream(), &body);
         assert_eq!(decoded, Some(record));
         for cut in 0..body.len() {
-            let short =
-                Record::decode(record.kind(), record.flags(), record.stream(), &body[..cut]);
+            let short = Record::decode(record.kind(), record.stream(), &body[..cut]);
             assert_ne!(short, Some(record));
         }
     }

@@ -20,7 +20,7 @@ pub(in crate::stream) struct Accepted<'a> {
 
 impl Stream {
     /// Logs and applies a message. Answers its sequence and that of its predecessor on the subject.
-    pub(super) fn store(
+    pub(in crate::stream) fn store(
         &mut self,
         log: &mut Log,
         message: &Accepted<'_>,
@@ -30,19 +30,28 @@ impl Stream {
         let segment = if self.memory.is_some() {
             None
         } else {
-            let at = log.append(&Record::Message(log::Message {
-                stream: self.id,
-                seq,
-                timestamp: time.0,
-                in_batch: false,
-                subject: message.subject,
-                headers: message.headers,
-                payload: message.payload,
-            }))?;
+            let at = log.append(&self.record_of(seq, message, time))?;
             Some(at.segment)
         };
         let previous = self.apply_message(log, seq, time.0, message, segment)?;
         Ok((seq, previous))
+    }
+
+    /// What the log holds of a message.
+    pub(in crate::stream) fn record_of<'m>(
+        &self,
+        seq: u64,
+        message: &Accepted<'m>,
+        time: Timestamp,
+    ) -> Record<'m> {
+        Record::Message(log::Message {
+            stream: self.id,
+            seq,
+            timestamp: time.0,
+            subject: message.subject,
+            headers: message.headers,
+            payload: message.payload,
+        })
     }
 
     /// Counts a message in and enforces what follows from it. Answers the sequence of its predecessor on the subject.

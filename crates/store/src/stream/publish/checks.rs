@@ -9,6 +9,8 @@ use crate::stream::publish_headers::{PublishHeaders, parse_seq};
 use crate::stream::ttl::MessageTtl;
 use crate::stream::{Publish, PublishError, Sender, Stream};
 
+/// The largest record of a file stream (observed nats-server 2.15.1).
+const MAX_RECORD: u64 = 32 << 20;
 /// The largest header block.
 const MAX_HEADERS: usize = 65_535;
 
@@ -28,12 +30,7 @@ impl Stream {
             return Err(ApiError::ATOMIC_PUBLISH_DISABLED.into());
         }
         self.check_increment(message, steering)?;
-        if steering
-            .expected_stream
-            .is_some_and(|name| !name.is_empty() && name != self.config.name.as_bytes())
-        {
-            return Err(ApiError::STREAM_NOT_MATCH.into());
-        }
+        self.check_expected_stream(steering)?;
         let from_client = message.sender == Sender::Client;
         if from_client
             && !self.config.allow_msg_ttl
@@ -50,17 +47,33 @@ impl Stream {
         if !from_client {
             return Ok(IsSchedule::No);
         }
-        let is_schedule = self.check_schedule(log, message, steering, now)?;
-        if steering
-            .stream_source
-            .is_some_and(|source| !source.is_empty())
-        {
-            return Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED.into());
-        }
+        let is_schedule = self.check_schedule(log, message, steering, now, None)?;
+        Self::check_stream_source(steering)?;
         Ok(is_schedule)
     }
 
-    fn check_expected_subject_seq(
+    pub(in crate::stream) fn check_expected_stream(
+        &self,
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), ApiError> {
+        match steering.expected_stream {
+            Some(name) if !name.is_empty() && name != self.config.name.as_bytes() => {
+                Err(ApiError::STREAM_NOT_MATCH)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::stream) fn check_stream_source(
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), ApiError> {
+        match steering.stream_source {
+            Some(source) if !source.is_empty() => Err(ApiError::MESSAGE_SOURCE_HDR_NOT_ALLOWED),
+            _ => Ok(()),
+        }
+    }
+
+    pub(in crate::stream) fn check_expected_subject_seq(
         &mut self,
         log: &mut Log,
         subject: &[u8],
@@ -90,7 +103,10 @@ impl Stream {
         }
     }
 
-    pub(super) fn check_last_msg_id(&self, steering: &PublishHeaders<'_>) -> Result<(), ApiError> {
+    pub(in crate::stream) fn check_last_msg_id(
+        &self,
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), ApiError> {
         match steering.expected_last_msg_id {
             Some(expected) if !expected.is_empty() && expected != self.last_msg_id => Err(
                 ApiError::stream_wrong_last_msg_id(String::from_utf8_lossy(&self.last_msg_id)),
@@ -99,7 +115,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn check_rollup(
+    pub(in crate::stream) fn check_rollup(
         &self,
         steering: &PublishHeaders<'_>,
         sender: Sender,
@@ -141,11 +157,7 @@ impl Stream {
         {
             return Err(ApiError::stream_store_failed("maximum messages exceeded"));
         }
-        let size = self.size_of(
-            message.subject.len(),
-            message.headers.len(),
-            message.payload.len(),
-        );
+        let size = self.size_of_message(message);
         if u64::try_from(config.max_bytes).is_ok_and(|limit| limit > 0 && self.bytes + size > limit)
         {
             return Err(ApiError::stream_store_failed("maximum bytes exceeded"));
@@ -154,7 +166,7 @@ impl Stream {
     }
 
     /// The stream's `max_msg_size`, and what a header block may take.
-    pub(super) fn check_size(&self, message: &Publish<'_>) -> Result<(), ApiError> {
+    pub(in crate::stream) fn check_size(&self, message: &Publish<'_>) -> Result<(), ApiError> {
         let size = message.headers.len() + message.payload.len();
         if usize::try_from(self.config.max_msg_size).is_ok_and(|limit| limit > 0 && size > limit) {
             return Err(ApiError::STREAM_MESSAGE_EXCEEDS_MAXIMUM);
@@ -163,5 +175,24 @@ impl Stream {
             return Err(ApiError::STREAM_HEADER_EXCEEDS_MAXIMUM);
         }
         Ok(())
+    }
+
+    pub(in crate::stream) fn check_record_size(
+        &self,
+        message: &Publish<'_>,
+    ) -> Result<(), ApiError> {
+        if self.memory.is_none() && self.size_of_message(message) > MAX_RECORD {
+            return Err(ApiError::stream_store_failed("message too large"));
+        }
+        Ok(())
+    }
+
+    /// A message's accounted size.
+    pub(in crate::stream) fn size_of_message(&self, message: &Publish<'_>) -> u64 {
+        self.size_of(
+            message.subject.len(),
+            message.headers.len(),
+            message.payload.len(),
+        )
     }
 }

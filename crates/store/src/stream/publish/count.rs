@@ -10,7 +10,7 @@ use crate::stream::{Publish, PublishError, Sender, Stream, fetch};
 
 impl Stream {
     /// Checks what a message says of counters.
-    pub(super) fn check_increment(
+    pub(in crate::stream) fn check_increment(
         &self,
         message: &Publish<'_>,
         steering: &PublishHeaders<'_>,
@@ -44,26 +44,28 @@ impl Stream {
         Ok(())
     }
 
-    /// What becomes of the counter that a message of a counter stream belongs to.
-    pub(super) fn count(
+    /// What becomes of the counter that a message of a counter stream belongs to. `before`: a message of the counter that is not stored
+    /// yet.
+    pub(in crate::stream) fn count(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
         steering: &PublishHeaders<'_>,
+        before: Option<&Publish<'_>>,
     ) -> Result<Counted, PublishError> {
         let increment = steering
             .increment
             .and_then(number)
             .ok_or(ApiError::MESSAGE_INCR_MISSING)?;
-        let counter = match self.last_of_subject(log, message.subject)? {
-            Some(last) => match fetch(self.memory.as_ref(), log, self.id, last)? {
-                Some(last) => Counter::read(
-                    last.payload,
-                    headers::get(last.headers, b"Nats-Counter-Sources"),
-                )?,
-                None => Counter::default(),
-            },
-            None => Counter::default(),
+        let sources = |block| headers::get(block, b"Nats-Counter-Sources");
+        let counter = if let Some(before) = before {
+            Counter::read(before.payload, sources(before.headers))?
+        } else if let Some(last) = self.last_of_subject(log, message.subject)?
+            && let Some(last) = fetch(self.memory.as_ref(), log, self.id, last)?
+        {
+            Counter::read(last.payload, sources(last.headers))?
+        } else {
+            Counter::default()
         };
         match steering.stream_source.filter(|source| !source.is_empty()) {
             Some(source) => Ok(counter.take_over(source, message.subject, message.payload)?),

@@ -8,7 +8,7 @@ use crate::stream::publish_headers::PublishHeaders;
 
 /// The changed headers and body of the message published last. Most messages have none.
 #[derive(Debug, Default)]
-pub(in crate::stream) struct Edits {
+pub(crate) struct Edits {
     headers: Vec<u8>,
     payload: Vec<u8>,
     headers_changed: bool,
@@ -20,7 +20,11 @@ const EMPTY_BLOCK: &[u8] = b"NATS/1.0\r\n\r\n";
 
 impl Edits {
     /// Forgets the message before, and drops from a new one what no stream keeps: a status and `Nats-Request-Info`.
-    pub(super) fn begin(&mut self, message: &Publish<'_>, steering: &PublishHeaders<'_>) {
+    pub(in crate::stream) fn begin(
+        &mut self,
+        message: &Publish<'_>,
+        steering: &PublishHeaders<'_>,
+    ) {
         (self.headers_changed, self.payload_changed) = (false, false);
         if !steering.status && !steering.request_info {
             return;
@@ -36,12 +40,17 @@ impl Edits {
         headers::remove(block, b"Nats-Request-Info");
     }
 
-    pub(super) fn set_header(&mut self, message: &Publish<'_>, key: &[u8], value: &[u8]) {
+    pub(in crate::stream) fn set_header(
+        &mut self,
+        message: &Publish<'_>,
+        key: &[u8],
+        value: &[u8],
+    ) {
         headers::set(self.headers(message), key, value);
     }
 
     /// Puts a counter's new value into the body, and what it says of its origins into the headers.
-    pub(super) fn count(&mut self, message: &Publish<'_>, counted: &Counted) {
+    pub(in crate::stream) fn count(&mut self, message: &Publish<'_>, counted: &Counted) {
         self.payload.clear();
         counted.write_body(&mut self.payload);
         self.payload_changed = true;
@@ -54,7 +63,7 @@ impl Edits {
     }
 
     /// The message as it is stored.
-    pub(in crate::stream) fn apply<'a>(&'a self, message: &Publish<'a>) -> Publish<'a> {
+    pub(crate) fn apply<'a>(&'a self, message: &Publish<'a>) -> Publish<'a> {
         let mut edited = *message;
         if self.headers_changed {
             edited.headers = &self.headers;
@@ -65,7 +74,7 @@ impl Edits {
         edited
     }
 
-    pub(super) fn any(&self) -> bool {
+    pub(in crate::stream) fn any(&self) -> bool {
         self.headers_changed || self.payload_changed
     }
 

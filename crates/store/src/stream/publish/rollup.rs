@@ -5,7 +5,7 @@ use crate::stream::{RemoveReason, Stream};
 
 /// What `Nats-Rollup` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rollup {
+pub(in crate::stream) enum Rollup {
     /// The message replaces those of its subject (`sub`).
     Subject,
     /// The message replaces all others (`all`).
@@ -14,7 +14,7 @@ pub(super) enum Rollup {
 
 impl Rollup {
     /// Reads the header's value, in any case.
-    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+    pub(in crate::stream) fn parse(value: &[u8]) -> Option<Self> {
         if value.eq_ignore_ascii_case(b"sub") {
             Some(Self::Subject)
         } else if value.eq_ignore_ascii_case(b"all") {
@@ -27,7 +27,7 @@ impl Rollup {
 
 impl Stream {
     /// Whether messages may take the place of others.
-    pub(super) fn may_roll_up(&self) -> bool {
+    pub(in crate::stream) fn may_roll_up(&self) -> bool {
         self.config.allow_rollup_hdrs && !self.config.deny_purge
     }
 

@@ -16,22 +16,24 @@ const ROLLUP: &[u8] = b"Nats-Schedule-Rollup";
 
 /// Whether a message is a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum IsSchedule {
+pub(in crate::stream) enum IsSchedule {
     No,
     Yes,
 }
 
 impl Stream {
-    /// Checks what a client says of schedules. A schedule is stored with `Nats-Rollup: sub`.
-    pub(super) fn check_schedule(
+    /// Checks what a client says of schedules. A schedule is stored with `Nats-Rollup: sub`. `scheduler`: whether a message that is not
+    /// stored yet makes, or unmakes, the schedule that this one ends.
+    pub(in crate::stream) fn check_schedule(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
         steering: &PublishHeaders<'_>,
         now: Timestamp,
+        scheduler: Option<IsSchedule>,
     ) -> Result<IsSchedule, PublishError> {
         let is_schedule = self.check_new_schedule(message, steering, now)?;
-        self.check_scheduler(log, message.subject, steering)?;
+        self.check_scheduler(log, message.subject, steering, scheduler)?;
         Ok(is_schedule)
     }
 
@@ -104,6 +106,7 @@ impl Stream {
         log: &mut Log,
         subject: &[u8],
         steering: &PublishHeaders<'_>,
+        staged: Option<IsSchedule>,
     ) -> Result<(), PublishError> {
         const INVALID: ApiError = ApiError::MESSAGE_SCHEDULES_SCHEDULER_INVALID;
         let scheduler = steering.scheduler.filter(|value| !value.is_empty());
@@ -118,6 +121,12 @@ impl Stream {
             .ok_or(INVALID)?;
         if !self.config.allow_msg_schedules {
             return Err(ApiError::MESSAGE_SCHEDULES_DISABLED.into());
+        }
+        if let Some(staged) = staged {
+            return match staged {
+                IsSchedule::Yes => Ok(()),
+                IsSchedule::No => Err(INVALID.into()),
+            };
         }
         if let Some(seq) = self.last_of_subject(log, scheduler)?
             && let Some(last) = fetch(self.memory.as_ref(), log, self.id, seq)?
