@@ -11,7 +11,9 @@ pub use consumer::{
     ConsumerAck, ConsumerActionAdvisory, ConsumerPauseAdvisory, GroupPinned, GroupUnpinned,
     MaxDeliver, MsgNaked, MsgTerminated,
 };
-pub use stream::{ApiAudit, ApiLimitReached, StreamActionAdvisory};
+pub use stream::{
+    ApiAudit, ApiLimitReached, BatchAbandonReason, StreamActionAdvisory, StreamBatchAbandoned,
+};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +124,16 @@ mod tests {
             },
             "$JS.EVENT.ADVISORY.STREAM.UPDATED.A",
             r#"advisory.v1.stream_action "stream":"A","action":"modify","domain":"D""#,
+        );
+        check(
+            &StreamBatchAbandoned {
+                stream,
+                domain,
+                batch: "b",
+                reason: BatchAbandonReason::Timeout,
+            },
+            "$JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED.A",
+            r#"advisory.v1.stream_batch_abandoned "stream":"A","batch":"b","reason":"timeout""#,
         );
         check(
             &GroupPinned {

@@ -16,6 +16,7 @@
 
 mod ack;
 pub mod advisory;
+mod batch_flow;
 mod consumer;
 mod error;
 pub mod json;
@@ -33,6 +34,7 @@ mod time;
 mod wire_enum;
 
 pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};
+pub use batch_flow::BatchFlow;
 pub use consumer::{
     AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, DeliverPolicy, PriorityGroupState,
     PriorityPolicy, ReplayPolicy, SequenceInfo, check_group_name,

@@ -1,5 +1,7 @@
 //! The ack of a publish, written by hand because there is one a message.
 
+use jetsled_protocol::GoQuoted;
+
 use crate::{ApiError, StreamSeq};
 
 /// What all publish acks of a stream start with. Made once a stream, so that an ack only adds what differs.
@@ -28,7 +30,16 @@ pub enum PubAck<'a> {
         /// The sequence of its last message.
         seq: StreamSeq,
         /// The batch's id.
-        id: &'a str,
+        id: &'a [u8],
+        /// How many messages it has.
+        count: u64,
+    },
+    /// The only message of a fast-ingest batch was stored before.
+    DuplicateBatch {
+        /// The sequence under which it was stored.
+        seq: StreamSeq,
+        /// The batch's id.
+        id: &'a [u8],
         /// How many messages it has.
         count: u64,
     },
@@ -54,7 +65,8 @@ impl PubAckPrefix {
         let (PubAck::Stored(seq)
         | PubAck::Duplicate(seq)
         | PubAck::Counted { seq, .. }
-        | PubAck::Batch { seq, .. }) = ack;
+        | PubAck::Batch { seq, .. }
+        | PubAck::DuplicateBatch { seq, .. }) = ack;
         out.extend_from_slice(&self.success);
         out.extend_from_slice(itoa::Buffer::new().format(seq.get()).as_bytes());
         match ack {
@@ -65,12 +77,10 @@ impl PubAckPrefix {
                 out.extend_from_slice(value.as_bytes());
                 out.extend_from_slice(b"\"}");
             }
-            PubAck::Batch { id, count, .. } => {
-                out.extend_from_slice(b",\"batch\":");
-                out.extend_from_slice(quoted(id).as_bytes());
-                out.extend_from_slice(b",\"count\":");
-                out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
-                out.push(b'}');
+            PubAck::Batch { id, count, .. } => write_batch(id, count, out),
+            PubAck::DuplicateBatch { id, count, .. } => {
+                out.extend_from_slice(b",\"duplicate\": true");
+                write_batch(id, count, out);
             }
         }
     }
@@ -81,6 +91,12 @@ impl PubAckPrefix {
         out.extend_from_slice(&crate::json::to_vec(error));
         out.extend_from_slice(&self.failure);
     }
+}
+
+/// Ends the ack of a batch. Its id is quoted as nats-server quotes it, which for what is not text is no JSON.
+fn write_batch(id: &[u8], count: u64, out: &mut Vec<u8>) {
+    let id = GoQuoted(id);
+    out.extend_from_slice(format!(",\"batch\":{id},\"count\":{count}}}").as_bytes());
 }
 
 /// A JSON string.
@@ -120,13 +136,20 @@ mod tests {
         check(None, Ok(counted), r#"{"stream":"A","seq":12,"val":"101"}"#);
         let batch = PubAck::Batch {
             seq,
-            id: "b\"1",
+            id: b"b\"1",
             count: 3,
         };
         check(
             None,
             Ok(batch),
             r#"{"stream":"A","seq":12,"batch":"b\"1","count":3}"#,
+        );
+        let id = b"x";
+        let duplicate = PubAck::DuplicateBatch { seq, id, count: 1 };
+        check(
+            None,
+            Ok(duplicate),
+            r#"{"stream":"A","seq":12,"duplicate": true,"batch":"x","count":1}"#,
         );
         check(
             None,

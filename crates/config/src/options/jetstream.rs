@@ -87,12 +87,12 @@ pub struct JetStreamLimits {
     pub max_request_batch: Option<u64>,
     /// Longest duplicate window of a stream.
     pub max_duplicate_window: Option<Duration>,
-    /// Atomic batches in flight on one stream.
+    /// Batches of a kind (atomic, fast ingest) in flight on one stream.
     pub max_batch_inflight_per_stream: Option<u64>,
-    /// Atomic batches in flight on the server.
+    /// Batches of a kind in flight on the server.
     pub max_batch_inflight_total: Option<u64>,
     /// Messages in one atomic batch.
     pub max_batch_size: Option<u64>,
-    /// Idle time after which an atomic batch is abandoned.
+    /// Idle time after which a batch is dropped.
     pub max_batch_timeout: Option<Duration>,
 }

@@ -27,6 +27,34 @@ impl AdvisoryBody for StreamActionAdvisory<'_> {
     }
 }
 
+/// An atomic batch ended without its commit.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StreamBatchAbandoned<'a> {
+    /// The stream.
+    pub stream: &'a str,
+    /// The JetStream domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<&'a str>,
+    /// The batch's id.
+    pub batch: &'a str,
+    /// Why.
+    pub reason: BatchAbandonReason,
+}
+
+/// Why an atomic batch was abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchAbandonReason {
+    /// Nothing came for too long.
+    Timeout,
+    /// It has too many messages.
+    Large,
+    /// A message is missing.
+    Incomplete,
+    /// It asks for a higher API level.
+    Unsupported,
+}
+
 /// A request was answered.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct ApiAudit<'a> {
@@ -59,6 +87,7 @@ pub struct ApiLimitReached<'a> {
 }
 
 advisories! {
+    StreamBatchAbandoned = "advisory.v1.stream_batch_abandoned" at "ADVISORY.STREAM.BATCH_ABANDONED".stream;
     ApiAudit = "advisory.v1.api_audit" at "ADVISORY.API";
     ApiLimitReached = "advisory.v1.api_limit_reached" at "ADVISORY.API.LIMIT_REACHED";
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jetsled_dispatch::{Advisory, UnpinReason};
 use jetsled_jetstream_api::advisory::{
-    Action, AdvisoryBody, ConsumerAck, ConsumerActionAdvisory, ConsumerPauseAdvisory, GroupPinned,
-    GroupUnpinned, MaxDeliver, MsgNaked, MsgTerminated, StreamActionAdvisory, to_json,
+    Action, AdvisoryBody, BatchAbandonReason, ConsumerAck, ConsumerActionAdvisory,
+    ConsumerPauseAdvisory, GroupPinned, GroupUnpinned, MaxDeliver, MsgNaked, MsgTerminated,
+    StreamActionAdvisory, StreamBatchAbandoned, to_json,
 };
 use jetsled_jetstream_api::{Nanos, Timestamp};
 
@@ -145,6 +146,26 @@ pub(super) fn stream_action(
             stream,
             action,
             domain: domain(account),
+        },
+        flush,
+    );
+}
+
+/// An atomic batch was dropped.
+pub(super) fn batch_abandoned(
+    running: &RunningStream,
+    id: &[u8],
+    reason: BatchAbandonReason,
+    flush: &mut FlushSet,
+) {
+    let account = &running.account;
+    publish(
+        account,
+        &StreamBatchAbandoned {
+            stream: &running.config.name,
+            domain: domain(account),
+            batch: &String::from_utf8_lossy(id),
+            reason,
         },
         flush,
     );

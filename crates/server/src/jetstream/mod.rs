@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `target`, `ingest` | what JetStream listens on, and how messages reach it |
 //! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that commits |
+//! | `batch` | atomic and fast-ingest batches |
 //! | `parked` | replies that wait for a commit |
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
 //! | `account`, `access` | streams and consumers by name, for the API |
@@ -16,6 +17,7 @@ mod access;
 mod account;
 mod advisory;
 mod api;
+mod batch;
 mod clock;
 mod consumer;
 mod deliver;

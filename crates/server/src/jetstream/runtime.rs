@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::ServerLimits;
 
+use super::batch::BatchLimits;
 use super::shard::ShardHandle;
 
 /// The shards and limits of a running JetStream.
 pub(super) struct Runtime {
     pub(super) shards: Box<[Arc<ShardHandle>]>,
     pub(super) limits: ServerLimits,
+    pub(super) batch_limits: Arc<BatchLimits>,
     pub(super) domain: Option<String>,
     pub(super) server_name: String,
     /// Ack and flow control subjects name domain and account (`js_ack_fc_v2`). Both forms are understood.

@@ -33,6 +33,10 @@ const STORE_TICK: Nanos = Nanos(250_000_000);
 /// A one-shot schedule whose message was not stored tries again after this time.
 const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
 
+/// A way to publish that the store has.
+pub(super) type PublishBy =
+    fn(&mut Shard, StreamId, &Publish<'_>, Timestamp) -> Result<Published, PublishError>;
+
 /// A shard and the worker that commits for it.
 ///
 /// Lock order: a shard's lock comes before an account's sublist and a connection's output queue, and after
@@ -60,6 +64,8 @@ pub(super) struct ShardState {
     pub(super) wakes: BinaryHeap<Reverse<(Timestamp, StreamId, ConsumerKey)>>,
     /// When the store wants its tick.
     pub(super) store_wake: Option<Timestamp>,
+    /// When a batch may time out.
+    pub(super) batch_wake: Option<Timestamp>,
     /// Commit no later than this.
     pub(super) commit_by: Option<Timestamp>,
     /// What consumers no longer need; it leaves at the end of the batch, unless another one does.
@@ -89,6 +95,7 @@ impl ShardHandle {
                 ready: VecDeque::new(),
                 wakes: BinaryHeap::new(),
                 store_wake: Some(Timestamp::EPOCH),
+                batch_wake: None,
                 commit_by: None,
                 released: VecDeque::new(),
                 resting: Vec::new(),
@@ -158,7 +165,7 @@ impl ShardState {
             return Some(Timestamp::EPOCH);
         }
         let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);
-        [self.commit_by, wake, self.store_wake]
+        [self.commit_by, wake, self.store_wake, self.batch_wake]
             .into_iter()
             .flatten()
             .min()
@@ -183,6 +190,9 @@ impl ShardState {
         flush: &mut FlushSet,
     ) {
         self.end_turn(flush);
+        if self.is_in_batch(stream, request) {
+            return self.publish_in_batch(stream, request, flush);
+        }
         let message = Publish {
             subject: request.subject,
             headers: request.headers,
@@ -190,7 +200,7 @@ impl ShardState {
             has_interest: true,
             sender: Sender::Client,
         };
-        let Some(outcome) = self.store_message(stream, &message, flush) else {
+        let Some(outcome) = self.store_message(stream, &message, Shard::publish, flush) else {
             return;
         };
         let Some(running) = self.streams.get(&stream) else {
@@ -235,26 +245,37 @@ impl ShardState {
             }
             Err(error) => {
                 let refused = refusal(error, running);
-                self.scratch.reply.clear();
-                running
-                    .pub_ack
-                    .write_error(&refused, &mut self.scratch.reply);
-                self.scratch.replies.send(
-                    &running.account,
-                    request.reply,
-                    &self.scratch.reply,
-                    flush,
-                );
+                self.refuse(stream, request.reply, &refused, flush);
             }
         }
     }
 
-    /// Gives the store a message for a stream and does what follows from it but the ack: input transform, republishing, and waking
+    /// Answers a publish with an error.
+    pub(super) fn refuse(
+        &mut self,
+        stream: StreamId,
+        reply: &[u8],
+        error: &ApiError,
+        flush: &mut FlushSet,
+    ) {
+        let Some(running) = self.streams.get(&stream) else {
+            return;
+        };
+        self.scratch.reply.clear();
+        running.pub_ack.write_error(error, &mut self.scratch.reply);
+        let body = &self.scratch.reply;
+        self.scratch
+            .replies
+            .send(&running.account, reply, body, flush);
+    }
+
+    /// Gives the store a message for a stream by `publish` and does what follows from it but the ack: input transform, republishing, and waking
     /// who has work now. `None`: there is no such stream.
     pub(super) fn store_message(
         &mut self,
         stream: StreamId,
         message: &Publish<'_>,
+        publish: PublishBy,
         flush: &mut FlushSet,
     ) -> Option<Result<Published, PublishError>> {
         let running = self.streams.get_mut(&stream)?;
@@ -269,29 +290,13 @@ impl ShardState {
             has_interest: !running.retains_by_interest() || running.has_interest(subject),
             ..*message
         };
-        let outcome = self.store.publish(stream, &message, self.now);
+        let outcome = publish(&mut self.store, stream, &message, self.now);
         if let Ok(published) = &outcome {
-            if published.stored {
-                running.note_stored(&mut self.unseen);
-            }
-            if published.stored
-                && let Some(republish) = &mut running.republish
-                && let message = self.store.as_stored(stream, &message, published)
-                && let Some(again) = republish.apply(&message, published)
-            {
-                send_again(
-                    &running.account,
-                    &again,
-                    published.position.is_some(),
-                    &mut self.parked,
-                    flush,
-                );
-            }
-            if published.position.is_some() {
-                self.commit_now();
-            }
-            let tick = self.now.saturating_add(STORE_TICK);
-            self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
+            let message = self.store.as_stored(stream, &message, published);
+            let unseen = &mut self.unseen;
+            let parked = &mut self.parked;
+            announce_stored(running, &message, published, unseen, parked, flush);
+            self.stored_something(published.position.is_some());
         }
         if input.is_some()
             && let Some(running) = self.streams.get_mut(&stream)
@@ -299,6 +304,15 @@ impl ShardState {
             running.input = input;
         }
         Some(outcome)
+    }
+
+    /// Messages were published: they want a commit if they are in the log, and what they made due is asked for soon.
+    pub(super) fn stored_something(&mut self, in_log: bool) {
+        if in_log {
+            self.commit_now();
+        }
+        let tick = self.now.saturating_add(STORE_TICK);
+        self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
     }
 
     /// Stores what schedules have sent. One whose message is not stored goes on with its next time, or tries again later.
@@ -314,7 +328,7 @@ impl ShardState {
                 sender: Sender::Server,
             };
             let retry = self.now.saturating_add(RETRY_SCHEDULE);
-            let until = match self.store_message(sent.stream, &message, flush) {
+            let until = match self.store_message(sent.stream, &message, Shard::publish, flush) {
                 Some(Ok(Published { stored: true, .. })) => continue,
                 Some(Ok(_)) => sent.next.unwrap_or(retry),
                 Some(Err(error)) => {
@@ -401,6 +415,27 @@ impl ShardState {
     }
 }
 
+/// Remembers that a message was stored, for its consumers, and publishes it again if the stream asks for that.
+pub(super) fn announce_stored(
+    running: &mut RunningStream,
+    message: &Publish<'_>,
+    published: &Published,
+    unseen: &mut Vec<StreamId>,
+    parked: &mut Parked,
+    flush: &mut FlushSet,
+) {
+    if !published.stored {
+        return;
+    }
+    running.note_stored(unseen);
+    if let Some(republish) = &mut running.republish
+        && let Some(again) = republish.apply(message, published)
+    {
+        let waits = published.position.is_some();
+        send_again(&running.account, &again, waits, parked, flush);
+    }
+}
+
 /// Publishes a stored message again: now, or behind its commit.
 fn send_again(
     account: &Arc<Account>,
@@ -430,7 +465,7 @@ fn send_again(
 }
 
 /// What a publisher is told of a failed publish.
-fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
+pub(super) fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
     match error {
         PublishError::Rejected(error) => error,
         error @ (PublishError::Log(_) | PublishError::Read(_) | PublishError::UnknownStream(_)) => {

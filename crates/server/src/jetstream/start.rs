@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::access::resting_state;
 use super::account::{AccountJetStream, StreamHandle};
+use super::batch::BatchLimits;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
@@ -225,6 +226,7 @@ impl Runtime {
         Self {
             shards: shards.collect(),
             limits: server_limits(&jetstream.limits),
+            batch_limits: Arc::new(BatchLimits::new(&jetstream.limits)),
             domain: jetstream.domain.clone(),
             server_name: server_name.to_owned(),
             second_form: jetstream.ack_fc_v2,

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamConfig};
 use jetsled_store::{ConsumerKey, StreamId};
 
+use super::batch::Batches;
 use super::consumer::RunningConsumer;
 use super::rename::{InputTransform, Republish};
 use crate::account::Account;
@@ -21,6 +22,7 @@ pub(super) struct RunningStream {
     pub(super) names: HashMap<Box<str>, ConsumerKey>,
     pub(super) input: Option<Box<InputTransform>>,
     pub(super) republish: Option<Box<Republish>>,
+    pub(super) batches: Batches,
     /// Whether messages were stored that its consumers have not been told of.
     pub(super) unseen: bool,
 }
@@ -42,6 +44,7 @@ impl RunningStream {
             config,
             consumers: HashMap::new(),
             names: HashMap::new(),
+            batches: Batches::default(),
             unseen: false,
         }
     }
@@ -50,6 +53,7 @@ impl RunningStream {
     pub(super) fn reconfigure(&mut self, config: Arc<StreamConfig>) {
         self.input = InputTransform::new(&config);
         self.republish = Republish::new(&config);
+        self.batches.reconfigure(&config);
         self.config = config;
     }
 

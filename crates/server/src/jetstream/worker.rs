@@ -204,6 +204,9 @@ impl ShardState {
             self.with_consumer(target, Consumer::on_time);
             self.dispatch(target, flush);
         }
+        if self.batch_wake.is_some_and(|at| at <= self.now) {
+            self.expire_batches(flush);
+        }
         if self.store_wake.is_some_and(|at| at <= self.now) {
             let before = self.store.position();
             let watched = self.ends_of_watched();
@@ -281,6 +284,11 @@ impl ShardState {
                     lost_commit(&stream.pub_ack, &reason, out);
                 }
             });
+        }
+        for running in self.streams.values_mut() {
+            if !running.in_memory() {
+                running.batches.commit_failed();
+            }
         }
         AccountJetStream::take_out_lost(self, flush);
     }

@@ -7,8 +7,6 @@ pub(super) fn check_stream(config: &StreamConfig) -> Result<(), ApiError> {
     refuse(&[
         (config.mirror.is_some(), "mirror"),
         (!config.sources.is_empty(), "sources"),
-        (config.allow_atomic, "allow_atomic"),
-        (config.allow_batched, "allow_batched"),
     ])
 }
 
@@ -32,15 +30,15 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_setting() {
-        let config = StreamConfig {
-            allow_atomic: true,
-            ..StreamConfig::default()
+        let config = ConsumerConfig {
+            direct: true,
+            ..ConsumerConfig::default()
         };
-        let error = check_stream(&config).expect_err("atomic batches are not there yet");
+        let error = check_consumer(&config).expect_err("direct consumers are not there yet");
         assert_eq!(error.err_code, 10052);
         assert_eq!(
             error.description,
-            "allow_atomic is not supported by this server yet"
+            "direct is not supported by this server yet"
         );
         assert_eq!(check_stream(&StreamConfig::default()), Ok(()));
     }
