@@ -25,5 +25,6 @@ pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthorizationOptions, CurvePreference,
     HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions,
     MonitorOptions, NATS_VERSION, Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
+    TraceOptions,
 };
 pub use reload::{OptionChange, ReloadDiff};

@@ -184,11 +184,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(Block::Authorization, &["proxy_required"], PROXIES),
     refuse(Block::User, &["proxy_required"], PROXIES),
-    refuse(
-        Block::Account,
-        &["msg_trace", "trace_dest"],
-        "message tracing comes with a later version",
-    ),
     refuse(Block::AccountJetStream, &["cluster_traffic"], CLUSTERING),
     refuse(
         Block::JetStream,

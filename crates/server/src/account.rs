@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
-use jetsled_config::AccountLimits;
+use jetsled_config::{AccountLimits, TraceOptions};
 use jetsled_protocol::{MatchResult, Sublist, subject};
 use parking_lot::RwLock;
 
@@ -32,6 +32,7 @@ pub(crate) struct Account {
     listeners: RwLock<Vec<Arc<dyn InterestListener>>>,
     has_listeners: AtomicBool,
     wiring: RwLock<Arc<Wiring>>,
+    trace_destination: RwLock<Option<Arc<TraceOptions>>>,
     imports_streams: AtomicBool,
     imports_services: AtomicBool,
     exports_streams: AtomicBool,
@@ -78,6 +79,7 @@ impl Account {
             listeners: RwLock::new(Vec::new()),
             has_listeners: AtomicBool::new(false),
             wiring: RwLock::new(Arc::default()),
+            trace_destination: RwLock::new(None),
             imports_streams: AtomicBool::new(false),
             imports_services: AtomicBool::new(false),
             exports_streams: AtomicBool::new(false),
@@ -232,6 +234,17 @@ impl Account {
     /// What it shares with other accounts.
     pub(crate) fn wiring(&self) -> Arc<Wiring> {
         Arc::clone(&self.wiring.read())
+    }
+
+    /// Where message traces go that a distributed trace asks for.
+    pub(crate) fn trace_destination(&self) -> Option<Arc<TraceOptions>> {
+        self.trace_destination.read().clone()
+    }
+
+    /// Changes where such traces go.
+    pub(crate) fn set_trace_destination(&self, destination: Option<TraceOptions>) {
+        *self.trace_destination.write() = destination.map(Arc::new);
+        self.generation.fetch_add(1, AcqRel);
     }
 
     /// Whether others import its streams.

@@ -2,7 +2,7 @@ use jetsled_auth::GLOBAL_ACCOUNT;
 
 use super::{
     authorization::{self, Conflicts},
-    mappings, permissions, sharing,
+    mappings, message_trace, permissions, sharing,
 };
 use crate::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, ConfigError, Options,
@@ -99,6 +99,9 @@ fn read_account(
             "limits" => account.limits = limits(value, report)?,
             "exports" => account.sharing.exports = sharing::exports(value, report)?,
             "imports" => account.sharing.imports = sharing::imports(value, report)?,
+            "msg_trace" | "trace_dest" => {
+                account.trace = message_trace::read(name, value, report)?;
+            }
             "mappings" | "maps" => account.mappings = mappings::read(value, report)?,
             _ => return Ok(Field::Unknown),
         }

@@ -4,6 +4,7 @@ mod accounts;
 mod authorization;
 mod jetstream;
 mod mappings;
+mod message_trace;
 mod permissions;
 mod sharing;
 mod tls;

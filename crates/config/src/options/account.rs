@@ -22,6 +22,17 @@ pub struct AccountOptions {
     pub sharing: Sharing,
     /// Its subject mappings; the first that matches holds.
     pub mappings: Vec<MappingOptions>,
+    /// Where message traces go that a distributed trace asks for.
+    pub trace: Option<TraceOptions>,
+}
+
+/// Message traces that a sampled `traceparent` header asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceOptions {
+    /// The subject that gets them.
+    pub destination: String,
+    /// How many of a hundred such messages are traced, 1 to 100.
+    pub sampling: u8,
 }
 
 /// One subject mapping, checked.
@@ -45,6 +56,7 @@ impl AccountOptions {
             limits: AccountLimits::default(),
             sharing: Sharing::default(),
             mappings: Vec::new(),
+            trace: None,
         }
     }
 }

@@ -10,7 +10,9 @@ mod validate;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-pub use account::{AccountJetStreamOptions, AccountLimits, AccountOptions, MappingOptions};
+pub use account::{
+    AccountJetStreamOptions, AccountLimits, AccountOptions, MappingOptions, TraceOptions,
+};
 pub use authorization::AuthorizationOptions;
 pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
 pub use process::{LameDuckOptions, LogOptions, MonitorOptions};

@@ -10,6 +10,7 @@ mod log_name;
 mod outbound;
 mod output;
 mod publish;
+mod publish_traced;
 mod read_buffer;
 mod reader;
 mod route_cache;

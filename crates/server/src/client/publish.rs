@@ -6,18 +6,19 @@ use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 use super::route_cache::Publisher;
 use super::session::Session;
 use crate::routing::admission::Denied;
+use crate::routing::message_trace;
 use crate::routing::{Message, Origin, Payload, Target};
 
 /// A publish as it lies in the input.
 #[derive(Clone, Copy)]
-struct Publish<'a> {
-    subject: &'a [u8],
-    reply: &'a [u8],
-    headers: &'a [u8],
-    payload: Payload<'a>,
-    size_text: &'a [u8],
-    header_size_text: &'a [u8],
-    tail: &'a [u8],
+pub(super) struct Publish<'a> {
+    pub(super) subject: &'a [u8],
+    pub(super) reply: &'a [u8],
+    pub(super) headers: &'a [u8],
+    pub(super) payload: Payload<'a>,
+    pub(super) size_text: &'a [u8],
+    pub(super) header_size_text: &'a [u8],
+    pub(super) tail: &'a [u8],
 }
 
 impl Session {
@@ -64,6 +65,18 @@ impl Session {
         if options.pedantic && !subject::is_valid_literal(publish.subject) {
             self.reply_err("Invalid Publish Subject");
         }
+        if !publish.headers.is_empty()
+            && message_trace::may_be_wanted(publish.headers, self.routes.trace.is_some())
+            && self.publish_traced(publish).is_break()
+        {
+            return;
+        }
+        self.publish_mapped(publish);
+    }
+
+    /// Publishes to what the account's mappings make of the subject.
+    #[inline]
+    pub(super) fn publish_mapped(&mut self, publish: &Publish<'_>) {
         let mapped = match &self.routes.mappings {
             None => None,
             Some(wiring) => {
@@ -142,7 +155,7 @@ impl Session {
     }
 
     /// Tells a requestor on its own inbox that nobody got its request.
-    fn reply_no_responders(&mut self, published: &[u8], reply: &[u8]) {
+    pub(super) fn reply_no_responders(&mut self, published: &[u8], reply: &[u8]) {
         let mut found = MatchResult::default();
         self.login.account.match_subject(reply, &mut found);
         let own = found.plain.iter().find_map(|target| match target {

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
+use jetsled_config::TraceOptions;
 use jetsled_protocol::TailIndependence;
 use smallvec::SmallVec;
 
@@ -39,6 +40,8 @@ pub(super) struct RouteCache {
     touched: Vec<usize>,
     /// What rewrites published subjects, if anything does.
     pub(super) mappings: Option<Arc<Wiring>>,
+    /// Where traces go that a distributed trace asks for.
+    pub(super) trace: Option<Arc<TraceOptions>>,
 }
 
 /// What is known of a subject.
@@ -92,6 +95,7 @@ impl RouteCache {
 
     fn find_mappings(&mut self, account: &Account) {
         self.mappings = Some(account.wiring()).filter(|wiring| !wiring.mappings.is_empty());
+        self.trace = account.trace_destination();
     }
 
     /// The entry for a subject, looked up if it is not known.
@@ -129,6 +133,7 @@ impl RouteCache {
         *self = Self {
             generation: self.generation,
             mappings: self.mappings.take(),
+            trace: self.trace.take(),
             ..Self::default()
         };
     }

@@ -12,7 +12,7 @@ use super::client_info::{ClientInfo, REQUEST_INFO};
 use super::filter::Filter;
 use super::queue::Request;
 use super::service::{AccountService, ServerService, Service};
-use super::task::{join, statsz_message, to_json};
+use super::task::{extend, join, statsz_message, to_json};
 use super::{server_info, user_info};
 use crate::account::Account;
 use crate::client::{CloseReason, Signal};
@@ -301,15 +301,11 @@ fn connections(server: &ServerState, request: &Request) -> Option<Vec<u8>> {
     if account.counters.connections.load(Relaxed) == 0 {
         return None;
     }
-    let mut body = join(&[
+    let body = join(&[
         (b"type", &to_json(&CONNECTIONS)),
         (b"id", &to_json(&crate::nuid::next())),
         (b"timestamp", &to_json(&jiff::Timestamp::now())),
         (b"server", &server_info::json(server)),
     ]);
-    let stat = to_json(&AccountStat::of(server, &account));
-    body.pop();
-    body.push(b',');
-    body.extend_from_slice(stat.strip_prefix(b"{").unwrap_or(&stat));
-    Some(body)
+    Some(extend(body, &to_json(&AccountStat::of(server, &account))))
 }

@@ -21,4 +21,4 @@ pub(crate) use client::{connected, disconnected, refused};
 pub(crate) use client_info::{ClientInfo, Detail, REQUEST_INFO};
 pub(crate) use queue::{EventQueue, ServiceEntry};
 pub(crate) use subjects::listen;
-pub(crate) use task::{run, tell};
+pub(crate) use task::{run, tell, trace};

@@ -23,6 +23,12 @@ pub(crate) enum Job {
         body: EventBody,
     },
     Request(Box<Request>),
+    /// A message trace for its account, without the server's description.
+    Trace {
+        account: Arc<Account>,
+        destination: Vec<u8>,
+        rest: Vec<u8>,
+    },
 }
 
 /// What an event says; the server's own description is added when it is sent.

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::client::is_heard;
 use super::queue::{EventBody, Job, Request};
 use super::{account, answer, server_info, statsz};
+use crate::account::Account;
 use crate::routing::{FlushSet, OutboundMessage, Payload};
 use crate::server::ServerState;
 
@@ -85,21 +86,26 @@ fn do_job(server: &ServerState, job: Job) {
                     timestamp,
                     rest,
                 } => {
-                    let mut body = join(&[
+                    let body = join(&[
                         (b"type", &to_json(&r#type)),
                         (b"id", &to_json(&id)),
                         (b"timestamp", &to_json(&timestamp)),
                         (b"server", &server_info::json(server)),
                     ]);
-                    body.pop();
-                    body.push(b',');
-                    body.extend_from_slice(rest.strip_prefix(b"{").unwrap_or(&rest));
-                    body
+                    extend(body, &rest)
                 }
             };
             publish(server, &subject, &body);
         }
         Job::Request(request) => respond(server, &request),
+        Job::Trace {
+            account,
+            destination,
+            rest,
+        } => {
+            let body = extend(join(&[(b"server", &server_info::json(server))]), &rest);
+            deliver(&account, &destination, &body);
+        }
     }
 }
 
@@ -110,32 +116,48 @@ fn respond(server: &ServerState, request: &Request) {
     if request.reply.is_empty() {
         return;
     }
-    let mut flush = FlushSet::new();
-    let message = OutboundMessage {
-        subject: &request.reply,
-        deliver_as: &request.reply,
-        reply: b"",
-        headers: b"",
-        payload: Payload::Borrowed(&body),
-    };
-    request.account.deliver(&message, &mut flush);
-    flush.flush();
+    deliver(&request.account, &request.reply, &body);
+}
+
+/// Sends a message trace.
+pub(crate) fn trace(
+    server: &ServerState,
+    account: Arc<Account>,
+    destination: Vec<u8>,
+    rest: Vec<u8>,
+) {
+    server.events().push(Job::Trace {
+        account,
+        destination,
+        rest,
+    });
 }
 
 fn publish(server: &ServerState, subject: &str, body: &[u8]) {
-    let Some(system) = server.system() else {
-        return;
-    };
+    if let Some(system) = server.system() {
+        deliver(system, subject.as_bytes(), body);
+    }
+}
+
+fn deliver(account: &Arc<Account>, subject: &[u8], body: &[u8]) {
     let mut flush = FlushSet::new();
     let message = OutboundMessage {
-        subject: subject.as_bytes(),
-        deliver_as: subject.as_bytes(),
+        subject,
+        deliver_as: subject,
         reply: b"",
         headers: b"",
         payload: Payload::Borrowed(body),
     };
-    system.deliver(&message, &mut flush);
+    account.deliver(&message, &mut flush);
     flush.flush();
+}
+
+/// One JSON object with the fields of both.
+pub(super) fn extend(mut object: Vec<u8>, more: &[u8]) -> Vec<u8> {
+    object.pop();
+    object.push(b',');
+    object.extend_from_slice(more.strip_prefix(b"{").unwrap_or(more));
+    object
 }
 
 pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {

@@ -112,6 +112,13 @@ impl AccountJetStream {
         self.streams.read().get(name).cloned()
     }
 
+    /// The name of a stream.
+    pub(crate) fn stream_name(&self, target: StreamTarget) -> Option<Arc<str>> {
+        let streams = self.streams.read();
+        let found = streams.iter().find(|(_, handle)| handle.target == target);
+        found.map(|(name, _)| Arc::clone(name))
+    }
+
     /// All streams, by name.
     pub(super) fn streams(&self) -> Vec<StreamHandle> {
         self.streams.read().values().cloned().collect()

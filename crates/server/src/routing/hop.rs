@@ -7,8 +7,9 @@ use rand::RngExt;
 
 use super::latency::{self, Measured};
 use super::message::Through;
+use super::message_trace::{self, Tracer};
 use super::responses::Way;
-use super::{Destination, FlushSet, Message};
+use super::{Destination, FlushSet, Message, deliver_traced};
 use crate::account::Account;
 use crate::events::{ClientInfo, REQUEST_INFO};
 use crate::wiring::{ServiceLink, Wiring};
@@ -35,7 +36,7 @@ impl Hop {
         flush: &mut FlushSet,
     ) -> bool {
         match self {
-            Self::Service(hop) => hop.deliver(message, account, flush),
+            Self::Service(hop) => hop.deliver(message, account, None, flush),
             Self::Response(hop) => hop.deliver(message, account, flush),
         }
     }
@@ -76,10 +77,11 @@ impl ServiceHop {
         })
     }
 
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         request: &Message<'_>,
         importer: &Arc<Account>,
+        tracer: Option<&mut Tracer>,
         flush: &mut FlushSet,
     ) -> bool {
         self.find_subject(request.routed, flush);
@@ -130,6 +132,14 @@ impl ServiceHop {
         self.headers.clear();
         self.headers.extend_from_slice(request.headers);
         headers::set(&mut self.headers, REQUEST_INFO, &self.info);
+        let mut traced = tracer;
+        if let Some(tracer) = &mut traced {
+            tracer.service_import(&self.exporter, request.routed, &self.subject);
+            // The responder's account is not told where the trace goes.
+            message_trace::disable(&mut self.headers);
+        }
+        let is_only = traced.as_ref().is_some_and(|tracer| tracer.only);
+        let goes_on = import.export.allow_trace;
         let destination = match &mut self.destination {
             Some(known) if known.covers(&self.exporter, &self.subject) => known,
             slot => slot.insert(Box::new(Destination::resolve_imported(
@@ -148,8 +158,14 @@ impl ServiceHop {
             tail: &[],
             ..*request
         };
-        let is_delivered = destination.pass_on(&request, flush) > 0;
-        if is_open && !is_delivered {
+        let is_delivered = match &mut traced {
+            Some(tracer) if goes_on => deliver_traced(&self.exporter, &request, tracer, flush) > 0,
+            Some(tracer) if tracer.only => false,
+            _ => destination.pass_on(&request, flush) > 0,
+        };
+        if is_open && is_only {
+            self.exporter.responses.forget(&self.reply);
+        } else if is_open && !is_delivered {
             let responses = &self.exporter.responses;
             responses.close(&self.exporter, &self.reply, flush);
         }
@@ -192,7 +208,7 @@ pub(super) struct ResponseHop {
 const KNOWN_INBOXES: usize = 8;
 
 impl ResponseHop {
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         response: &Message<'_>,
         exporter: &Arc<Account>,

@@ -251,7 +251,7 @@ fn trace_headers(block: &[u8]) -> Option<Vec<(&'static str, String)>> {
         return (!is_denied).then(|| vec![(B3, b3)]);
     }
     let parent = value(TRACE_PARENT)?;
-    if is_parent_sampled(&parent) {
+    if is_sampled(&parent) {
         take(&[TRACE_PARENT, TRACE_STATE])
     } else {
         None
@@ -268,7 +268,7 @@ fn is_uber_sampled(text: &str) -> bool {
 }
 
 /// `{version}-{trace-id}-{parent-id}-{flags}`. Flags above 7f count as none (observed nats-server 2.15.1).
-fn is_parent_sampled(text: &str) -> bool {
+pub(super) fn is_sampled(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [_, _, _, flags] = parts.as_slice() else {
         return false;

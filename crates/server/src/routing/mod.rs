@@ -11,9 +11,11 @@ mod hop;
 mod imported;
 mod latency;
 mod message;
+pub(crate) mod message_trace;
 mod responses;
 mod route;
 mod target;
+mod traced;
 
 pub(crate) use destination::Destination;
 pub(crate) use flush::FlushSet;
@@ -21,3 +23,4 @@ pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessag
 pub(crate) use responses::Responses;
 pub(crate) use route::{Route, RouteFor};
 pub(crate) use target::Target;
+pub(crate) use traced::deliver_traced;

@@ -159,6 +159,11 @@ impl Responses {
         table.by_subject.get(subject).map(|open| open.way.clone())
     }
 
+    /// Closes a way back on which nothing was to be delivered.
+    pub(super) fn forget(&self, subject: &[u8]) {
+        self.remove(&mut self.table.lock(), subject);
+    }
+
     /// Closes a way back on which nothing could be delivered.
     pub(super) fn close(&self, owner: &Arc<Account>, subject: &[u8], flush: &mut FlushSet) {
         let closed = self.remove(&mut self.table.lock(), subject);

@@ -329,6 +329,13 @@ impl ClientTarget {
         }
     }
 
+    /// Counts one delivery, unless that was done at once.
+    pub(super) fn count_one(&self) {
+        if !self.limited {
+            self.subscription.count(1);
+        }
+    }
+
     /// Stages the message unless the subscription has had its last.
     #[inline]
     pub(super) fn deliver(&mut self, message: &Message<'_>, flush: &mut FlushSet) -> bool {

@@ -108,6 +108,13 @@ impl ServerState {
         });
         let awaited = Arc::new(Notify::new());
         wire_configured(&accounts, &options, &awaited);
+        for configured in &options.accounts {
+            if let (Some(account), Some(trace)) =
+                (accounts.get(&configured.name), &configured.trace)
+            {
+                account.set_trace_destination(Some(trace.clone()));
+            }
+        }
         let monitoring = MonitorFacts::new(options.max_closed_clients);
         Ok(Self {
             id,
