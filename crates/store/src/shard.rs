@@ -306,14 +306,14 @@ impl Shard {
         seq: StreamSeq,
         erase: Erase,
     ) -> Result<(), ChangeError> {
-        let segment = self
-            .streams
-            .get(&stream)
-            .and_then(|target| target.extents().segment_of(seq.0));
-        self.change(stream, |target, log| target.delete(log, seq.0))?;
-        if let (Erase::Yes, Some(segment)) = (erase, segment) {
-            self.reclaim.erase(segment);
-        }
+        self.change(stream, |target, log| {
+            let erasures = match erase {
+                Erase::Yes if !target.is_memory() => log.erasures(stream, seq.0)?,
+                _ => Vec::new(),
+            };
+            target.delete(log, seq.0)?;
+            Ok(log.erase(stream, erasures)?)
+        })?;
         Ok(())
     }
 

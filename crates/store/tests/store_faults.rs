@@ -123,9 +123,12 @@ impl Run {
             20.. => self.batch(),
             0 => {
                 let seq = self.random.random_range(1..last + 3);
-                let _ = self
-                    .shard()
-                    .delete_message(stream, StreamSeq(seq), Erase::No);
+                let erase = if seq.is_multiple_of(2) {
+                    Erase::Yes
+                } else {
+                    Erase::No
+                };
+                let _ = self.shard().delete_message(stream, StreamSeq(seq), erase);
             }
             1 => {
                 let below = StreamSeq(self.random.random_range(2..last + 3));
@@ -271,6 +274,44 @@ fn a_power_cut_takes_nothing_that_was_durable() {
                     _ => {}
                 }
             }
+            run.cut_power();
+        }
+    }
+}
+
+/// Whether or not the deletion counts, what the message had removed stays removed, and it is whole or gone.
+#[test]
+fn a_power_cut_amid_an_erasure_neither_loses_nor_brings_back_anything() {
+    for seed in 0..20 {
+        println!("seed {seed}");
+        let mut run = Run::new(seed);
+        for _ in 0..3 {
+            for _ in 0..run.random.random_range(5..40) {
+                run.change();
+            }
+            run.commit().expect("a commit");
+            let stream = run.stream;
+            let Some(state) = run
+                .shard()
+                .stream(stream)
+                .filter(|state| state.messages() > 0)
+            else {
+                continue;
+            };
+            let last = state.last_seq();
+            if run
+                .shard()
+                .delete_message(stream, last, Erase::Yes)
+                .is_err()
+            {
+                continue;
+            }
+            run.note();
+            // As a rule the first sync is the commit's, the second that of the overwritten file.
+            let fault = Fault::Error(std::io::ErrorKind::Other);
+            run.disk.fail(Call::SyncData, 1, fault);
+            let failed = run.commit().expect_err("a failed commit");
+            assert!(matches!(failed, CommitError::Fenced { .. }), "{failed}");
             run.cut_power();
         }
     }

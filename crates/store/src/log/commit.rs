@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::memory::Chunk;
 use super::segment::{index_path, segment_path, spare_path};
-use super::{LogPosition, SegmentNo};
+use super::{Erasure, LogPosition, SegmentNo, erase};
 use crate::storage::{Storage, StorageFile};
 
 /// What one group commit writes.
@@ -26,6 +26,8 @@ pub struct Commit {
     /// The file that has been written to without fdatasync.
     pub(super) unsynced: Option<Arc<dyn StorageFile>>,
     pub(super) sync: bool,
+    /// Records to overwrite once all of this is durable.
+    pub(super) erase: Vec<Erasure>,
     pub(super) recycle: Vec<Recycle>,
     pub(super) start: LogPosition,
     pub(super) end: LogPosition,
@@ -37,7 +39,7 @@ pub(super) struct Write {
     pub(super) chunk: Arc<Chunk>,
 }
 
-/// A segment whose file is given back.
+/// A segment whose file is given back, to be kept for reuse if there is need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recycle {
     pub(super) segment: SegmentNo,
@@ -144,6 +146,8 @@ impl Commit {
             }
             synced = Some(self.end);
         }
+        // A deletion was promised that can not be kept: as after a failed sync, only a new start can tell what is on the disk.
+        erase::run(&*self.storage, &self.dir, &self.erase).map_err(Failure::Sync)?;
         Ok(synced)
     }
 

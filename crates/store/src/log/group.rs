@@ -35,6 +35,8 @@ impl Log {
     }
 
     fn take(&mut self, sync: bool) -> Option<Commit> {
+        // What says that bytes go must be safe before they do.
+        let sync = sync || !self.erasures.is_empty();
         let unwritten = !self.memory.open.is_empty();
         let unsynced = sync && (self.synced < self.written || !self.recycling.is_empty());
         debug_assert!(self.batch.is_none(), "a batch lies in one commit");
@@ -64,9 +66,9 @@ impl Log {
         let recycle = recycling
             .iter()
             .enumerate()
-            .map(|(number, segment)| Recycle {
-                segment: *segment,
-                keep: number < spare_room,
+            .map(|(number, recycle)| Recycle {
+                segment: recycle.segment,
+                keep: recycle.keep && number < spare_room,
             })
             .collect();
         let barrier = std::mem::take(&mut self.barrier) && !writes.is_empty();
@@ -84,6 +86,7 @@ impl Log {
             barrier,
             unsynced,
             sync,
+            erase: std::mem::take(&mut self.erasures),
             recycle,
             start,
             end,
@@ -111,7 +114,7 @@ impl Log {
                     self.advance_synced(synced);
                 }
                 for Recycle { segment, keep } in recycled {
-                    self.recycling.retain(|other| *other != segment);
+                    self.recycling.retain(|other| other.segment != segment);
                     if keep {
                         self.spares.push(segment);
                     }
@@ -146,6 +149,7 @@ impl Log {
     /// session begins with the next record, and the segments begun since then keep their numbers to themselves.
     fn void(&mut self, start: LogPosition) {
         self.memory.void();
+        self.erasures.clear();
         self.disk.forget(start.segment());
         self.session += 1;
         self.new_names = true;
@@ -159,10 +163,16 @@ impl Log {
             .collect();
         for segment in begun {
             self.sealed.remove(&segment);
-            self.recycling.push(segment);
+            self.recycling.push(Recycle {
+                segment,
+                keep: true,
+            });
         }
         if let Some(active) = self.active.take_if(|active| !kept(active.segment)) {
-            self.recycling.push(active.segment);
+            self.recycling.push(Recycle {
+                segment: active.segment,
+                keep: true,
+            });
         }
         if self.active.is_none()
             && let Some(mut sealed) = self.sealed.remove(&start.segment())

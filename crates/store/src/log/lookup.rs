@@ -48,6 +48,32 @@ impl Log {
         Ok(None)
     }
 
+    /// Every record of a message that has not been given back: rewriting leaves older ones until their segments go.
+    ///
+    /// # Errors
+    /// As [`Log::locate`].
+    pub(super) fn copies(
+        &mut self,
+        stream: StreamId,
+        seq: u64,
+    ) -> Result<Vec<RecordAt>, ReadError> {
+        let mut copies: Vec<RecordAt> = self
+            .building()
+            .filter_map(|(segment, index)| index.stream(stream)?.locate(segment, seq))
+            .collect();
+        let all = self.directory.all(stream).iter();
+        let sections: Vec<SectionRef> = all
+            .filter(|section| section.first <= seq && seq <= section.last)
+            .copied()
+            .collect();
+        for section in sections {
+            copies.extend(self.section(stream, section)?.locate(section.segment, seq));
+        }
+        copies.sort_unstable_by_key(|at| at.start());
+        copies.dedup();
+        Ok(copies)
+    }
+
     /// The message of the lowest sequence of at least `from` whose subject matches; dead ones are
     /// found as well. `matcher` must answer the same for the same subject as long as `selection`
     /// is kept.

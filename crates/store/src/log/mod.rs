@@ -14,6 +14,7 @@ mod append;
 mod batch;
 mod commit;
 mod disk;
+mod erase;
 mod error;
 mod frame;
 #[doc(hidden)]
@@ -40,6 +41,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use commit::{Commit, Committed};
+pub use erase::Erasure;
+pub(crate) use erase::InterruptedErasures;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
 pub use index::{Located, Selection, SubjectInSegment, SubjectMatcher};
 pub use live::{LiveBytes, LogCheckpoint};
@@ -48,10 +51,11 @@ pub use options::{LogOptions, SyncPolicy};
 pub use position::{LogPosition, RecordAt, SegmentNo};
 pub use record::{
     BatchCommit, ConsumerConfig, ConsumerDeleted, ConsumerKey, ConsumerProgress, ConsumerState,
-    Delete, Message, Purge, Record, StreamConfig, StreamDeleted, StreamId, StreamState,
+    Delete, Erase, Message, Purge, Record, StreamConfig, StreamDeleted, StreamId, StreamState,
 };
 pub use report::{Damage, LogReport, ReplayedRecord, SegmentUsage};
 
+use commit::Recycle;
 use disk::Disk;
 use frame::Seed;
 use index::building::BuildingIndex;
@@ -84,7 +88,9 @@ pub struct Log {
     /// Emptied files to reuse, by the number in their name.
     spares: Vec<SegmentNo>,
     /// Segments given back, whose files still stand.
-    recycling: Vec<SegmentNo>,
+    recycling: Vec<Recycle>,
+    /// What the open commit overwrites when it is durable.
+    erasures: Vec<Erasure>,
     /// Files have been made or renamed since the directory was last synced.
     new_names: bool,
     /// Where the open commit begins.
@@ -248,11 +254,21 @@ impl Log {
     /// [`Log::is_recycled`] a crash can bring the segment back as it was: keep what supersedes
     /// its records (deletes, purges) live until then.
     pub fn recycle(&mut self, segment: SegmentNo) {
+        self.give_back(segment, true);
+    }
+
+    /// As [`Log::recycle`], but the file is removed instead of reused: it holds copies of messages that live elsewhere, which must not
+    /// be left over when those are erased.
+    pub fn discard(&mut self, segment: SegmentNo) {
+        self.give_back(segment, false);
+    }
+
+    fn give_back(&mut self, segment: SegmentNo, keep: bool) {
         if segment < self.synced.segment() && self.sealed.remove(&segment).is_some() {
             self.directory.remove(segment);
             self.sections.forget(segment);
             self.disk.forget(segment);
-            self.recycling.push(segment);
+            self.recycling.push(Recycle { segment, keep });
         }
     }
 
@@ -261,7 +277,7 @@ impl Log {
     pub fn is_recycled(&self, segment: SegmentNo) -> bool {
         segment < self.next_segment
             && !self.sealed.contains_key(&segment)
-            && !self.recycling.contains(&segment)
+            && !self.recycling.iter().any(|other| other.segment == segment)
             && self
                 .active
                 .as_ref()

@@ -609,6 +609,7 @@ impl Recovery {
             directory: self.directory,
             spares,
             recycling: Vec::new(),
+            erasures: Vec::new(),
             new_names: false,
             commit_start: position,
             in_flight: false,

@@ -19,8 +19,8 @@ pub(super) struct Reclaim {
     /// Segments in which the last checkpoint saw nothing live. Only they may go: a start replays removals after the checkpoint, for
     /// which it reads the removed messages.
     recyclable: BTreeSet<SegmentNo>,
-    /// Segments with messages whose bytes must go.
-    erase: BTreeSet<SegmentNo>,
+    /// Segments from which messages were copied: their files are not reused, or those messages could not be erased.
+    copied: BTreeSet<SegmentNo>,
     /// Segments that could not be read to be rewritten; not tried again until a restart.
     unreadable: BTreeSet<SegmentNo>,
     wants_checkpoint: bool,
@@ -34,9 +34,12 @@ impl Reclaim {
         self.next = None;
     }
 
-    pub(super) fn erase(&mut self, segment: SegmentNo) {
-        self.erase.insert(segment);
-        self.next = None;
+    pub(super) fn copied(&self) -> &BTreeSet<SegmentNo> {
+        &self.copied
+    }
+
+    pub(super) fn set_copied(&mut self, copied: BTreeSet<SegmentNo>) {
+        self.copied = copied;
     }
 
     pub(super) fn wants_checkpoint(&self) -> bool {
@@ -106,8 +109,7 @@ impl Shard {
         for usage in sealed {
             let segment = usage.segment;
             let live = live.get(&segment).copied().unwrap_or(0);
-            let erase = self.reclaim.erase.contains(&segment);
-            if live > 0 && !erase && live * 2 > u64::from(usage.used) {
+            if live > 0 && live * 2 > u64::from(usage.used) {
                 continue;
             }
             if live == 0 {
@@ -118,7 +120,7 @@ impl Shard {
                 self.reclaim.wants_checkpoint = true;
                 continue;
             }
-            if (sparse.is_none() || erase) && !self.reclaim.unreadable.contains(&segment) {
+            if sparse.is_none() && !self.reclaim.unreadable.contains(&segment) {
                 sparse = Some(segment);
             }
         }
@@ -190,8 +192,11 @@ impl Shard {
                 }
             }
         }
-        self.log.recycle(segment);
-        self.reclaim.erase.remove(&segment);
+        if self.reclaim.copied.remove(&segment) {
+            self.log.discard(segment);
+        } else {
+            self.log.recycle(segment);
+        }
         Ok(())
     }
 
@@ -230,6 +235,9 @@ impl Shard {
                 });
             }
         });
+        if !copied.is_empty() {
+            self.reclaim.copied.insert(segment);
+        }
         let mut at = 0;
         for message in copied {
             let [subject, headers, payload] = message.lens.map(|len| {

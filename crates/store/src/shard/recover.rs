@@ -10,8 +10,8 @@ use crate::Stream;
 use crate::catalog::{Catalog, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
 use crate::log::{
-    ConsumerKey, Log, LogCheckpoint, LogOptions, LogPosition, ReadError, Record, RecordAt,
-    ReplayedRecord, SegmentNo, StreamId,
+    ConsumerKey, InterruptedErasures, Log, LogCheckpoint, LogOptions, LogPosition, LogReport,
+    ReadError, Record, RecordAt, ReplayedRecord, SegmentNo, StreamId,
 };
 use crate::open::{OpenError, ShardReport};
 use crate::storage::{Storage, StorageLock};
@@ -36,13 +36,7 @@ const STEP_BYTES: u32 = 1 << 20;
 /// Opens a shard.
 pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
     let checkpoint = Checkpointed::load_usable(&seat);
-    let (log, log_report) = Log::open(
-        Arc::clone(&seat.storage),
-        &seat.dir,
-        seat.log_options.clone(),
-        checkpoint.as_ref().map(|found| &found.log),
-        &mut |_, _| {},
-    )?;
+    let (log, log_report) = open_log(&seat, checkpoint.as_ref().map(|found| &found.log))?;
     let mut shard = Shard {
         seat,
         log,
@@ -70,6 +64,40 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
             orphaned_messages,
         },
     ))
+}
+
+/// Opens the log and finishes what erasures a stop has interrupted. If one was torn, the log is read once more as it is then.
+fn open_log(
+    seat: &Seat,
+    checkpoint: Option<&LogCheckpoint>,
+) -> Result<(Log, LogReport), OpenError> {
+    let open = |interrupted: &mut InterruptedErasures| {
+        Log::open(
+            Arc::clone(&seat.storage),
+            &seat.dir,
+            seat.log_options.clone(),
+            checkpoint,
+            &mut |replayed, _| {
+                if let Record::Erase(erase) = &replayed.record {
+                    interrupted.note(erase);
+                }
+            },
+        )
+    };
+    let mut interrupted = InterruptedErasures::default();
+    let opened = open(&mut interrupted)?;
+    let torn = interrupted
+        .run(&*seat.storage, &seat.dir, seat.log_options.secret)
+        .map_err(|source| OpenError::Io {
+            doing: "erasing deleted messages",
+            path: seat.dir.clone(),
+            source,
+        })?;
+    if torn {
+        drop(opened);
+        return Ok(open(&mut InterruptedErasures::default())?);
+    }
+    Ok(opened)
 }
 
 /// A record that a replay holds on to while it applies it.
@@ -129,7 +157,7 @@ impl Entry {
             Record::ConsumerProgress(progress) => {
                 Self::ConsumerProgress(progress.consumer, progress.delta.to_vec())
             }
-            Record::BatchCommit(_) => return None,
+            Record::BatchCommit(_) | Record::Erase(_) => return None,
         })
     }
 
@@ -377,7 +405,12 @@ impl Shard {
             self.next_stream = self.next_stream.max(checkpoint.next_stream);
             self.next_consumer = self.next_consumer.max(checkpoint.next_consumer);
             self.graves = checkpoint.graves;
+            self.reclaim.set_copied(checkpoint.copied);
         } else {
+            // Which of them messages were copied from is forgotten.
+            let sealed = self.log.segments().filter(|usage| usage.sealed);
+            let all = sealed.map(|usage| usage.segment).collect();
+            self.reclaim.set_copied(all);
             self.walk(from, |_, at, entry| {
                 replay.survey(at, entry);
                 Ok(())
@@ -425,6 +458,10 @@ impl Shard {
             out.extend_from_slice(&stream.0.to_le_bytes());
             out.extend_from_slice(&at.to_u64().to_le_bytes());
         }
+        out.extend_from_slice(&(self.reclaim.copied().len() as u64).to_le_bytes());
+        for segment in self.reclaim.copied() {
+            out.extend_from_slice(&segment.0.to_le_bytes());
+        }
         out
     }
 }
@@ -461,6 +498,7 @@ struct Checkpointed {
     next_stream: u32,
     next_consumer: u32,
     graves: Graves,
+    copied: BTreeSet<SegmentNo>,
     streams: BTreeMap<StreamId, Stream>,
     consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
 }
@@ -528,12 +566,13 @@ impl Checkpointed {
             return Err(format!("section {section:?} makes no sense"));
         }
         let log = log.ok_or("it has no log position")?;
-        let (next_stream, next_consumer, graves) = counters.ok_or("it has no counters")?;
+        let (next_stream, next_consumer, graves, copied) = counters.ok_or("it has no counters")?;
         Ok(Some(Self {
             log,
             next_stream,
             next_consumer,
             graves,
+            copied,
             streams,
             consumers,
         }))
@@ -544,7 +583,7 @@ fn number(key: &[u8]) -> Option<u32> {
     key.try_into().ok().map(u32::from_be_bytes)
 }
 
-fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves)> {
+fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves, BTreeSet<SegmentNo>)> {
     let mut from = Decoder::new(bytes);
     let (next_stream, next_consumer) = (from.u32()?, from.u32()?);
     let mut graves = Graves::default();
@@ -561,5 +600,8 @@ fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves)> {
             .consumers
             .insert(consumer, (stream, LogPosition::from_u64(from.u64()?)));
     }
-    Some((next_stream, next_consumer, graves))
+    let copied = (0..from.count(4)?)
+        .map(|_| from.u32().map(SegmentNo))
+        .collect::<Option<_>>()?;
+    Some((next_stream, next_consumer, graves, copied))
 }

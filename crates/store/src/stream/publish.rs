@@ -52,10 +52,13 @@ impl Stream {
     ) -> Result<Published, PublishError> {
         // Time that runs backward would put messages out of order for a search by time.
         let time = now.max(self.last_time);
-        edits.begin(message, &PublishHeaders::scan(message.headers));
+        let mut steering = PublishHeaders::scan(message.headers);
+        edits.begin(message, &steering);
         let edited = edits.apply(message);
+        if edits.any() {
+            steering = PublishHeaders::scan(edited.headers);
+        }
         self.check_size(&edited)?;
-        let mut steering = PublishHeaders::scan(edited.headers);
         let is_schedule = self.check_headers(log, &edited, &steering, time)?;
         if let Some(id) = steering.msg_id.filter(|id| !id.is_empty())
             && let Some(seq) = self.find_duplicate(id, time)

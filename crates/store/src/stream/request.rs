@@ -132,7 +132,8 @@ pub struct Purged {
 pub enum Erase {
     /// Mark only (`no_erase`); the bytes go when the segment is recycled or rewritten.
     No,
-    /// The bytes are overwritten: the record's segment is queued for rewriting or recycling ahead of others.
+    /// Headers and body are overwritten in place by the commit that carries the deletion, before it is announced as durable. Subject,
+    /// `Nats-Msg-Id` and rollups stay until the segment goes.
     Yes,
 }
 

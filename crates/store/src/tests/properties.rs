@@ -246,9 +246,12 @@ fn apply(store: &mut Store, model: &mut Model, stream: StreamId, step: Step, sto
         }
         Step::Delete(offset) => {
             let seq = model.first + offset;
-            let outcome = store
-                .shard()
-                .delete_message(stream, StreamSeq(seq), Erase::No);
+            let erase = if seq.is_multiple_of(2) {
+                Erase::Yes
+            } else {
+                Erase::No
+            };
+            let outcome = store.shard().delete_message(stream, StreamSeq(seq), erase);
             match outcome {
                 Ok(()) => assert!(model.delete(seq)),
                 Err(ChangeError::Rejected(error)) => {

@@ -6,6 +6,7 @@ mod consumer_deleted;
 mod consumer_progress;
 mod consumer_state;
 mod delete;
+mod erase;
 mod fields;
 mod message;
 mod purge;
@@ -19,6 +20,7 @@ pub use consumer_deleted::ConsumerDeleted;
 pub use consumer_progress::ConsumerProgress;
 pub use consumer_state::ConsumerState;
 pub use delete::Delete;
+pub use erase::Erase;
 pub use message::Message;
 pub use purge::Purge;
 pub use stream_config::StreamConfig;
@@ -60,6 +62,8 @@ pub enum Record<'a> {
     ConsumerProgress(ConsumerProgress<'a>),
     /// The records of an atomic batch count.
     BatchCommit(BatchCommit),
+    /// A deleted message's bytes must go.
+    Erase(Erase<'a>),
 }
 
 /// The kinds as they stand on the disk. Numbers are never given a second meaning.
@@ -75,6 +79,7 @@ pub(crate) mod kind {
     pub(crate) const CONSUMER_DELETED: u8 = 9;
     pub(crate) const CONSUMER_PROGRESS: u8 = 10;
     pub(crate) const BATCH_COMMIT: u8 = 11;
+    pub(crate) const ERASE: u8 = 12;
     /// The log's own: writing went on here after an opening or a failed write.
     pub(crate) const RESUME: u8 = 0xf0;
     /// The log's own: the segment ends here.
@@ -97,6 +102,7 @@ impl<'a> Record<'a> {
             Self::ConsumerDeleted(r) => r.stream,
             Self::ConsumerProgress(r) => r.stream,
             Self::BatchCommit(r) => r.stream,
+            Self::Erase(r) => r.stream,
         }
     }
 
@@ -113,6 +119,7 @@ impl<'a> Record<'a> {
             Self::ConsumerDeleted(_) => kind::CONSUMER_DELETED,
             Self::ConsumerProgress(_) => kind::CONSUMER_PROGRESS,
             Self::BatchCommit(_) => kind::BATCH_COMMIT,
+            Self::Erase(_) => kind::ERASE,
         }
     }
 
@@ -134,6 +141,7 @@ impl<'a> Record<'a> {
             Self::ConsumerDeleted(_) => ConsumerDeleted::BODY_LEN,
             Self::ConsumerProgress(r) => ConsumerProgress::FIXED + r.delta.len() as u64,
             Self::BatchCommit(_) => BatchCommit::BODY_LEN,
+            Self::Erase(r) => Erase::FIXED + r.front.len() as u64,
         }
     }
 
@@ -166,6 +174,7 @@ impl<'a> Record<'a> {
             Self::ConsumerDeleted(r) => r.encode_body(out),
             Self::ConsumerProgress(r) => r.encode_body(out),
             Self::BatchCommit(r) => r.encode_body(out),
+            Self::Erase(r) => r.encode_body(out),
         }
     }
 
@@ -193,6 +202,7 @@ impl<'a> Record<'a> {
                 Self::ConsumerProgress(ConsumerProgress::decode(stream, body)?)
             }
             kind::BATCH_COMMIT => Self::BatchCommit(BatchCommit::decode(stream, body)?),
+            kind::ERASE => Self::Erase(Erase::decode(stream, body)?),
             _ => return None,
         })
     }
