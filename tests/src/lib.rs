@@ -2,4 +2,5 @@
 
 pub mod certificates;
 pub mod crash;
+pub mod histories;
 pub mod jetstream;

@@ -5,10 +5,11 @@
 //! are escaped.
 
 mod decode;
+mod document;
 mod encode;
 mod syntax;
 mod type_error;
 
-pub use decode::{Decoded, Strictness, decode, decode_one, is_empty_request};
-pub(crate) use decode::{decode_object, kind, read_documents, unmarshal_text};
+pub use decode::{Decoded, Strictness, decode, decode_as, decode_one, is_empty_request};
+pub(crate) use decode::{decode_with, kind, unmarshal_text};
 pub use encode::to_vec;

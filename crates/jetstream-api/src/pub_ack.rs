@@ -53,7 +53,7 @@ impl PubAckPrefix {
         let domain = domain.map(|domain| format!(",\"domain\":{}", quoted(domain)));
         let domain = domain.as_deref().unwrap_or_default();
         let success = format!("{{\"stream\":{stream}{domain},\"seq\":");
-        let failure = format!(",\"stream\":{stream}{domain},\"seq\":0}}");
+        let failure = format!(",\"stream\":{stream},\"seq\":0}}");
         Self {
             success: success.into_bytes().into(),
             failure: failure.into_bytes().into(),
@@ -151,8 +151,9 @@ mod tests {
             Ok(duplicate),
             r#"{"stream":"A","seq":12,"duplicate": true,"batch":"x","count":1}"#,
         );
+        // An error does not name the domain.
         check(
-            None,
+            Some("D"),
             Err(ApiError::stream_wrong_last_sequence(2)),
             r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 2"},"stream":"A","seq":0}"#,
         );

@@ -2,10 +2,10 @@
 
 /// Defines an enum whose variants are written as the given words. Input must match a word exactly, unless the enum is
 /// declared with `ignoring case`; the error texts are those of nats-server 2.15.1, of which some enums have an own one
-/// behind `else`, which the refused word follows if it ends in a blank.
+/// behind `else`, which the refused word follows if it ends in a blank; it may be `for strings` only.
 macro_rules! wire_enum {
     (
-        $(#[$doc:meta])* $name:ident $(ignoring $case:ident)? $(else $unknown:literal)? {
+        $(#[$doc:meta])* $name:ident $(ignoring $case:ident)? $(else $unknown:literal $(for $strings:ident)?)? {
             $($(#[$variant_doc:meta])* $variant:ident = $word:literal $(| $alias:literal)*,)+
         }
     ) => {
@@ -49,13 +49,21 @@ macro_rules! wire_enum {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let value = serde_json::Value::deserialize(deserializer)?;
                 value.as_str().and_then(Self::from_word).ok_or_else(|| {
-                    let text = $crate::wire_enum::wire_enum!(@refuse value $($unknown)?);
+                    let text = $crate::wire_enum::wire_enum!(@refuse value $($unknown $($strings)?)?);
                     serde::de::Error::custom(text)
                 })
             }
         }
     };
     (@refuse $value:ident) => { format!("can not unmarshal {:?}", $value.to_string()) };
+    (@refuse $value:ident $unknown:literal strings) => {
+        if $value.is_string() || $value.is_null() {
+            $unknown.to_owned()
+        } else {
+            let kind = $crate::json::kind(&$value);
+            format!("json: cannot unmarshal {kind} into Go value of type string")
+        }
+    };
     (@refuse $value:ident $unknown:literal) => {
         format!("{}{}", $unknown, if $unknown.ends_with(' ') { $value.to_string() } else { String::new() })
     };

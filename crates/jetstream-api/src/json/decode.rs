@@ -1,10 +1,9 @@
-use std::collections::HashMap;
-
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::{Map, Value};
 
-use super::syntax::{decoder_text, document_text};
-use super::type_error::type_error_text;
+use super::document::{Document, Spelling};
+use super::syntax::{decoder_text, document_text, literal_at};
+use super::type_error::{request_name, struct_type, type_error_text};
 use crate::ApiError;
 
 /// What becomes of members that a request does not have, from `jetstream { strict: ... }`.
@@ -35,10 +34,46 @@ pub fn decode<T: DeserializeOwned>(
     payload: &[u8],
     strictness: Strictness,
 ) -> Result<Decoded<T>, ApiError> {
-    let path = std::any::type_name::<T>();
-    let name = path.rsplit("::").next().unwrap_or(path);
-    let documents = read_documents(payload, name).map_err(ApiError::invalid_json)?;
-    decode_object(documents, name, strictness)
+    decode_as(payload, request_name::<T>(), strictness)
+}
+
+/// As [`decode`], for a request that nats-server decodes into a type named `name`, which error texts show.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_as<T: DeserializeOwned>(
+    payload: &[u8],
+    name: &str,
+    strictness: Strictness,
+) -> Result<Decoded<T>, ApiError> {
+    let (decoded, ()) = decode_with(payload, name, strictness, |_| Ok(()))?;
+    Ok(decoded)
+}
+
+/// As [`decode_as`], with members that `take` takes out before the others are decoded.
+pub(crate) fn decode_with<T: DeserializeOwned, X>(
+    payload: &[u8],
+    name: &str,
+    strictness: Strictness,
+    take: impl Fn(&mut Map<String, Value>) -> Result<X, String>,
+) -> Result<(Decoded<T>, X), ApiError> {
+    // As nats-server: strictly first, and what is wrong with that is a warning if it can be had otherwise.
+    let text = match decode_all(payload, name, Strictness::Strict, &take) {
+        Ok((value, extra)) => {
+            let warning = None;
+            return Ok((Decoded { value, warning }, extra));
+        }
+        Err(text) if strictness == Strictness::Strict => return Err(ApiError::invalid_json(text)),
+        Err(text) => text,
+    };
+    if let Some(text) = document_text(payload) {
+        return Err(ApiError::invalid_json(text));
+    }
+    let (value, extra) =
+        decode_all(payload, name, Strictness::Lenient, &take).map_err(ApiError::invalid_json)?;
+    let warning = Some(text);
+    Ok((Decoded { value, warning }, extra))
 }
 
 /// Decodes exactly one document, whatever else it has: what the endpoints do that are always lenient.
@@ -47,13 +82,17 @@ pub fn decode<T: DeserializeOwned>(
 ///
 /// 10025 if the payload is not one JSON document or a member has the wrong type.
 pub fn decode_one<T: DeserializeOwned>(payload: &[u8]) -> Result<T, ApiError> {
-    let path = std::any::type_name::<T>();
-    let name = path.rsplit("::").next().unwrap_or(path);
     if let Some(text) = document_text(payload) {
         return Err(ApiError::invalid_json(text));
     }
-    let documents = read_documents(payload, name).map_err(ApiError::invalid_json)?;
-    decode_object(documents, name, Strictness::Lenient).map(|decoded| decoded.value)
+    decode_all(
+        payload,
+        request_name::<T>(),
+        Strictness::Lenient,
+        |_| Ok(()),
+    )
+    .map(|(value, ())| value)
+    .map_err(ApiError::invalid_json)
 }
 
 /// What Go says of one document that is no `T`; without a name of the request, as of a type without one.
@@ -68,7 +107,7 @@ pub(crate) fn unmarshal_text<T: DeserializeOwned>(payload: &[u8]) -> String {
             let path = error.path().to_string();
             let text = error.into_inner().to_string();
             let text = text.split(" at line ").next().unwrap_or_default();
-            type_error_text("", &path, text)
+            type_error_text("", &path, text, |path| literal_at(payload, path))
         }
     }
 }
@@ -80,46 +119,60 @@ pub fn is_empty_request(payload: &[u8]) -> bool {
         || serde_json::from_slice::<Map<String, Value>>(payload).is_ok_and(|map| map.is_empty())
 }
 
-/// A request's members with names in lower case, and the names as they were written.
-#[derive(Default)]
-pub(crate) struct Documents {
-    pub(crate) members: Map<String, Value>,
-    written: HashMap<String, String>,
-}
-
-/// Reads all documents of a payload onto one object.
-pub(crate) fn read_documents(payload: &[u8], request: &str) -> Result<Documents, String> {
-    let mut documents = Documents::default();
-    for document in serde_json::Deserializer::from_slice(payload).into_iter::<Value>() {
-        match document.map_err(|error| decoder_text(payload, &error))? {
-            Value::Object(object) => {
-                let mut folded = fold_keys(object, &mut documents.written);
-                merge(&mut documents.members, &mut folded);
-            }
-            Value::Null => {}
-            other => {
+/// Reads all documents of a payload onto one request. What is wrong with an earlier document is told before the syntax of
+/// a later one.
+fn decode_all<T: DeserializeOwned, X>(
+    payload: &[u8],
+    request: &str,
+    strictness: Strictness,
+    take: impl Fn(&mut Map<String, Value>) -> Result<X, String>,
+) -> Result<(T, X), String> {
+    let mut members = Map::new();
+    let mut spelling = Spelling::default();
+    let mut broken = None;
+    let mut documents = serde_json::Deserializer::from_slice(payload);
+    while documents.end().is_err() {
+        match Document::of_request(&mut spelling).deserialize(&mut documents) {
+            Ok(Value::Object(later)) => Document::merge(&mut members, later),
+            Ok(Value::Null) => {}
+            Ok(other) => {
                 let kind = kind(&other);
                 return Err(format!(
                     "json: cannot unmarshal {kind} into Go value of type server.{request}"
                 ));
             }
+            Err(error) => {
+                broken = Some(decoder_text(payload, &error));
+                break;
+            }
         }
     }
-    Ok(documents)
+    let extra = take(&mut members)?;
+    let value = decode_members(members, &spelling, payload, request, strictness)?;
+    match broken {
+        Some(text) => Err(text),
+        None => Ok((value, extra)),
+    }
 }
 
-pub(crate) fn decode_object<T: DeserializeOwned>(
-    documents: Documents,
+fn decode_members<T: DeserializeOwned>(
+    members: Map<String, Value>,
+    spelling: &Spelling,
+    payload: &[u8],
     request: &str,
     strictness: Strictness,
-) -> Result<Decoded<T>, ApiError> {
-    let Documents { members, written } = documents;
+) -> Result<T, String> {
+    if let Some((path, go_type)) = array_for_struct(&members) {
+        return Err(format!(
+            "json: cannot unmarshal array into Go struct field {request}.{path} of type {go_type}"
+        ));
+    }
     let mut unknown = None;
     let mut note_unknown = |path: serde_ignored::Path<'_>| {
         if unknown.is_none() {
             let path = path.to_string();
             let key = path.rsplit('.').next().unwrap_or_default();
-            let key = written.get(key).map_or(key, String::as_str);
+            let key = spelling.written(key);
             unknown = Some(format!("json: unknown field {key:?}"));
         }
     };
@@ -127,54 +180,24 @@ pub(crate) fn decode_object<T: DeserializeOwned>(
     let value = serde_path_to_error::deserialize(members).map_err(|error| {
         let path = error.path().to_string();
         let text = error.into_inner().to_string();
-        ApiError::invalid_json(type_error_text(request, &path, &text))
+        let literal = |path: &[&str]| literal_at(payload, path);
+        type_error_text(request, &path, &text, literal)
     })?;
     match unknown {
-        Some(text) if strictness == Strictness::Strict => Err(ApiError::invalid_json(text)),
-        warning => Ok(Decoded { value, warning }),
+        Some(text) if strictness == Strictness::Strict => Err(text),
+        _ => Ok(value),
     }
 }
 
-/// Puts member names in lower case and drops members that are `null`. Maps whose keys are the user's stay as they are.
-fn fold_keys(
-    object: Map<String, Value>,
-    written: &mut HashMap<String, String>,
-) -> Map<String, Value> {
-    let mut folded = Map::new();
-    for (key, value) in object {
-        let lower = key.to_ascii_lowercase();
-        let value = match value {
-            Value::Null => continue,
-            Value::Object(map) if lower != METADATA => Value::Object(fold_keys(map, written)),
-            Value::Array(items) => Value::Array(
-                items
-                    .into_iter()
-                    .map(|item| match item {
-                        Value::Object(map) => Value::Object(fold_keys(map, written)),
-                        other => other,
-                    })
-                    .collect(),
-            ),
-            other => other,
-        };
-        if lower != key {
-            written.insert(lower.clone(), key);
+/// Where there is an array for a struct, and the struct's type: `serde` would take it.
+fn array_for_struct(members: &Map<String, Value>) -> Option<(String, &'static str)> {
+    members.iter().find_map(|(name, value)| match value {
+        Value::Array(_) => struct_type(name).map(|go_type| (name.clone(), go_type)),
+        Value::Object(inner) => {
+            array_for_struct(inner).map(|(path, go_type)| (format!("{name}.{path}"), go_type))
         }
-        folded.insert(lower, value);
-    }
-    folded
-}
-
-/// Later documents win; objects are merged member by member.
-fn merge(base: &mut Map<String, Value>, later: &mut Map<String, Value>) {
-    for (key, value) in std::mem::take(later) {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Object(base)), Value::Object(mut later)) => merge(base, &mut later),
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
-    }
+        _ => None,
+    })
 }
 
 pub(crate) fn kind(value: &Value) -> &'static str {
@@ -187,9 +210,6 @@ pub(crate) fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "object",
     }
 }
-
-/// The one member whose keys are the user's own.
-const METADATA: &str = "metadata";
 
 #[cfg(test)]
 mod tests {
@@ -221,9 +241,10 @@ mod tests {
             r#"{"config":{"name":"a","max_deliver":3}} {"config":{"name":"b"}}"#,
             Ok("b 3"),
         );
+        check(r#"{"config":{"name":"a","max_deliver":null}}"#, Ok("a 0"));
         check(
-            r#"{"config":{"name":"a","max_deliver":null},"action":null}"#,
-            Ok("a 0"),
+            r#"{"action":null}"#,
+            Err("invalid JSON: unknown consumer action: null"),
         );
         check(r#"{"config":{"metadata":{"Key":"v"}}}"#, Ok(" 0"));
     }
@@ -243,11 +264,11 @@ mod tests {
             ),
             (
                 r#"{"stream_name":5}"#,
-                "json: cannot unmarshal number 5 into Go struct field CreateConsumerRequest.stream_name of type string",
+                "json: cannot unmarshal number into Go struct field CreateConsumerRequest.stream_name of type string",
             ),
             (
                 r#"{"config":{"max_deliver":1.5}}"#,
-                "json: cannot unmarshal number 1.5 into Go struct field CreateConsumerRequest.config.max_deliver of type int64",
+                "json: cannot unmarshal number 1.5 into Go struct field CreateConsumerRequest.config.max_deliver of type int",
             ),
             (
                 r#"{"config":{"opt_start_seq":-1}}"#,

@@ -1,5 +1,7 @@
 //! What Go's decoder says about input that is not JSON.
 
+use std::ops::Range;
+
 use jetsled_protocol::GoQuoted;
 
 /// The text that nats-server 2.15.1 shows for a payload on which `serde_json` failed with `error`.
@@ -64,6 +66,22 @@ pub(crate) fn document_text(payload: &[u8]) -> Option<String> {
     }
 }
 
+/// The text of the last value at `path` (member names in any case, indexes) in a payload that is JSON.
+pub(super) fn literal_at<'a>(payload: &'a [u8], path: &[&str]) -> Option<&'a str> {
+    let mut scanner = Scanner {
+        bytes: payload,
+        at: 0,
+        depth: 0,
+    };
+    let mut found = None;
+    scanner.blanks();
+    while scanner.peek().is_some() {
+        scanner.find(path, &mut found).ok()?;
+        scanner.blanks();
+    }
+    std::str::from_utf8(payload.get(found?)?).ok()
+}
+
 enum Fault {
     Eof,
     /// The character at the scanner's position, and what is wrong with it.
@@ -100,6 +118,51 @@ impl Scanner<'_> {
             b'-' | b'0'..=b'9' => self.number(),
             _ => bad("looking for beginning of value"),
         }
+    }
+
+    /// Passes a value and notes where in it the value at `path` is.
+    fn find(&mut self, path: &[&str], found: &mut Option<Range<usize>>) -> Result<(), Fault> {
+        self.blanks();
+        let from = self.at;
+        let Some((step, rest)) = path.split_first() else {
+            self.value()?;
+            *found = Some(from..self.at);
+            return Ok(());
+        };
+        let (in_array, end) = match self.peek() {
+            Some(b'{') => (false, b'}'),
+            Some(b'[') => (true, b']'),
+            _ => return self.value(),
+        };
+        self.at += 1;
+        self.blanks();
+        if self.take(end) {
+            return Ok(());
+        }
+        for index in 0_usize.. {
+            self.blanks();
+            let is_step = if in_array {
+                step.parse() == Ok(index)
+            } else {
+                let quoted = self.at;
+                self.string()?;
+                let name = self.bytes.get(quoted + 1..self.at - 1).unwrap_or_default();
+                self.blanks();
+                self.expect(b':', "after object key")?;
+                name.eq_ignore_ascii_case(step.as_bytes())
+            };
+            if is_step {
+                self.find(rest, found)?;
+            } else {
+                self.value()?;
+            }
+            self.blanks();
+            if self.take(end) {
+                break;
+            }
+            self.expect(b',', "after element")?;
+        }
+        Ok(())
     }
 
     fn nested(&mut self, inner: fn(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {

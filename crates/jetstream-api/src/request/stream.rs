@@ -1,5 +1,5 @@
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::json::{self, Decoded, Strictness};
 use crate::{ApiError, StreamConfig, StreamSeq, StreamState};
@@ -20,22 +20,21 @@ impl StreamConfigRequest {
     ///
     /// Those of [`json::decode`].
     pub fn decode(payload: &[u8], strictness: Strictness) -> Result<Decoded<Self>, ApiError> {
-        let mut documents = json::read_documents(payload, NAME).map_err(ApiError::invalid_json)?;
-        let pedantic = match documents.members.remove("pedantic") {
-            None => false,
-            Some(Value::Bool(pedantic)) => pedantic,
+        let take_pedantic = |members: &mut Map<String, Value>| match members.remove("pedantic") {
+            None => Ok(false),
+            Some(Value::Bool(pedantic)) => Ok(pedantic),
             Some(other) => {
                 let kind = json::kind(&other);
-                let text = format!(
+                Err(format!(
                     "json: cannot unmarshal {kind} into Go struct field {NAME}.pedantic of type bool"
-                );
-                return Err(ApiError::invalid_json(text));
+                ))
             }
         };
+        let (decoded, pedantic) = json::decode_with(payload, NAME, strictness, take_pedantic)?;
         let Decoded {
             value: config,
             warning,
-        } = json::decode_object(documents, NAME, strictness)?;
+        } = decoded;
         Ok(Decoded {
             value: Self { config, pedantic },
             warning,

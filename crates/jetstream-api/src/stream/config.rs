@@ -148,7 +148,7 @@ wire_enum! {
 
 wire_enum! {
     /// How stored data is compressed.
-    Compression else "unknown compression algorithm" {
+    Compression else "unknown compression algorithm" for strings {
         /// Not at all.
         #[default]
         None = "none",
@@ -175,12 +175,17 @@ pub struct Placement {
     /// The cluster's name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cluster: String,
-    /// Tags that the servers must have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
+    /// Tags that the servers must have. An empty list is not none: with it nothing else is needed for a placement.
+    #[serde(skip_serializing_if = "no_tags")]
+    pub tags: Option<Vec<String>>,
     /// The server that should lead; only leader step-down requests may name one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub preferred: String,
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+fn no_tags(tags: &Option<Vec<String>>) -> bool {
+    tags.as_ref().is_none_or(Vec::is_empty)
 }
 
 /// A renaming of subjects.

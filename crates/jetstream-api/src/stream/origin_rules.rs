@@ -44,6 +44,9 @@ fn check_mirror(config: &StreamConfig, mirror: &StreamSource) -> Result<(), ApiE
     if !mirror.filter_subject.is_empty() && !mirror.subject_transforms.is_empty() {
         return Err(ApiError::MIRROR_MULTIPLE_FILTERS_NOT_ALLOWED);
     }
+    if !config.subject_delete_marker_ttl.is_zero() {
+        return Err(invalid("subject delete markers forbidden on mirrors"));
+    }
     check_transforms(
         mirror,
         ApiError::mirror_invalid_subject_filter,

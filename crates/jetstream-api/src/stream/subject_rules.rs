@@ -1,6 +1,6 @@
 //! The rules of the subjects that a stream captures, renames and publishes again.
 
-use jetsled_protocol::{GoQuoted, SubjectTransform, subject};
+use jetsled_protocol::{GoQuoted, SubjectTransform, TransformError, subject};
 
 use super::validation::invalid;
 use crate::ApiError;
@@ -28,7 +28,7 @@ pub(super) fn check(config: &mut StreamConfig, pedantic: bool) -> Result<(), Api
 /// The server's own subjects need `no_ack`, because the stream's ack would be captured and acknowledged in turn.
 fn check_captured(config: &StreamConfig, subject: &str) -> Result<(), ApiError> {
     let bytes = subject.as_bytes();
-    if !subject::is_valid_strict(bytes) {
+    if !subject::is_valid(bytes) {
         return Err(invalid("invalid subject"));
     }
     if subject == ">" {
@@ -70,6 +70,11 @@ fn check_transform(config: &StreamConfig) -> Result<(), ApiError> {
     if transform.dest.is_empty() {
         return Ok(());
     }
+    if transform.dest.split('.').any(str::is_empty) {
+        let token = String::new();
+        let error = TransformError::InvalidTransform { token };
+        return Err(ApiError::stream_transform_invalid_destination(error));
+    }
     SubjectTransform::new(source, transform.dest.as_bytes())
         .map(drop)
         .map_err(ApiError::stream_transform_invalid_destination)
@@ -109,7 +114,10 @@ fn check_republish(config: &mut StreamConfig, pedantic: bool) -> Result<(), ApiE
             "stream configuration for republish destination forms a cycle",
         ));
     }
-    if SubjectTransform::new(republish.src.as_bytes(), destination).is_err() {
+    // Without a destination nothing is published again.
+    if !destination.is_empty()
+        && SubjectTransform::new(republish.src.as_bytes(), destination).is_err()
+    {
         let (from, to) = (&republish.src, &republish.dest);
         let text = format!(
             "stream configuration for republish with transform from '{from}' to '{to}' not valid"

@@ -35,7 +35,7 @@ impl StreamConfig {
             if !placement.preferred.is_empty() {
                 return Err(invalid("preferred server not permitted in placement"));
             }
-            if placement.cluster.is_empty() && placement.tags.is_empty() {
+            if placement.cluster.is_empty() && placement.tags.is_none() {
                 self.placement = None;
             }
         }
@@ -76,7 +76,10 @@ impl StreamConfig {
                 format!("stream description is too long, maximum allowed is {MAX_DESCRIPTION_LEN}");
             return Err(invalid(text));
         }
-        let metadata_len: usize = self
+        // The entry that the server adds counts.
+        let mut stored = self.clone();
+        stored.set_stored_metadata();
+        let metadata_len: usize = stored
             .metadata
             .iter()
             .map(|(key, value)| key.len() + value.len())
@@ -195,9 +198,6 @@ impl StreamConfig {
                 "subject delete marker TTL must be at least 1 second",
             ));
         }
-        if self.mirror.is_some() {
-            return Err(invalid("subject delete markers forbidden on mirrors"));
-        }
         if pedantic {
             if !self.allow_msg_ttl {
                 return Err(invalid(
@@ -218,7 +218,7 @@ impl StreamConfig {
 
     /// Schedules need roll-ups, so they turn them on.
     fn check_schedules(&mut self, pedantic: bool) -> Result<(), ApiError> {
-        if !self.allow_msg_schedules || self.mirror.is_some() || !self.sources.is_empty() {
+        if !self.allow_msg_schedules {
             return Ok(());
         }
         if self.discard == DiscardPolicy::New {

@@ -58,6 +58,9 @@ impl Republish {
     /// What a validated configuration asks for.
     pub(super) fn new(config: &StreamConfig) -> Option<Box<Self>> {
         let asked = config.republish.as_ref()?;
+        if asked.dest.is_empty() {
+            return None;
+        }
         let transform = SubjectTransform::new(asked.src.as_bytes(), asked.dest.as_bytes()).ok()?;
         Some(Box::new(Self {
             stream: config.name.as_str().into(),

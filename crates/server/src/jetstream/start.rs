@@ -35,7 +35,9 @@ pub(crate) struct JetStream {
 /// (503, no responders) if there is none (observed nats-server 2.15.1).
 const API_SUBJECTS: &[&str] = &[
     "$JS.API.*",
+    "$JS.API.INFO.>",
     "$JS.API.STREAM.>",
+    "$JS.API.CONSUMER.*",
     "$JS.API.CONSUMER.CREATE.>",
     "$JS.API.CONSUMER.DURABLE.>",
     "$JS.API.CONSUMER.NAMES.>",

@@ -82,6 +82,8 @@ pub struct Stream {
     /// Whether a message has left or was copied since. A rebuild needs the record of each message that the last head says lives before
     /// that head, so a segment may not go while this is set.
     head_is_old: bool,
+    /// Neither `first_seq` nor a purge has said where it begins: until the first message its sequences are told as 0.
+    is_unused: bool,
     /// Published to since the last commit was taken.
     touched: bool,
     /// What left while somebody watched.
@@ -103,6 +105,7 @@ impl Stream {
         created: Timestamp,
     ) -> Self {
         let first = config.first_seq.get().max(1);
+        let config_first_is_default = config.first_seq.is_zero();
         let memory = (config.storage == StorageType::Memory).then(MemoryMessages::default);
         let subjects = subject_table_for(&config);
         Self {
@@ -129,6 +132,7 @@ impl Stream {
             memory,
             emitted_at: LogPosition::ZERO,
             head_is_old: true,
+            is_unused: config_first_is_default,
             touched: false,
             removed: None,
             edits: Edits::default(),

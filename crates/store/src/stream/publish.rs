@@ -32,6 +32,7 @@ impl Stream {
         if self.config.sealed {
             return Err(ApiError::STREAM_SEALED.into());
         }
+        self.check_size(message)?;
         let mut edits = std::mem::take(&mut self.edits);
         let published = self.publish_edited(log, message, &mut edits, now);
         self.edits = edits;

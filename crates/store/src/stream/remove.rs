@@ -1,6 +1,8 @@
 //! How messages leave a stream: limits, expiry, purge, delete, release, damage.
 
-use jetsled_jetstream_api::{ApiError, RetentionPolicy, StorageType, Timestamp};
+use jetsled_jetstream_api::{
+    ApiError, DiscardPolicy, RetentionPolicy, StorageType, StreamSeq, Timestamp,
+};
 use jetsled_protocol::{SubjectFilter, subject};
 
 use super::subject_table::SubjectId;
@@ -230,6 +232,7 @@ impl Stream {
 
     fn purge_all(&mut self, through: u64) {
         self.head_is_old = true;
+        self.is_unused = false;
         self.last = self.last.max(through);
         self.first = self.last + 1;
         self.messages = 0;
@@ -241,7 +244,7 @@ impl Stream {
     fn first_moved(&mut self) {
         let first = self.first;
         if let Some(removed) = &mut self.removed {
-            removed.push(Removed::Below(jetsled_jetstream_api::StreamSeq(first)));
+            removed.push(Removed::Below(StreamSeq(first)));
         }
     }
 
@@ -299,20 +302,20 @@ impl Stream {
         log: &mut Log,
         published: Option<SubjectId>,
     ) -> Result<(), ReadError> {
-        if let Ok(limit @ 1..) = u64::try_from(self.config.max_msgs_per_subject) {
-            if let Some(id) = published {
-                self.enforce_subject_limit(log, id, limit)?;
-            } else {
-                let over: Vec<SubjectId> = self
-                    .subjects
-                    .iter()
-                    .filter(|(.., entry)| u64::from(entry.count) > limit)
-                    .map(|(id, ..)| id)
-                    .collect();
-                for id in over {
-                    self.enforce_subject_limit(log, id, limit)?;
-                }
-            }
+        // A publish makes room on its subject first, a change of configuration in the whole stream.
+        if let Some(id) = published {
+            self.enforce_subject_limits(log, Some(id))?;
+            self.enforce_stream_limits(log)
+        } else {
+            self.enforce_stream_limits(log)?;
+            self.enforce_subject_limits(log, None)
+        }
+    }
+
+    /// `max_msgs` and `max_bytes`, where old messages make room for new ones.
+    fn enforce_stream_limits(&mut self, log: &mut Log) -> Result<(), ReadError> {
+        if self.config.discard != DiscardPolicy::Old {
+            return Ok(());
         }
         if let Ok(limit @ 1..) = u64::try_from(self.config.max_msgs) {
             while self.messages > limit {
@@ -325,6 +328,28 @@ impl Stream {
             }
         }
         Ok(())
+    }
+
+    /// `max_msgs_per_subject`, of one subject or of all.
+    fn enforce_subject_limits(
+        &mut self,
+        log: &mut Log,
+        only: Option<SubjectId>,
+    ) -> Result<(), ReadError> {
+        let Ok(limit @ 1..) = u64::try_from(self.config.max_msgs_per_subject) else {
+            return Ok(());
+        };
+        if let Some(id) = only {
+            return self.enforce_subject_limit(log, id, limit);
+        }
+        let over: Vec<SubjectId> = self
+            .subjects
+            .iter()
+            .filter(|(.., entry)| u64::from(entry.count) > limit)
+            .map(|(id, ..)| id)
+            .collect();
+        over.into_iter()
+            .try_for_each(|id| self.enforce_subject_limit(log, id, limit))
     }
 
     fn enforce_subject_limit(
@@ -390,7 +415,7 @@ impl Stream {
         if let Some(removed) = &mut self.removed {
             let subject = self.subjects.name(id).into();
             removed.push(Removed::Message {
-                seq: jetsled_jetstream_api::StreamSeq(seq),
+                seq: StreamSeq(seq),
                 subject,
                 reason,
             });

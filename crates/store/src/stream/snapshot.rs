@@ -18,12 +18,14 @@ pub(crate) struct StreamHead {
     pub(crate) last_msg_id: Vec<u8>,
     pub(crate) lost: Vec<u64>,
     pub(crate) gaps: SeqSet,
+    /// [`Stream`]'s own.
+    pub(crate) is_unused: bool,
     /// Sequence and deadline of each schedule.
     pub(crate) schedules: Vec<(u64, i64)>,
 }
 
 /// The first byte of every head and checkpoint.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 impl StreamHead {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -43,6 +45,7 @@ impl StreamHead {
         let mut gaps = Vec::new();
         self.gaps.encode(&mut gaps);
         encode_bytes(out, &gaps);
+        out.push(u8::from(self.is_unused));
         out.extend_from_slice(&(self.schedules.len() as u64).to_le_bytes());
         for (seq, deadline) in &self.schedules {
             out.extend_from_slice(&seq.to_le_bytes());
@@ -60,6 +63,7 @@ impl StreamHead {
         let lost = (0..lost).map(|_| from.u64()).collect::<Option<_>>()?;
         let last_msg_id = from.bytes()?.to_vec();
         let gaps = SeqSet::decode(from.bytes()?)?;
+        let is_unused = from.u8()? != 0;
         let schedules = (0..from.count(16)?)
             .map(|_| Some((from.u64()?, from.u64()? as i64)))
             .collect::<Option<_>>()?;
@@ -70,6 +74,7 @@ impl StreamHead {
             last_msg_id,
             lost,
             gaps,
+            is_unused,
             schedules,
         })
     }
@@ -88,6 +93,7 @@ impl Stream {
             last_msg_id: self.last_msg_id.clone(),
             lost: self.lost.clone(),
             gaps: self.gaps.clone(),
+            is_unused: self.is_unused,
             schedules: self.schedules.sorted(),
         }
     }
@@ -194,6 +200,7 @@ impl Stream {
 
     pub(super) fn take_head(&mut self, head: StreamHead) {
         self.first = head.first;
+        self.is_unused = head.is_unused;
         self.last = head.last;
         self.last_time = head.last_time;
         self.last_msg_id = head.last_msg_id;

@@ -18,6 +18,9 @@ pub(super) struct Call<'a> {
     pub(super) payload: &'a [u8],
     pub(super) now: Timestamp,
     pub(super) flush: &'a mut FlushSet,
+    /// Whether an error is one in the account's statistics: what a change finds out only when it is made is none
+    /// (observed nats-server 2.15.1).
+    pub(super) count_errors: bool,
     request: &'a Request<'a>,
 }
 
@@ -52,6 +55,7 @@ impl<'a> Call<'a> {
             payload: request.payload,
             now,
             flush,
+            count_errors: true,
             request,
         }
     }
@@ -62,8 +66,15 @@ impl<'a> Call<'a> {
         endpoint: impl FnOnce(&mut Self) -> Outcome<T>,
     ) {
         let outcome = self.run(endpoint);
-        self.jetstream.count_api(outcome.is_err());
+        let error = outcome.is_err() && self.count_errors;
+        self.jetstream.count_api(error);
         self.send(outcome);
+    }
+
+    /// Refuses a request, whatever level it needs.
+    pub(super) fn answer_at_any_level<T: ResponseBody>(&mut self, refusal: ApiError) {
+        self.jetstream.count_api(true);
+        self.send::<T>(Err(refusal));
     }
 
     /// As [`Call::answer`], but only errors are counted.
@@ -87,6 +98,18 @@ impl<'a> Call<'a> {
     pub(super) fn decode_optional<T: DeserializeOwned + Default>(&self) -> Result<T, ApiError> {
         match self.payload.trim_ascii_start().first() {
             Some(b'{' | b'[') => self.decode(),
+            _ => Ok(T::default()),
+        }
+    }
+
+    /// As [`Call::decode_optional`], for a request that errors name otherwise than by its type.
+    pub(super) fn decode_optional_as<T: DeserializeOwned + Default>(
+        &self,
+        name: &str,
+    ) -> Result<T, ApiError> {
+        match self.payload.trim_ascii_start().first() {
+            Some(b'{' | b'[') => json::decode_as(self.payload, name, self.strictness())
+                .map(|decoded| self.accept(decoded)),
             _ => Ok(T::default()),
         }
     }

@@ -23,5 +23,5 @@ pub(super) fn refuse(call: &mut Call<'_>, endpoint: Clustering) {
 }
 
 fn alone<T: ResponseBody>(call: &mut Call<'_>) {
-    call.answer::<T>(|_| Err(ApiError::CLUSTER_REQUIRED));
+    call.answer_at_any_level::<T>(ApiError::CLUSTER_REQUIRED);
 }

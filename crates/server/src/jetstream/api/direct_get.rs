@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use jetsled_jetstream_api::request::{MsgGetConflict, MsgGetRequest};
-use jetsled_jetstream_api::{StreamSeq, json};
+use jetsled_jetstream_api::{StorageType, StreamSeq, json};
 use jetsled_protocol::{SubjectFilter, headers};
 use jetsled_store::{PendingCount, ReadError, Selection, StoredMessage, StreamId};
 
@@ -249,11 +249,23 @@ fn answer_multi(
     flush: &mut FlushSet,
 ) -> Answered {
     let ShardState { store, parked, .. } = state;
-    let mut up_to = store
-        .stream(stream)
-        .map_or(StreamSeq(0), |stream| stream.last_seq());
+    let (first, last, storage) =
+        store
+            .stream(stream)
+            .map_or((StreamSeq(0), StreamSeq(0), StorageType::File), |stream| {
+                (
+                    stream.first_seq(),
+                    stream.last_seq(),
+                    stream.config().storage,
+                )
+            });
+    let mut up_to = last;
     if !get.up_to_seq.is_zero() {
         up_to = get.up_to_seq;
+        // nats-server's file store finds nothing up to where there is nothing.
+        if storage == StorageType::File && (up_to > last || up_to < first) {
+            return Ok(Err(Refusal::NO_RESULTS));
+        }
     } else if let Some(time) = get.up_to_time {
         up_to = store.seq_for_time(stream, time)?.previous();
     }

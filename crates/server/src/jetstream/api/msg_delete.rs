@@ -19,19 +19,20 @@ pub(super) fn delete(call: &mut Call<'_>, stream: &str) -> Outcome<MsgDelete> {
         Erase::Yes
     };
     let jetstream = call.jetstream;
-    jetstream
+    let outcome = jetstream
         .with_stream(stream, call.flush, |access, flush| {
+            let config = access.config();
+            let permitted = !config.sealed && !config.deny_delete;
             let id = access.id();
-            access
-                .store()
-                .delete_message(id, request.seq, erase)
-                .map_err(delete_failed)?;
-            Ok(Done::after(
-                MsgDelete { success: true },
-                access.changed(flush),
-            ))
+            let deleted = access.store().delete_message(id, request.seq, erase);
+            let deleted = deleted.map(|()| access.changed(flush));
+            (permitted, deleted)
         })
-        .ok_or(ApiError::STREAM_NOT_FOUND)?
+        .ok_or(ApiError::STREAM_NOT_FOUND)?;
+    let (permitted, deleted) = outcome;
+    call.count_errors = !permitted;
+    let change = deleted.map_err(delete_failed)?;
+    Ok(Done::after(MsgDelete { success: true }, change))
 }
 
 fn delete_failed(error: ChangeError) -> ApiError {

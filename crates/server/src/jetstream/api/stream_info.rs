@@ -104,11 +104,13 @@ fn list_subjects(
     if subjects.is_empty() {
         return Page::default();
     }
-    let (page, subjects) = Page::cut(
+    let (mut page, subjects) = Page::cut(
         subjects.into_iter().collect(),
         request.offset,
         SUBJECTS_LIMIT,
     );
     info.state.subjects = subjects.into_iter().collect();
+    // Unlike lists, an offset beyond the end is told as it was asked for.
+    page.offset = usize::try_from(request.offset.max(0)).unwrap_or(usize::MAX);
     page
 }

@@ -9,14 +9,14 @@ use super::stream_info;
 
 /// The names of streams, sorted.
 pub(super) fn names(call: &mut Call<'_>) -> Outcome<StreamNames> {
-    let request: StreamsRequest = call.decode_optional()?;
+    let request: StreamsRequest = call.decode_optional_as("JSApiStreamNamesRequest")?;
     let (page, streams) = Page::cut(selected(call, &request), request.offset, NAMES_LIMIT);
     Ok(Done::now(StreamNames { page, streams }))
 }
 
 /// Streams with their state, sorted by name.
 pub(super) fn list(call: &mut Call<'_>) -> Outcome<StreamList> {
-    let request: StreamsRequest = call.decode_optional()?;
+    let request: StreamsRequest = call.decode_optional_as("JSApiStreamListRequest")?;
     let (page, names) = Page::cut(selected(call, &request), request.offset, LIST_LIMIT);
     let jetstream = call.jetstream;
     let mut streams = Vec::with_capacity(names.len());

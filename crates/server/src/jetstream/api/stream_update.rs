@@ -14,8 +14,12 @@ use crate::jetstream::access::StreamAccess;
 pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate> {
     let request = StreamConfigRequest::decode(call.payload, call.strictness())?;
     let StreamConfigRequest { config, pedantic } = call.accept(request);
-    check_name(&config, stream)?;
     let jetstream = call.jetstream;
+    // By itself first: nobody is told that a stream is missing who could not have changed it.
+    config
+        .clone()
+        .validated(jetstream.server_limits(), pedantic)?;
+    check_name(&config, stream)?;
     jetstream
         .with_stream(stream, call.flush, |access, _| {
             check_consumers(access, &config)

@@ -1,0 +1,52 @@
+//! The differences that are meant, and the histories that are not mended yet.
+
+use super::compare::Difference;
+use super::recording::folder;
+
+/// A difference, recognised by what both sides say.
+struct Allowed {
+    /// As in `docs/compatibility.md`.
+    reason: &'static str,
+    /// Part of the step's text.
+    step: &'static str,
+    /// Part of what nats-server answers.
+    want: &'static str,
+    /// Part of what this server answers.
+    got: &'static str,
+}
+
+const ALLOWED: &[Allowed] = &[];
+
+/// Why a difference is meant, if it is.
+pub(super) fn reason(difference: &Difference) -> Option<&'static str> {
+    let has = |lines: &[String], part: &str| {
+        part.is_empty() || lines.iter().any(|line| line.contains(part))
+    };
+    let found = ALLOWED.iter().find(|allowed| {
+        difference.step.contains(allowed.step)
+            && has(&difference.want, allowed.want)
+            && has(&difference.got, allowed.got)
+    });
+    found.map(|allowed| allowed.reason)
+}
+
+/// The histories of a part that this server does not answer as nats-server does yet: `tests/histories/open.txt`, a line
+/// each with part, name and reason.
+///
+/// # Panics
+///
+/// When the file cannot be read.
+pub fn open(part: &str) -> Vec<String> {
+    let path = folder().join("open.txt");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => panic!("{}: {error}", path.display()),
+    };
+    text.lines()
+        .filter_map(|line| {
+            let (of, rest) = line.split_once(": ")?;
+            let (name, _reason) = rest.split_once(" # ").unwrap_or((rest, ""));
+            (of == part).then(|| name.to_owned())
+        })
+        .collect()
+}
