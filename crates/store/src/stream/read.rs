@@ -1,6 +1,6 @@
 //! Reading a stream: by sequence, by subject, by time, counts.
 
-use jetsled_jetstream_api::{LostStreamData, StorageType, StreamSeq, StreamState, Timestamp};
+use jetsled_jetstream_api::{LostStreamData, StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
 use super::subject_table::SubjectId;
@@ -403,17 +403,6 @@ impl Stream {
             None => Timestamp::UNSET,
         };
         let never_used = self.is_unused && self.last == 0;
-        let mut gaps = self.gaps.len();
-        let mut listed: Vec<StreamSeq> = match deleted {
-            DeletedDetails::List => self.gaps.iter().map(StreamSeq).collect(),
-            DeletedDetails::Count => Vec::new(),
-        };
-        // Asked for gaps, nats-server finds the one message from 0 to 0 of an unused file to be missing.
-        if never_used && deleted == DeletedDetails::List && self.config.storage == StorageType::File
-        {
-            gaps = 1;
-            listed.push(StreamSeq(0));
-        }
         Ok(StreamState {
             messages: self.messages,
             bytes: self.bytes,
@@ -422,8 +411,11 @@ impl Stream {
             last_seq: StreamSeq(self.last),
             last_ts: self.last_time,
             num_subjects: self.subjects.len() as u64,
-            num_deleted: gaps,
-            deleted: listed,
+            num_deleted: self.gaps.len(),
+            deleted: match deleted {
+                DeletedDetails::List => self.gaps.iter().map(StreamSeq).collect(),
+                DeletedDetails::Count => Vec::new(),
+            },
             lost: (!self.lost.is_empty()).then(|| LostStreamData {
                 messages: self.lost.iter().copied().map(StreamSeq).collect(),
                 bytes: 0,

@@ -229,7 +229,8 @@ impl Model {
         let (seq, now, name) = (message.seq, message.time, message.subject.clone());
         self.last = seq;
         self.messages.push(message);
-        self.enforce();
+        self.enforce_subjects();
+        self.enforce_stream();
         if let Some(id) = steering.msg_id.as_ref().filter(|_| window > 0) {
             self.dedup.push((id.clone(), seq, now));
         }
@@ -244,7 +245,13 @@ impl Model {
         seq
     }
 
+    /// What an update does.
     pub(super) fn enforce(&mut self) {
+        self.enforce_stream();
+        self.enforce_subjects();
+    }
+
+    fn enforce_subjects(&mut self) {
         let limit = self.config.max_msgs_per_subject;
         if limit > 0 {
             let mut at = self.messages.len();
@@ -258,8 +265,13 @@ impl Model {
                 }
             }
         }
-        while (self.config.max_msgs > 0 && self.messages.len() as i64 > self.config.max_msgs)
-            || (self.config.max_bytes > 0 && self.bytes() as i64 > self.config.max_bytes)
+        self.settle();
+    }
+
+    fn enforce_stream(&mut self) {
+        while self.config.discard == DiscardPolicy::Old
+            && ((self.config.max_msgs > 0 && self.messages.len() as i64 > self.config.max_msgs)
+                || (self.config.max_bytes > 0 && self.bytes() as i64 > self.config.max_bytes))
         {
             self.messages.remove(0);
         }

@@ -5,7 +5,7 @@ use jetsled_jetstream_api::{
 };
 
 use super::{Store, code, config, header_block};
-use crate::{Publish, Purge, Sender};
+use crate::{DeletedDetails, Publish, Purge, Sender};
 
 /// Subject, headers, payload.
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
@@ -326,4 +326,59 @@ fn counters_refuse_what_they_can_not_count() {
         ("S.a", &[("Nats-Incr", "1")], ""),
     ];
     check(counter, &broken, (10172, "message counter is broken"));
+}
+
+#[test]
+fn a_message_that_is_too_large_is_told_so_first() {
+    let small = |config: &mut StreamConfig| config.max_msg_size = 10;
+    for header in [
+        ("Nats-Expected-Stream", "T"),
+        ("Nats-Expected-Last-Sequence", "9"),
+        ("Nats-Rollup", "other"),
+        ("Nats-TTL", "1h"),
+    ] {
+        let want = (10054, "message size exceeds maximum allowed");
+        check(small, &[("S.a", &[header], "longer than that")], want);
+    }
+}
+
+#[test]
+fn only_discard_old_makes_room_for_a_lowered_limit() {
+    for (discard, want) in [(DiscardPolicy::Old, 1), (DiscardPolicy::New, 3)] {
+        let mut store = Store::new(1 << 20);
+        let mut config = config("S", StorageType::File);
+        config.discard = discard;
+        let stream = store.create(config.clone());
+        for subject in ["S.a", "S.b", "S.c"] {
+            store.publish(stream, subject, &[], b"x").unwrap();
+        }
+        config.max_msgs = 1;
+        let now = store.now;
+        store.shard().update_stream(stream, config, now).unwrap();
+        let messages = store.shard().stream(stream).unwrap().messages();
+        assert_eq!(messages, want, "{discard}");
+    }
+}
+
+#[test]
+fn an_unused_stream_begins_at_0_until_something_says_where() {
+    let mut store = Store::new(1 << 20);
+    let first_of = |store: &mut Store, stream| {
+        let state = store.shard().state(stream, DeletedDetails::Count).unwrap();
+        state.first_seq
+    };
+    let mut config = config("S", StorageType::File);
+    let stream = store.create(config.clone());
+    assert_eq!(first_of(&mut store, stream), StreamSeq(0));
+    config.first_seq = StreamSeq(1);
+    let now = store.now;
+    store.shard().update_stream(stream, config, now).unwrap();
+    assert_eq!(first_of(&mut store, stream), StreamSeq(0));
+    store.shard().purge(stream, &Purge::default()).unwrap();
+    assert_eq!(first_of(&mut store, stream), StreamSeq(1));
+    store.commit();
+    store.reopen(true);
+    assert_eq!(first_of(&mut store, stream), StreamSeq(1));
+    store.reopen(false);
+    assert_eq!(first_of(&mut store, stream), StreamSeq(1));
 }

@@ -10,7 +10,8 @@ pub(in crate::jetstream) fn level_too_high(block: &[u8]) -> bool {
     if block.is_empty() {
         return false;
     }
-    let Some(required) = headers::get(block, REQUIRED_API_LEVEL) else {
+    let required = headers::get(block, REQUIRED_API_LEVEL);
+    let Some(required) = required.filter(|required| !required.is_empty()) else {
         return false;
     };
     let required = std::str::from_utf8(required)
@@ -29,6 +30,7 @@ mod tests {
             ("", false),
             ("NATS/1.0\r\nOther: 9\r\n\r\n", false),
             ("NATS/1.0\r\nNats-Required-Api-Level: 5\r\n\r\n", false),
+            ("NATS/1.0\r\nNats-Required-Api-Level: \r\n\r\n", false),
             ("NATS/1.0\r\nNats-Required-Api-Level: 6\r\n\r\n", true),
             ("NATS/1.0\r\nNats-Required-Api-Level: x\r\n\r\n", true),
         ] {

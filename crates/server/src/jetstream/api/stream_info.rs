@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jetsled_jetstream_api::request::StreamInfoRequest;
 use jetsled_jetstream_api::response::{Page, SUBJECTS_LIMIT, StreamInfoReply};
-use jetsled_jetstream_api::{ApiError, ClusterInfo, StreamInfo};
+use jetsled_jetstream_api::{ApiError, ClusterInfo, StorageType, StreamInfo, StreamSeq};
 use jetsled_protocol::SubjectFilter;
 use jetsled_store::{DeletedDetails, ReadError};
 
@@ -22,6 +22,14 @@ pub(super) fn info(call: &mut Call<'_>, stream: &str) -> Outcome<StreamInfoReply
     };
     let read = |access: &mut StreamAccess<'_>| {
         let mut info = gather(access, deleted)?;
+        // Asked for gaps, nats-server finds the one message from 0 to 0 of an unused file to be missing.
+        if request.deleted_details
+            && info.config.storage == StorageType::File
+            && info.state.first_seq.is_zero()
+        {
+            info.state.num_deleted = 1;
+            info.state.deleted = vec![StreamSeq(0)];
+        }
         let page = if request.subjects_filter.is_empty() {
             Page::default()
         } else {
