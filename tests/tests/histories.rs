@@ -48,20 +48,20 @@ fn check(name: &str, histories: usize, steps: usize) {
 
 #[test]
 fn requests_on_streams_are_answered_as_nats_server_does() {
-    check("stream-api", 0, 0);
+    check("stream-api", 90, 5000);
 }
 
 #[test]
 fn random_histories_on_streams_are_answered_as_nats_server_does() {
-    check("stream-random", 0, 0);
+    check("stream-random", 180, 90_000);
 }
 
 #[test]
 fn requests_on_consumers_are_answered_as_nats_server_does() {
-    check("consumer-api", 0, 0);
+    check("consumer-api", 40, 3000);
 }
 
 #[test]
 fn random_deliveries_are_those_of_nats_server() {
-    check("consumer-random", 0, 0);
+    check("consumer-random", 100, 6000);
 }

@@ -265,11 +265,11 @@ impl Scanner<'_> {
             self.digits("in numeric literal")?;
         }
         if self.take(b'.') {
-            self.digits("after decimal point in numeric literal")?;
+            self.digits("in numeric literal")?;
         }
         if self.take(b'e') || self.take(b'E') {
             let _sign = self.take(b'+') || self.take(b'-');
-            self.digits("in exponent of numeric literal")?;
+            self.digits("in numeric literal")?;
         }
         Ok(())
     }
