@@ -127,13 +127,14 @@ mod tests {
         );
         check(
             &StreamBatchAbandoned {
+                account: Some("ACC"),
                 stream,
                 domain,
                 batch: "b",
                 reason: BatchAbandonReason::Timeout,
             },
             "$JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED.A",
-            r#"advisory.v1.stream_batch_abandoned "stream":"A","batch":"b","reason":"timeout""#,
+            r#"advisory.v1.stream_batch_abandoned "account":"ACC","stream":"A","batch":"b","reason":"timeout""#,
         );
         check(
             &GroupPinned {

@@ -122,3 +122,52 @@ fn an_idle_batch_is_dropped_and_an_atomic_one_says_so() {
     let refused = String::from_utf8(peer.message().unwrap().payload).unwrap();
     assert!(refused.contains("10208"), "{refused}");
 }
+
+#[test]
+fn batches_cross_accounts() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!(
+        r#"jetstream {{ store_dir: '{store_dir}' }}, system_account: S
+        accounts {{
+          A {{ jetstream: enabled, users: [{{user: a, password: x}}]
+              exports: [{{service: "F.>", response_type: stream}}] }}
+          B {{ users: [{{user: b, password: x}}], imports: [{{service: {{account: A, subject: "F.>"}}}}] }}
+          S {{ users: [{{user: s, password: x}}] }}
+        }}"#
+    ));
+    let login = |user: &str| {
+        let fields = format!(r#","user":"{user}","pass":"x""#);
+        server.connected(&fields, "PONG\r\n")
+    };
+    let mut owner = login("a");
+    create(&mut owner, "F", "");
+    let mut system = login("s");
+    system
+        .send("SUB $JS.EVENT.ADVISORY.STREAM.BATCH_ABANDONED.* 1\r\n")
+        .unwrap();
+    system.sync().unwrap();
+    let mut peer = login("b");
+    peer.send("SUB R.> 1\r\n").unwrap();
+    // The stream sees replies of the import; the publisher's own stand in a header.
+    for (seq, operation, want) in [
+        (1, 0, r#"{"type":"ack","seq":0,"msgs":2}"#),
+        (2, 1, r#"{"type":"ack","seq":2,"msgs":2}"#),
+        (3, 2, r#"{"stream":"F","seq":3,"batch":"id","count":3}"#),
+    ] {
+        let reply = format!("R.f.id.2.fail.{seq}.{operation}.$FI");
+        publish(&mut peer, "F.x", &reply, &[], "1");
+        let got = peer.message().unwrap();
+        assert_eq!(got.subject, reply);
+        assert_eq!(String::from_utf8(got.payload).unwrap(), want);
+    }
+    let eob = [
+        "Nats-Batch-Id: b",
+        "Nats-Batch-Sequence: 1",
+        "Nats-Batch-Commit: eob",
+    ];
+    publish(&mut peer, "F.x", "R.a", &eob, "");
+    let advisory = String::from_utf8(system.message().unwrap().payload).unwrap();
+    let want = r#""account":"A","stream":"F","batch":"b","reason":"incomplete"}"#;
+    assert!(advisory.ends_with(want), "{advisory}");
+}

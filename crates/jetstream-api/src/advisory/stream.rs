@@ -30,6 +30,9 @@ impl AdvisoryBody for StreamActionAdvisory<'_> {
 /// An atomic batch ended without its commit.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct StreamBatchAbandoned<'a> {
+    /// The stream's account, for the system account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<&'a str>,
     /// The stream.
     pub stream: &'a str,
     /// The JetStream domain.

@@ -50,7 +50,13 @@ pub(crate) struct ClientInfo<'a> {
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) client_type: Cow<'a, str>,
+    /// The reply subject before an import, where it marks a fast-ingest batch (ADR-50): the stream reads it.
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    pub(crate) reply: Cow<'a, str>,
 }
+
+/// What the reply subjects of fast-ingest batches end with.
+const FAST_BATCH: &[u8] = b".$FI";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(value: &u64) -> bool {
@@ -114,6 +120,7 @@ impl ClientInfo<'_> {
             .and_then(|_| headers::get(request.headers, REQUEST_INFO))
             .and_then(|json| serde_json::from_slice::<ClientInfo<'_>>(json).ok());
         let adds_server = !through.share && (to_system || (passed_on.is_some() && import_shares));
+        let is_passed_on = passed_on.is_some();
         let mut info = match (passed_on, client) {
             (Some(info), _) => ClientInfo {
                 svc: importer.name().into(),
@@ -130,6 +137,9 @@ impl ClientInfo<'_> {
                 ..ClientInfo::default()
             },
         };
+        if !is_passed_on && request.reply.ends_with(FAST_BATCH) {
+            info.reply = String::from_utf8_lossy(request.reply);
+        }
         if adds_server && let Some(client) = client {
             info.server = client.server.name().into();
         }

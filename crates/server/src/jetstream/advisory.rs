@@ -151,7 +151,7 @@ pub(super) fn stream_action(
     );
 }
 
-/// An atomic batch was dropped.
+/// An atomic batch was dropped; the system account is told as well.
 pub(super) fn batch_abandoned(
     running: &RunningStream,
     id: &[u8],
@@ -159,16 +159,20 @@ pub(super) fn batch_abandoned(
     flush: &mut FlushSet,
 ) {
     let account = &running.account;
-    publish(
-        account,
-        &StreamBatchAbandoned {
-            stream: &running.config.name,
-            domain: domain(account),
-            batch: &String::from_utf8_lossy(id),
-            reason,
-        },
-        flush,
-    );
+    let batch = String::from_utf8_lossy(id);
+    let mut body = StreamBatchAbandoned {
+        account: None,
+        stream: &running.config.name,
+        domain: domain(account),
+        batch: &batch,
+        reason,
+    };
+    publish(account, &body, flush);
+    let jetstream = account.jetstream.get();
+    if let Some(system) = jetstream.and_then(|jetstream| jetstream.runtime().system.as_ref()) {
+        body.account = Some(account.name());
+        publish(system, &body, flush);
+    }
 }
 
 /// A consumer was created or deleted.

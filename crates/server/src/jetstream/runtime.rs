@@ -6,6 +6,7 @@ use jetsled_jetstream_api::ServerLimits;
 
 use super::batch::BatchLimits;
 use super::shard::ShardHandle;
+use crate::account::Account;
 
 /// The shards and limits of a running JetStream.
 pub(super) struct Runtime {
@@ -14,6 +15,7 @@ pub(super) struct Runtime {
     pub(super) batch_limits: Arc<BatchLimits>,
     pub(super) domain: Option<String>,
     pub(super) server_name: String,
+    pub(super) system: Option<Arc<Account>>,
     /// Ack and flow control subjects name domain and account (`js_ack_fc_v2`). Both forms are understood.
     pub(super) second_form: bool,
     /// Unknown members of API requests are errors.

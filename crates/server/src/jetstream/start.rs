@@ -97,7 +97,7 @@ impl JetStream {
         let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
         report(&opened.report);
 
-        let runtime = Arc::new(Runtime::new(server.name(), &options, opened.shards));
+        let runtime = Arc::new(Runtime::new(server, &options, opened.shards));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::new(start_workers(&runtime)?),
@@ -220,7 +220,7 @@ impl JetStream {
 }
 
 impl Runtime {
-    fn new(server_name: &str, options: &Options, shards: Vec<Shard>) -> Self {
+    fn new(server: &ServerState, options: &Options, shards: Vec<Shard>) -> Self {
         let jetstream = &options.jetstream;
         let shards = (0..)
             .zip(shards)
@@ -230,7 +230,8 @@ impl Runtime {
             limits: server_limits(&jetstream.limits),
             batch_limits: Arc::new(BatchLimits::new(&jetstream.limits)),
             domain: jetstream.domain.clone(),
-            server_name: server_name.to_owned(),
+            server_name: server.name().to_owned(),
+            system: server.system().cloned(),
             second_form: jetstream.ack_fc_v2,
             strict: jetstream.strict,
             max_memory: jetstream
