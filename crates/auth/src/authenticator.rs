@@ -1,8 +1,8 @@
 use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
 use crate::{
-    ConnectionType, GLOBAL_ACCOUNT, PermissionError, PermissionSet, Permissions, Secret, User,
-    UserCredential, nkey,
+    CertificateNames, ConnectionType, GLOBAL_ACCOUNT, Identity, PermissionError, PermissionSet,
+    Permissions, Secret, User, UserCredential, nkey,
 };
 
 /// What `CONNECT` presented. `Debug` shows names, never secrets.
@@ -20,6 +20,8 @@ pub struct ConnectCredentials<'a> {
     pub signature: Option<&'a str>,
     /// `jwt`
     pub jwt: Option<&'a str>,
+    /// `proxy_sig`: base64 of the nonce's signature by a proxy in front of the server
+    pub proxy_signature: Option<&'a str>,
 }
 
 impl fmt::Debug for ConnectCredentials<'_> {
@@ -48,36 +50,13 @@ impl ConnectCredentials<'_> {
 
 /// What the server knows of the connection itself, whatever the client says.
 #[derive(Debug, Clone, Copy)]
-pub struct ConnectionFacts {
+pub struct ConnectionFacts<'a> {
     /// The transport it came over.
     pub kind: ConnectionType,
     /// The peer's address; `None` for connections inside the process.
     pub remote: Option<IpAddr>,
-    /// Whether TLS is on and the peer's certificate was verified.
-    pub verified_certificate: bool,
-}
-
-/// The outcome of a login.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The name by which monitoring and `USER.INFO` show the user: its name or public nkey; `None` where no
-    /// authentication is required or the server has one token for all.
-    pub user: Option<Arc<str>>,
-    /// The account that the connection is bound to.
-    pub account: Arc<str>,
-    /// `None` is unrestricted.
-    pub permissions: Option<Arc<PermissionSet>>,
-    /// The user's own limits.
-    pub limits: UserLimits,
-}
-
-/// A user's limits; the smallest of these, the account's and the server's holds. `None` is no limit of its own.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct UserLimits {
-    /// Subscriptions at once.
-    pub max_subscriptions: Option<usize>,
-    /// Bytes of headers and payload in one message.
-    pub max_payload: Option<usize>,
+    /// The names in the certificate that the peer presented in the TLS handshake, if it was verified.
+    pub certificate: Option<&'a CertificateNames>,
 }
 
 /// The credential that all clients share (`authorization { user, pass }` or `{ token }`).
@@ -103,6 +82,12 @@ pub struct AuthConfig {
     pub single: Option<SingleCredential>,
     /// The user that connections without credentials become.
     pub no_auth_user: Option<String>,
+    /// Users are recognised by their certificates (`verify_and_map`), not by name.
+    pub map_certificates: bool,
+    /// Public nkeys of proxies whose word on a connection counts.
+    pub trusted_proxies: Vec<String>,
+    /// Whoever logs in with the single credential must come through one of them.
+    pub proxy_required: bool,
     /// Permissions of users of `$G` that have none of their own.
     pub default_permissions: Option<Permissions>,
     /// Default permissions of users inside the named account.
@@ -116,6 +101,9 @@ pub struct Authenticator {
     nkeys: HashMap<Arc<str>, KnownUser>,
     single: Option<SingleCredential>,
     no_auth_user: Option<String>,
+    map_certificates: bool,
+    trusted_proxies: Vec<String>,
+    proxy_required: bool,
 }
 
 #[derive(Debug)]
@@ -183,6 +171,9 @@ impl Authenticator {
             nkeys,
             single: config.single,
             no_auth_user: config.no_auth_user,
+            map_certificates: config.map_certificates,
+            trusted_proxies: config.trusted_proxies,
+            proxy_required: config.proxy_required,
         })
     }
 
@@ -194,13 +185,49 @@ impl Authenticator {
 
     /// Whether INFO must carry a nonce to sign.
     pub fn needs_nonce(&self) -> bool {
-        !self.nkeys.is_empty()
+        !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
+    }
+
+    /// Whether there is a user of this name or public nkey.
+    pub fn has_user(&self, name: &str) -> bool {
+        let is_single =
+            matches!(&self.single, Some(SingleCredential::User { user, .. }) if user == name);
+        is_single || self.users.contains_key(name) || self.nkeys.contains_key(name)
+    }
+
+    /// Whether users of this server must present a certificate, which decides who they are.
+    pub fn maps_certificates(&self) -> bool {
+        self.map_certificates && !self.users.is_empty()
+    }
+
+    /// The proxy that vouches for a connection; `None` if no word of a proxy counts or none was given.
+    ///
+    /// # Errors
+    /// [`AuthError::ProxyNotTrusted`] for a signature that none of the trusted keys has made.
+    pub fn proxy(
+        &self,
+        presented: &ConnectCredentials<'_>,
+        nonce: &[u8],
+    ) -> Result<Option<&str>, AuthError> {
+        let signature = presented.proxy_signature.unwrap_or_default();
+        if signature.is_empty() || self.trusted_proxies.is_empty() {
+            return Ok(None);
+        }
+        self.trusted_proxies
+            .iter()
+            .find(|key| nkey::signed_by(key, signature, nonce))
+            .map(|key| Some(key.as_str()))
+            .ok_or(AuthError::ProxyNotTrusted)
     }
 
     /// Whether [`Authenticator::authenticate`] would compute a bcrypt hash (tens of milliseconds of CPU) for these
     /// credentials, so that an async caller moves the call to a blocking thread.
-    pub fn is_slow_for(&self, presented: &ConnectCredentials<'_>) -> bool {
-        match self.claim(presented) {
+    pub fn is_slow_for(
+        &self,
+        presented: &ConnectCredentials<'_>,
+        connection: &ConnectionFacts<'_>,
+    ) -> bool {
+        match self.claim(presented, connection) {
             Claim::User(known) => {
                 matches!(&known.user.credential, UserCredential::Password { password, .. } if password.is_bcrypt())
             }
@@ -225,9 +252,33 @@ impl Authenticator {
         &self,
         presented: &ConnectCredentials<'_>,
         nonce: &[u8],
-        connection: &ConnectionFacts,
+        connection: &ConnectionFacts<'_>,
     ) -> Result<Identity, AuthError> {
-        match self.claim(presented) {
+        let proxy = self.proxy(presented, nonce)?;
+        let claim = self.claim(presented, connection);
+        let requires_proxy = match &claim {
+            Claim::NotRequired | Claim::Unknown => false,
+            Claim::NoAuthUser(known) | Claim::Nkey(known) | Claim::User(known) => {
+                known.user.proxy_required
+            }
+            Claim::Single(_) => self.proxy_required,
+        };
+        if requires_proxy && proxy.is_none() {
+            return Err(AuthError::ProxyRequired);
+        }
+        let mut identity = self.decide(claim, presented, nonce, connection)?;
+        identity.proxy = proxy.map(Arc::from);
+        Ok(identity)
+    }
+
+    fn decide(
+        &self,
+        claim: Claim<'_>,
+        presented: &ConnectCredentials<'_>,
+        nonce: &[u8],
+        connection: &ConnectionFacts<'_>,
+    ) -> Result<Identity, AuthError> {
+        match claim {
             Claim::NotRequired => Ok(Identity {
                 user: presented
                     .user
@@ -276,9 +327,21 @@ impl Authenticator {
     }
 
     /// Who the credentials say the connection is, unproven.
-    fn claim(&self, presented: &ConnectCredentials<'_>) -> Claim<'_> {
+    fn claim(
+        &self,
+        presented: &ConnectCredentials<'_>,
+        connection: &ConnectionFacts<'_>,
+    ) -> Claim<'_> {
         if !self.is_required() {
             return Claim::NotRequired;
+        }
+        if self.maps_certificates() && presented.nkey.is_none_or(str::is_empty) {
+            let names = self.users.keys().map(|name| &**name);
+            return connection
+                .certificate
+                .and_then(|certificate| certificate.user(names))
+                .and_then(|name| self.users.get(name))
+                .map_or(Claim::Unknown, Claim::User);
         }
         if presented.are_absent()
             && let Some(name) = self.no_auth_user.as_deref()
@@ -311,19 +374,8 @@ enum Claim<'a> {
     Unknown,
 }
 
-impl Identity {
-    fn unrestricted() -> Self {
-        Self {
-            user: None,
-            account: GLOBAL_ACCOUNT.into(),
-            permissions: None,
-            limits: UserLimits::default(),
-        }
-    }
-}
-
 impl KnownUser {
-    fn identity(&self, connection: &ConnectionFacts) -> Result<Identity, AuthError> {
+    fn identity(&self, connection: &ConnectionFacts<'_>) -> Result<Identity, AuthError> {
         if !self.user.connection_types.allow(connection.kind) {
             return Err(AuthError::ConnectionType(self.name.to_string()));
         }
@@ -331,7 +383,7 @@ impl KnownUser {
             user: Some(self.name.clone()),
             account: self.user.account.clone(),
             permissions: self.permissions.clone(),
-            limits: UserLimits::default(),
+            ..Identity::unrestricted()
         })
     }
 }
@@ -359,6 +411,21 @@ pub enum AuthError {
     /// The user may not use this kind of connection.
     #[error("authentication error - User {0:?}: connection type not allowed")]
     ConnectionType(String),
+    /// A proxy's signature that none of the trusted keys has made.
+    #[error("proxy is not trusted")]
+    ProxyNotTrusted,
+    /// The user must come through a trusted proxy.
+    #[error("proxy connection required")]
+    ProxyRequired,
+    /// The user's claims were taken back.
+    #[error("authentication error - User Authentication Revoked")]
+    Revoked,
+    /// The claims of the user's account have ended.
+    #[error("authentication error - Account Authentication Expired")]
+    AccountExpired,
+    /// A user's claims do not let it in; why is for debug lines only (observed nats-server 2.15.1).
+    #[error("authentication error")]
+    Claims(String),
 }
 
 impl AuthError {

@@ -2,7 +2,7 @@
 //! take from each other.
 //!
 //! [`Authenticator`] answers the first question from what CONNECT presents, [`PermissionSet`] the second from the
-//! subject. Both are plain synchronous values: they open no file, read no clock and draw no random number. What a
+//! subject; [`jwt`] has the claims of operator mode. All are plain synchronous values: they open no file, read no clock and draw no random number. What a
 //! caller may cache (the verdict for a subject) it caches beside its routes.
 //!
 //! ```
@@ -19,6 +19,9 @@
 //! ```
 
 mod authenticator;
+mod certificate;
+mod identity;
+pub mod jwt;
 mod nkey;
 mod permission_set;
 mod permissions;
@@ -29,9 +32,11 @@ mod user;
 
 pub use authenticator::{
     AuthConfig, AuthConfigError, AuthError, Authenticator, ConnectCredentials, ConnectionFacts,
-    Identity, SingleCredential, UserLimits,
+    SingleCredential,
 };
-pub use nkey::{is_account_nkey, is_user_nkey};
+pub use certificate::{CertificateNames, InvalidCertificate, public_key_digest};
+pub use identity::{ClaimedUser, Identity, UserLimits};
+pub use nkey::{PublicKeyKind, is_account_nkey, is_any_public_nkey, is_public_nkey, is_user_nkey};
 pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};
 pub use permissions::{Permissions, ResponsePermission, SubjectPermission};
 pub use response_tracker::ResponseTracker;

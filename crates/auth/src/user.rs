@@ -13,6 +13,8 @@ pub struct User {
     pub permissions: Option<Permissions>,
     /// Kinds of connection that the user may use.
     pub connection_types: ConnectionTypes,
+    /// The user must come through a trusted proxy.
+    pub proxy_required: bool,
 }
 
 impl User {

@@ -22,9 +22,10 @@ pub use command_line::{Command, CommandLineError, Signal, SignalTarget, parse_co
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
 pub use options::{
-    AccountJetStreamOptions, AccountLimits, AccountOptions, AuthorizationOptions, CurvePreference,
-    HandshakeFirst, JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions,
-    MonitorOptions, NATS_VERSION, Options, Port, Program, SyncPolicy, TlsMinVersion, TlsOptions,
-    TraceOptions,
+    AccountJetStreamOptions, AccountLimits, AccountOptions, AuthCalloutOptions,
+    AuthorizationOptions, CurvePreference, DeletePolicy, HandshakeFirst, JetStreamLimits,
+    JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorOptions, NATS_VERSION,
+    OperatorOptions, Options, Port, Program, ResolverOptions, SyncPolicy, TlsMinVersion,
+    TlsOptions, TraceOptions,
 };
-pub use reload::{OptionChange, ReloadDiff};
+pub use reload::{ReloadDiff, ReloadError};

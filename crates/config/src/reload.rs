@@ -1,192 +1,444 @@
-use crate::{Options, Port};
+//! What differs between the running options and new ones: what a running server takes over, and what it refuses.
 
-/// What differs between the running options and new ones, and whether it can be applied without a restart.
+use std::{fmt::Display, time::Duration};
+
+use crate::{HandshakeFirst, Options, Port, SyncPolicy, duration};
+
+/// The changes that new options ask of a running server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReloadDiff {
-    /// The differences.
-    pub changes: Vec<OptionChange>,
+    /// In nats-server's order; what each says in the log, behind `Reloaded: ` where that is its way.
+    pub lines: Vec<String>,
 }
 
-/// One changed option.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionChange {
-    /// Its name in the file.
-    pub name: &'static str,
-    /// nats-server applies it to a running server.
-    pub reloadable: bool,
+/// Why new options cannot be taken over. `Display` follows `Failed to reload server configuration: ` in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// An option that holds until the next start.
+    #[error("config reload not supported for {name}: old={old}, new={new}")]
+    Fixed {
+        /// nats-server's own name for it.
+        name: &'static str,
+        /// The running value.
+        old: String,
+        /// The new one.
+        new: String,
+    },
+    /// A change that is possible in one direction only, or not at all.
+    #[error("config reload not supported for {0}")]
+    NotSupportedFor(&'static str),
+    /// Where accounts come from stays as it is.
+    #[error("config reload does not support moving to or from an account resolver")]
+    Resolver,
 }
 
 impl ReloadDiff {
-    /// Compares option by option. A random port equals whatever port is in use.
-    pub fn between(running: &Options, new: &Options) -> Self {
+    /// Compares option by option, in nats-server's order. A random port equals whatever port is in use.
+    ///
+    /// # Errors
+    /// The first option that has changed and cannot be changed.
+    pub fn between(running: &Options, new: &Options) -> Result<Self, ReloadError> {
         let mut diff = Self::default();
-        diff.fixed(running, new);
-        diff.reloadable(running, new);
-        diff
+        diff.listener(running, new)?;
+        diff.users(running, new)?;
+        diff.limits(running, new)?;
+        diff.jetstream(running, new)?;
+        diff.process(running, new)?;
+        diff.tls(running, new)?;
+        diff.rest(running, new)?;
+        Ok(diff)
     }
 
-    /// The options that keep the new configuration from being applied.
-    pub fn blocking(&self) -> impl Iterator<Item = &OptionChange> {
-        self.changes.iter().filter(|change| !change.reloadable)
+    fn say(&mut self, text: impl Display) {
+        self.lines.push(format!("Reloaded: {text}"));
     }
 
-    fn fixed(&mut self, running: &Options, new: &Options) {
-        let mut compare = |name, same: bool| {
-            if !same {
-                self.changes.push(OptionChange {
-                    name,
-                    reloadable: false,
-                });
-            }
-        };
-        compare("host", running.host == new.host);
-        compare("port", same_port(Some(running.port), Some(new.port)));
-        compare("server_name", running.server_name == new.server_name);
-        compare(
-            "max_subscriptions",
-            running.max_subscriptions == new.max_subscriptions,
-        );
-        compare(
-            "max_subscription_tokens",
-            running.max_subscription_tokens == new.max_subscription_tokens,
-        );
-        compare("max_pending", running.max_pending == new.max_pending);
-        compare(
-            "max_closed_clients",
-            running.max_closed_clients == new.max_closed_clients,
-        );
-        compare(
-            "no_header_support",
-            running.no_header_support == new.no_header_support,
-        );
-        compare(
-            "system_account",
-            running.system_account == new.system_account,
-        );
-        compare(
-            "no_system_account",
-            running.no_system_account == new.no_system_account,
-        );
-        compare(
-            "lame_duck_duration",
-            running.lame_duck.duration == new.lame_duck.duration,
-        );
-        compare(
-            "lame_duck_grace_period",
-            running.lame_duck.grace_period == new.lame_duck.grace_period,
-        );
-        let (old_monitor, new_monitor) = (&running.monitor, &new.monitor);
-        compare(
-            "http",
-            same_port(old_monitor.http_port, new_monitor.http_port)
-                && old_monitor.host == new_monitor.host,
-        );
-        compare(
-            "https",
-            same_port(old_monitor.https_port, new_monitor.https_port),
-        );
-        compare(
-            "http_base_path",
-            old_monitor.base_path == new_monitor.base_path,
-        );
-        let (old, new) = (&running.jetstream, &new.jetstream);
-        compare(
-            "store_dir",
-            old.configured_store_dir == new.configured_store_dir,
-        );
-        compare("domain", old.domain == new.domain);
-        compare("sync_interval", old.sync == new.sync);
-        compare("strict", old.strict == new.strict);
-        compare("feature_flags", old.ack_fc_v2 == new.ack_fc_v2);
-        compare("unique_tag", old.unique_tag == new.unique_tag);
-        compare("limits", old.limits == new.limits);
-        compare(
-            "max_buffered_msgs",
-            old.max_buffered_msgs == new.max_buffered_msgs,
-        );
-        compare(
-            "max_buffered_size",
-            old.max_buffered_size == new.max_buffered_size,
-        );
-        compare(
-            "request_queue_limit",
-            old.request_queue_limit == new.request_queue_limit,
-        );
-        compare(
-            "info_queue_limit",
-            old.info_queue_limit == new.info_queue_limit,
-        );
-        compare(
-            "max_memory_store",
-            may_become(old.max_memory_store, new.max_memory_store),
-        );
-        compare(
-            "max_file_store",
-            may_become(old.max_file_store, new.max_file_store),
-        );
+    fn say_if<T: PartialEq + Display>(&mut self, name: &str, old: &T, new: &T) {
+        if old != new {
+            self.say(format_args!("{name} = {new}"));
+        }
     }
 
-    fn reloadable(&mut self, running: &Options, new: &Options) {
-        let mut compare = |name, same: bool| {
-            if !same {
-                self.changes.push(OptionChange {
-                    name,
-                    reloadable: true,
-                });
-            }
-        };
-        compare("authorization", running.authorization == new.authorization);
-        compare("no_auth_user", running.no_auth_user == new.no_auth_user);
-        compare("accounts", running.accounts == new.accounts);
-        compare("mappings", running.mappings == new.mappings);
-        compare("tls", running.tls == new.tls);
-        compare("allow_non_tls", running.allow_non_tls == new.allow_non_tls);
-        compare("server_tags", running.server_tags == new.server_tags);
-        compare(
-            "server_metadata",
-            running.server_metadata == new.server_metadata,
-        );
-        compare(
-            "client_advertise",
-            running.client_advertise == new.client_advertise,
-        );
-        compare(
-            "max_connections",
-            running.max_connections == new.max_connections,
-        );
-        compare(
+    fn listener(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        fixed(
+            "ServerName",
+            &text(&running.server_name),
+            &text(&new.server_name),
+        )?;
+        fixed("Host", &running.host, &new.host)?;
+        if !same_port(Some(running.port), Some(new.port)) {
+            let (old, new) = (running.port.to_config(), new.port.to_config());
+            fixed("Port", &old, &new)?;
+        }
+        if running.client_advertise != new.client_advertise {
+            let advertise = text(&new.client_advertise);
+            self.lines
+                .push(format!("Reload: client_advertise = {advertise}"));
+        }
+        let (old_log, log) = (&running.log, &new.log);
+        self.say_if("trace", &old_log.trace, &log.trace);
+        self.say_if("debug", &old_log.debug, &log.debug);
+        self.say_if("trace_verbose", &old_log.trace_verbose, &log.trace_verbose);
+        self.say_if("trace_headers", &old_log.trace_headers, &log.trace_headers);
+        fixed(
+            "NoHeaderSupport",
+            &running.no_header_support,
+            &new.no_header_support,
+        )?;
+        self.say_if("logtime", &old_log.timestamps, &log.timestamps);
+        self.say_if("logtime_utc", &old_log.utc, &log.utc);
+        if running.max_connections != new.max_connections {
+            self.say(format_args!(
+                "max_connections = {}",
+                count(new.max_connections)
+            ));
+        }
+        fixed(
+            "MaxSubs",
+            &count(running.max_subscriptions),
+            &count(new.max_subscriptions),
+        )?;
+        let tokens = |options: &Options| options.max_subscription_tokens.unwrap_or(0);
+        fixed("MaxSubTokens", &tokens(running), &tokens(new))
+    }
+
+    fn users(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        // nats-server says these two each time, whether they have changed or not.
+        self.say("authorization users");
+        self.say("accounts");
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let is_left_out = running.no_auth_user.is_some() && new.no_auth_user.is_none();
+        let still_there = new
+            .authorization
+            .users
+            .iter()
+            .chain(new.accounts.iter().flat_map(|account| &account.users))
+            .any(|user| Some(user.name()) == running.no_auth_user.as_deref());
+        if !is_left_out || still_there {
+            fixed(
+                "NoAuthUser",
+                &text(&running.no_auth_user),
+                &text(&new.no_auth_user),
+            )?;
+        }
+        let (old_operator, operator) = (&running.operator, &new.operator);
+        if old_operator.default_sentinel != operator.default_sentinel {
+            // The token itself is not for the log.
+            self.say("default_sentinel");
+        }
+        if running.system_account != new.system_account {
+            let shown = |options: &Options| {
+                let default = jetsled_auth::DEFAULT_SYSTEM_ACCOUNT;
+                let account = options.system_account.clone();
+                account.filter(|name| name != default).unwrap_or_default()
+            };
+            fixed("SystemAccount", &shown(running), &shown(new))?;
+        }
+        fixed(
+            "NoSystemAccount",
+            &running.no_system_account,
+            &new.no_system_account,
+        )?;
+        let (old, new_auth) = (&running.authorization, &new.authorization);
+        if old.user != new_auth.user {
+            self.say("authorization username");
+        }
+        if old.password != new_auth.password {
+            self.say("authorization password");
+        }
+        fixed(
+            "ProxyRequired",
+            &old.proxy_required,
+            &new_auth.proxy_required,
+        )?;
+        if old.token != new_auth.token {
+            self.say("authorization token");
+        }
+        if old.auth_callout != new_auth.auth_callout {
+            let shown = |callout: &Option<_>| {
+                if callout.is_some() {
+                    "configured"
+                } else {
+                    "<nil>"
+                }
+            };
+            return Err(ReloadError::Fixed {
+                name: "AuthCallout",
+                old: shown(&old.auth_callout).to_owned(),
+                new: shown(&new_auth.auth_callout).to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn limits(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        if running.ping_interval != new.ping_interval {
+            self.say(format_args!(
+                "ping_interval = {}",
+                duration::show(new.ping_interval)
+            ));
+        }
+        self.say_if("ping_max", &running.ping_max, &new.ping_max);
+        let (old, monitor) = (&running.monitor, &new.monitor);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        fixed("HTTPHost", &text(&old.host), &text(&monitor.host))?;
+        fixed_port("HTTPPort", old.http_port, monitor.http_port)?;
+        fixed("HTTPBasePath", &old.base_path, &monitor.base_path)?;
+        fixed_port("HTTPSPort", old.https_port, monitor.https_port)?;
+        if running.auth_timeout() != new.auth_timeout() {
+            let seconds = new.auth_timeout().as_secs_f64();
+            self.say(format_args!("authorization timeout = {seconds}"));
+        }
+        self.say_if(
             "max_control_line",
-            running.max_control_line == new.max_control_line,
+            &running.max_control_line,
+            &new.max_control_line,
         );
-        compare("max_payload", running.max_payload == new.max_payload);
-        compare(
-            "write_deadline",
-            running.write_deadline == new.write_deadline,
-        );
-        compare("ping_interval", running.ping_interval == new.ping_interval);
-        compare("ping_max", running.ping_max == new.ping_max);
-        compare(
-            "no_fast_producer_stall",
-            running.no_fast_producer_stall == new.no_fast_producer_stall,
-        );
-        compare("pid_file", running.pid_file == new.pid_file);
-        compare(
-            "ports_file_dir",
-            running.ports_file_dir == new.ports_file_dir,
-        );
-        compare("log", running.log == new.log);
-        let (old, new) = (&running.jetstream, &new.jetstream);
-        compare("jetstream", old.enabled == new.enabled);
-        let raised = |old: Option<u64>, new: Option<u64>| old != new && may_become(old, new);
-        compare(
-            "max_memory_store",
-            !raised(old.max_memory_store, new.max_memory_store),
-        );
-        compare(
-            "max_file_store",
-            !raised(old.max_file_store, new.max_file_store),
-        );
+        self.say_if("max_payload", &running.max_payload, &new.max_payload);
+        fixed("MaxPending", &running.max_pending, &new.max_pending)?;
+        if running.no_fast_producer_stall != new.no_fast_producer_stall {
+            let not = if new.no_fast_producer_stall {
+                "not "
+            } else {
+                ""
+            };
+            self.say(format_args!("fast producers will {not}be stalled"));
+        }
+        let differ = |a: &[String], b: &[String]| -> Vec<String> {
+            a.iter().filter(|key| !b.contains(key)).cloned().collect()
+        };
+        let added = differ(&new.trusted_proxies, &running.trusted_proxies);
+        let removed = differ(&running.trusted_proxies, &new.trusted_proxies);
+        for (keys, how) in [(removed, "removed"), (added, "added")] {
+            if !keys.is_empty() {
+                let keys: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+                self.say(format_args!(
+                    "proxies trusted keys [{}] were {how}",
+                    keys.join(" ")
+                ));
+            }
+        }
+        Ok(())
     }
+
+    fn jetstream(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        let (old, new) = (&running.jetstream, &new.jetstream);
+        if old.enabled != new.enabled {
+            if old.enabled {
+                return Err(ReloadError::NotSupportedFor("disabling jetstream"));
+            }
+            self.say("JetStream");
+            return Ok(());
+        }
+        if !old.enabled {
+            return Ok(());
+        }
+        fixed("NoJetStreamStrict", &!old.strict, &!new.strict)?;
+        fixed("FeatureFlags", &old.ack_fc_v2, &new.ack_fc_v2)?;
+        for (name, old, new) in [
+            ("max_mem_store", old.max_memory_store, new.max_memory_store),
+            ("max_file_store", old.max_file_store, new.max_file_store),
+        ] {
+            match (old, new) {
+                (old, new) if old == new => {}
+                (Some(old), Some(new)) if new > old => {
+                    self.say(format_args!("JetStream {name} = {new}"));
+                }
+                (None, Some(_)) => {
+                    return Err(ReloadError::NotSupportedFor(
+                        "jetstream dynamic max memory and store",
+                    ));
+                }
+                (_, None) => {
+                    return Err(ReloadError::NotSupportedFor(
+                        "jetstream max memory and max store",
+                    ));
+                }
+                _ => {
+                    return Err(ReloadError::NotSupportedFor(
+                        "decreasing jetstream max memory and store",
+                    ));
+                }
+            }
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        fixed("JetStreamDomain", &text(&old.domain), &text(&new.domain))?;
+        fixed(
+            "JetStreamUniqueTag",
+            &text(&old.unique_tag),
+            &text(&new.unique_tag),
+        )?;
+        if old.limits != new.limits {
+            return Err(ReloadError::NotSupportedFor("JetStreamLimits"));
+        }
+        fixed(
+            "JetStreamRequestQueueLimit",
+            &old.request_queue_limit,
+            &new.request_queue_limit,
+        )?;
+        fixed(
+            "JetStreamInfoQueueLimit",
+            &old.info_queue_limit,
+            &new.info_queue_limit,
+        )?;
+        fixed(
+            "StreamMaxBufferedMsgs",
+            &old.max_buffered_msgs,
+            &new.max_buffered_msgs,
+        )?;
+        fixed(
+            "StreamMaxBufferedSize",
+            &old.max_buffered_size,
+            &new.max_buffered_size,
+        )?;
+        if old.configured_store_dir != new.configured_store_dir {
+            return Err(ReloadError::NotSupportedFor("jetstream storage directory"));
+        }
+        let interval = |sync: SyncPolicy| match sync {
+            SyncPolicy::BeforeAck => duration::show(Duration::ZERO),
+            SyncPolicy::Every(interval) => duration::show(interval),
+        };
+        fixed("SyncInterval", &interval(old.sync), &interval(new.sync))
+    }
+
+    fn process(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        let path = |path: &Option<std::path::PathBuf>| {
+            path.as_ref()
+                .map(|path| path.display().to_string())
+                .unwrap_or_default()
+        };
+        self.say_if("pid_file", &path(&running.pid_file), &path(&new.pid_file));
+        self.say_if(
+            "ports_file_dir",
+            &path(&running.ports_file_dir),
+            &path(&new.ports_file_dir),
+        );
+        self.say_if("log_file", &path(&running.log.file), &path(&new.log.file));
+        let size = |options: &Options| options.log.size_limit.unwrap_or(0);
+        fixed("LogSizeLimit", &size(running), &size(new))?;
+        fixed(
+            "LogMaxFiles",
+            &count(running.log.max_files),
+            &count(new.log.max_files),
+        )
+    }
+
+    fn tls(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        let (old, tls) = (&running.tls, &new.tls);
+        let is_mapped = |options: &Options| options.tls.as_ref().is_some_and(|t| t.verify_and_map);
+        if old.is_some() && tls.is_some() {
+            fixed("TLSMap", &is_mapped(running), &is_mapped(new))?;
+        }
+        match (old, tls) {
+            (Some(old), Some(tls)) => {
+                // The files may hold something else now.
+                self.say("tls = enabled");
+                if old.timeout != tls.timeout {
+                    self.say(format_args!("tls timeout = {}", tls.timeout.as_secs_f64()));
+                }
+                if old.pinned_certs != tls.pinned_certs {
+                    self.say(format_args!("{} pinned_certs", tls.pinned_certs.len()));
+                }
+                let is_first = |first| first != HandshakeFirst::Never;
+                if is_first(old.handshake_first) != is_first(tls.handshake_first) {
+                    let first = is_first(tls.handshake_first);
+                    self.say(format_args!("Client TLS handshake first: {first}"));
+                }
+                let fallback = |first| match first {
+                    HandshakeFirst::Fallback(delay) => delay,
+                    _ => Duration::ZERO,
+                };
+                if fallback(old.handshake_first) != fallback(tls.handshake_first) {
+                    let delay = duration::show(fallback(tls.handshake_first));
+                    self.say(format_args!(
+                        "Client TLS handshake first fallback delay: {delay}"
+                    ));
+                }
+            }
+            (None, Some(_)) => self.say("tls = enabled"),
+            (Some(_), None) => self.say("tls = disabled"),
+            (None, None) => {}
+        }
+        fixed("AllowNonTLS", &running.allow_non_tls, &new.allow_non_tls)
+    }
+
+    fn rest(&mut self, running: &Options, new: &Options) -> Result<(), ReloadError> {
+        if running.write_deadline != new.write_deadline {
+            self.say(format_args!(
+                "write_deadline = {}",
+                duration::show(new.write_deadline)
+            ));
+        }
+        fixed(
+            "MaxClosedClients",
+            &running.max_closed_clients,
+            &new.max_closed_clients,
+        )?;
+        let (old, ldm) = (&running.lame_duck, &new.lame_duck);
+        fixed(
+            "LameDuckDuration",
+            &duration::show(old.duration),
+            &duration::show(ldm.duration),
+        )?;
+        fixed(
+            "LameDuckGracePeriod",
+            &duration::show(old.grace_period),
+            &duration::show(ldm.grace_period),
+        )?;
+        if running.log.max_traced_msg_len != new.log.max_traced_msg_len {
+            let len = count(new.log.max_traced_msg_len);
+            self.say(format_args!("max_traced_msg_len = {len}"));
+        }
+        let (old, operator) = (&running.operator, &new.operator);
+        let operators = |options: &Options| {
+            let keys = options
+                .operator
+                .operators
+                .iter()
+                .map(|o| o.subject.as_str());
+            format!("[{}]", keys.collect::<Vec<_>>().join(" "))
+        };
+        if old.operators != operator.operators {
+            fixed("TrustedOperators", &operators(running), &operators(new))?;
+            return Err(ReloadError::NotSupportedFor("TrustedOperators"));
+        }
+        let keys = |keys: &[String]| format!("[{}]", keys.join(" "));
+        fixed(
+            "TrustedKeys",
+            &keys(&old.trusted_keys),
+            &keys(&operator.trusted_keys),
+        )?;
+        if old.resolver != operator.resolver {
+            return Err(ReloadError::Resolver);
+        }
+        if running.server_tags != new.server_tags {
+            self.say("tags");
+        }
+        if running.server_metadata != new.server_metadata {
+            self.say("metadata");
+        }
+        Ok(())
+    }
+}
+
+fn fixed<T: PartialEq + Display>(name: &'static str, old: &T, new: &T) -> Result<(), ReloadError> {
+    if old == new {
+        return Ok(());
+    }
+    Err(ReloadError::Fixed {
+        name,
+        old: old.to_string(),
+        new: new.to_string(),
+    })
+}
+
+fn fixed_port(name: &'static str, old: Option<Port>, new: Option<Port>) -> Result<(), ReloadError> {
+    if same_port(old, new) {
+        return Ok(());
+    }
+    let number = |port: Option<Port>| port.map_or(0, Port::to_config);
+    fixed(name, &number(old), &number(new))
 }
 
 fn same_port(running: Option<Port>, new: Option<Port>) -> bool {
@@ -196,12 +448,9 @@ fn same_port(running: Option<Port>, new: Option<Port>) -> bool {
     }
 }
 
-/// A store limit may be raised while the server runs, but neither lowered nor made or unmade dynamic.
-fn may_become(running: Option<u64>, new: Option<u64>) -> bool {
-    match (running, new) {
-        (Some(running), Some(new)) => new >= running,
-        _ => running == new,
-    }
+/// A limit as nats-server keeps it: 0 is none.
+fn count(limit: Option<usize>) -> usize {
+    limit.unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -209,51 +458,100 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Options), expected: &[(&'static str, bool)]) {
+    fn check(change: impl FnOnce(&mut Options), expected: Result<&[&str], &str>) {
         let running = Options::default();
         let mut new = running.clone();
         change(&mut new);
-        let got: Vec<_> = ReloadDiff::between(&running, &new)
-            .changes
-            .iter()
-            .map(|change| (change.name, change.reloadable))
-            .collect();
-        assert_eq!(got, expected);
+        match (ReloadDiff::between(&running, &new), expected) {
+            (Ok(diff), Ok(lines)) => {
+                let always = ["Reloaded: authorization users", "Reloaded: accounts"];
+                let mut said = diff.lines;
+                said.retain(|line| !always.contains(&line.as_str()));
+                assert_eq!(said, lines);
+            }
+            (Err(error), Err(text)) => assert_eq!(error.to_string(), text),
+            (got, expected) => panic!("{got:?} is not {expected:?}"),
+        }
     }
 
     #[test]
-    fn changes_are_named_and_sorted_into_reloadable_and_not() {
-        check(|_| {}, &[]);
+    fn what_changes_is_said_in_nats_servers_words() {
+        check(|_| {}, Ok(&[]));
         check(
-            |options| options.port = Port::Fixed(4333),
-            &[("port", false)],
+            |options| options.log.debug = true,
+            Ok(&["Reloaded: debug = true"]),
         );
-        check(|options| options.port = Port::Random, &[]);
-        check(|options| options.ping_max = 5, &[("ping_max", true)]);
-        check(|options| options.log.debug = true, &[("log", true)]);
+        check(
+            |options| options.max_connections = Some(10),
+            Ok(&["Reloaded: max_connections = 10"]),
+        );
+        check(
+            |options| options.ping_interval = Duration::from_secs(10),
+            Ok(&["Reloaded: ping_interval = 10s"]),
+        );
+        check(
+            |options| options.client_advertise = Some("foo:1".to_owned()),
+            Ok(&["Reload: client_advertise = foo:1"]),
+        );
+        check(
+            |options| options.no_fast_producer_stall = true,
+            Ok(&["Reloaded: fast producers will not be stalled"]),
+        );
+        check(
+            |options| options.authorization.timeout = Some(Duration::from_secs(5)),
+            Ok(&["Reloaded: authorization timeout = 5"]),
+        );
         check(
             |options| options.jetstream.enabled = true,
-            &[("jetstream", true)],
+            Ok(&["Reloaded: JetStream"]),
+        );
+        check(|options| options.port = Port::Random, Ok(&[]));
+    }
+
+    #[test]
+    fn what_cannot_change_is_refused_in_nats_servers_words() {
+        check(
+            |options| options.port = Port::Fixed(4333),
+            Err("config reload not supported for Port: old=4222, new=4333"),
         );
         check(
-            |options| options.jetstream.max_file_store = Some(1),
-            &[("max_file_store", false)],
+            |options| options.max_pending = 1 << 20,
+            Err("config reload not supported for MaxPending: old=67108864, new=1048576"),
+        );
+        check(
+            |options| options.max_subscriptions = Some(5),
+            Err("config reload not supported for MaxSubs: old=0, new=5"),
+        );
+        check(
+            |options| options.lame_duck.duration = Duration::from_secs(31),
+            Err("config reload not supported for LameDuckDuration: old=2m0s, new=31s"),
+        );
+        check(
+            |options| options.monitor.http_port = Some(Port::Fixed(8999)),
+            Err("config reload not supported for HTTPPort: old=0, new=8999"),
+        );
+        check(
+            |options| options.system_account = Some("FOO".to_owned()),
+            Err("config reload not supported for SystemAccount: old=, new=FOO"),
+        );
+        check(
+            |options| options.no_auth_user = Some("x".to_owned()),
+            Err("config reload not supported for NoAuthUser: old=, new=x"),
         );
     }
 
     #[test]
     fn store_limits_may_only_grow() {
-        let with = |bytes| {
+        let with = |bytes: Option<u64>| {
             let mut options = Options::default();
-            options.jetstream.max_file_store = Some(bytes);
+            options.jetstream.enabled = true;
+            options.jetstream.max_file_store = bytes;
             options
         };
-        let blocking = |old, new| {
-            ReloadDiff::between(&with(old), &with(new))
-                .blocking()
-                .count()
-        };
-        assert_eq!(blocking(10, 20), 0);
-        assert_eq!(blocking(20, 10), 1);
+        let refused = |old, new| ReloadDiff::between(&with(old), &with(new)).is_err();
+        assert!(!refused(Some(10), Some(20)));
+        assert!(refused(Some(20), Some(10)));
+        assert!(refused(None, Some(10)));
+        assert!(refused(Some(10), None));
     }
 }

@@ -11,6 +11,10 @@ use crate::{
 pub(crate) enum Block {
     TopLevel,
     Authorization,
+    AuthCallout,
+    Proxies,
+    Resolver,
+    ResolverTls,
     User,
     Account,
     AccountJetStream,
@@ -65,6 +69,7 @@ fn unknown_field_text(block: Block, key: &str) -> String {
         Block::Tls => format!("error parsing tls config, unknown field {key:?}"),
         Block::AccountLimits => format!("Unknown field {key:?} parsing account limits"),
         Block::Permissions => format!("Unknown field {key:?} parsing permissions"),
+        Block::AuthCallout => format!("Unknown field {key:?} parsing authorization callout"),
         _ => format!("unknown field {key:?}"),
     }
 }
@@ -84,9 +89,6 @@ const fn refuse(block: Block, names: &'static [&'static str], reason: &'static s
 }
 
 const CLUSTERING: &str = "this server runs alone; clustering comes with a later version";
-const OPERATOR_MODE: &str =
-    "operator mode (JWT) comes with a later version; configure users and accounts in the file";
-const PROXIES: &str = "trusted proxies come with a later version";
 const SYSLOG: &str = "log to a file or to standard error, which journald and containers collect";
 const PROFILING: &str = "there is no Go runtime to profile";
 const OCSP: &str = "OCSP comes with a later version";
@@ -119,34 +121,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(
         Block::TopLevel,
-        &[
-            "operator",
-            "operators",
-            "root",
-            "roots",
-            "root_operator",
-            "root_operators",
-            "trusted",
-            "trusted_keys",
-        ],
-        OPERATOR_MODE,
-    ),
-    refuse(
-        Block::TopLevel,
-        &[
-            "resolver",
-            "account_resolver",
-            "accounts_resolver",
-            "resolver_tls",
-            "resolver_preload",
-            "resolver_pinned_accounts",
-            "default_sentinel",
-        ],
-        OPERATOR_MODE,
-    ),
-    refuse(Block::TopLevel, &["proxies"], PROXIES),
-    refuse(
-        Block::TopLevel,
         &["proxy_protocol"],
         "the PROXY protocol comes with a later version",
     ),
@@ -177,13 +151,6 @@ static UNSUPPORTED: &[Unsupported] = &[
         &["write_timeout"],
         "a client past its write deadline is closed, which is the default",
     ),
-    refuse(
-        Block::Authorization,
-        &["auth_callout", "auth_hook"],
-        "auth callout comes with a later version",
-    ),
-    refuse(Block::Authorization, &["proxy_required"], PROXIES),
-    refuse(Block::User, &["proxy_required"], PROXIES),
     refuse(Block::AccountJetStream, &["cluster_traffic"], CLUSTERING),
     refuse(
         Block::JetStream,
@@ -221,11 +188,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(
         Block::Tls,
-        &["verify_and_map"],
-        "users from certificates come with a later version",
-    ),
-    refuse(
-        Block::Tls,
         &["verify_cert_and_check_known_urls"],
         CLUSTERING,
     ),
@@ -241,15 +203,24 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(
         Block::Tls,
-        &["pinned_certs"],
-        "pinned certificates come with a later version",
-    ),
-    refuse(
-        Block::Tls,
         &["connection_rate_limit"],
         "limiting the rate of handshakes comes with a later version",
     ),
     refuse(Block::Tls, &["ocsp_peer"], OCSP),
+    refuse(
+        Block::ResolverTls,
+        &[
+            "cert_file",
+            "key_file",
+            "verify",
+            "insecure",
+            "timeout",
+            "cipher_suites",
+            "curve_preferences",
+            "min_version",
+        ],
+        "a resolver's server is verified against ca_file or the system's roots, and asks for no certificate",
+    ),
     refuse(
         Block::Tls,
         &[

@@ -20,7 +20,7 @@ use crate::wiring::Wiring;
 /// and routing have one truth.
 pub(crate) struct Account {
     name: Arc<str>,
-    limits: AccountLimits,
+    limits: RwLock<AccountLimits>,
     is_system: bool,
     /// Private to this file. Written by SUB and UNSUB, read by matches that no cache answers.
     sublist: RwLock<Sublist<Target>>,
@@ -71,7 +71,7 @@ impl Account {
     pub(crate) fn new(name: Arc<str>, limits: AccountLimits, is_system: bool) -> Self {
         Self {
             name,
-            limits,
+            limits: RwLock::new(limits),
             is_system,
             sublist: RwLock::new(Sublist::new()),
             generation: AtomicU64::new(0),
@@ -99,9 +99,14 @@ impl Account {
         self.is_system
     }
 
-    /// The configured limits.
-    pub(crate) fn limits(&self) -> &AccountLimits {
-        &self.limits
+    /// The limits in force.
+    pub(crate) fn limits(&self) -> AccountLimits {
+        self.limits.read().clone()
+    }
+
+    /// Other limits come into force for what is to come.
+    pub(crate) fn set_limits(&self, limits: AccountLimits) {
+        *self.limits.write() = limits;
     }
 
     /// The generation of the interest; see [`Destination::is_current`].

@@ -63,6 +63,7 @@ struct Info<'a> {
     #[serde(skip_serializing_if = "is_false")]
     acc_is_sys: bool,
     api_lvl: u32,
+    xkey: String,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -75,7 +76,6 @@ impl ServerState {
     pub(crate) fn info(&self, info_for: &InfoFor<'_>) -> Vec<u8> {
         let options = self.options();
         let (host, port) = self.advertised();
-        let authenticator = self.authenticator();
         let has_tls = options.tls.is_some();
         let info = Info {
             server_id: self.id(),
@@ -86,7 +86,7 @@ impl ServerState {
             host: &host,
             port,
             headers: !options.no_header_support,
-            auth_required: authenticator.is_required() && options.no_auth_user.is_none(),
+            auth_required: self.requires_login() && options.no_auth_user.is_none(),
             tls_required: has_tls && !options.allow_non_tls,
             tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
             tls_available: has_tls && options.allow_non_tls,
@@ -105,6 +105,7 @@ impl ServerState {
                 .login
                 .is_some_and(|login| self.is_system(&login.account)),
             api_lvl: API_LEVEL,
+            xkey: self.curve_key().public_key(),
         };
         serde_json::to_vec(&info).unwrap_or_default()
     }

@@ -13,18 +13,21 @@
 //! | `wiring` | what accounts export, import and map |
 //! | `jetstream` | streams and consumers on top of `store` and `dispatch` |
 //! | `events` | what the server tells of itself and its clients in messages |
+//! | `operator` | operator mode: accounts by signed claims |
 //! | `monitor` | HTTP monitoring: `/varz`, `/connz` and their like |
 
 mod account;
 mod client;
 mod events;
 mod info;
+mod internal_request;
 mod jetstream;
 mod listener;
 mod log_file;
 mod logging;
 mod monitor;
 mod nuid;
+mod operator;
 mod program;
 mod routing;
 mod send_signal;
@@ -37,6 +40,7 @@ pub use jetstream::StartError as JetStreamStartError;
 pub use listener::ListenError;
 pub use logging::{FATAL, Log};
 pub use monitor::MonitorError;
+pub use operator::{HttpError, ResolverError};
 pub use program::run;
-pub use server::{Server, StartError};
+pub use server::{ReloadFailed, ReloadRequest, Server, StartError};
 pub use tls::TlsError;

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use jetsled_config::LogOptions;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use parking_lot::RwLock;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::{Registry, reload};
 
 use crate::log_file::LogSink;
 
@@ -18,9 +20,10 @@ use crate::log_file::LogSink;
 pub const FATAL: &str = "jetsled::fatal";
 
 /// The log of this process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Log {
-    sink: Arc<LogSink>,
+    sink: Arc<RwLock<Arc<LogSink>>>,
+    layer: reload::Handle<LineLayer, Registry>,
 }
 
 impl Log {
@@ -30,14 +33,57 @@ impl Log {
     ///
     /// When the log file cannot be opened.
     pub fn install(options: &LogOptions) -> io::Result<Self> {
-        let sink = LogSink::open(
-            options.file.as_deref(),
-            options.size_limit,
-            options.max_files,
-        )?;
-        let sink = Arc::new(sink);
-        let layer = LineLayer {
-            sink: Arc::clone(&sink),
+        let sink = Arc::new(open_sink(options)?);
+        let (layer, handle) = reload::Layer::new(LineLayer::new(options, Arc::clone(&sink)));
+        // A library user may have installed a subscriber of its own, which then stays.
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
+        Ok(Self {
+            sink: Arc::new(RwLock::new(sink)),
+            layer: handle,
+        })
+    }
+
+    /// Logs otherwise from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the log file cannot be opened; the log stays as it was.
+    pub fn reconfigure(&self, options: &LogOptions) -> io::Result<()> {
+        let sink = Arc::new(open_sink(options)?);
+        let layer = LineLayer::new(options, Arc::clone(&sink));
+        *self.sink.write() = sink;
+        self.layer.reload(layer).map_err(io::Error::other)
+    }
+
+    /// Opens the log file anew, after somebody has moved it, and says so.
+    pub fn reopen(&self) {
+        let sink = Arc::clone(&self.sink.read());
+        match sink.reopen() {
+            Ok(true) => tracing::info!("File log re-opened"),
+            Ok(false) => tracing::info!("File log re-open ignored, not a file logger"),
+            Err(error) => tracing::error!("can't re-open the log file: {error}"),
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
+
+fn open_sink(options: &LogOptions) -> io::Result<LogSink> {
+    LogSink::open(
+        options.file.as_deref(),
+        options.size_limit,
+        options.max_files,
+    )
+}
+
+impl LineLayer {
+    fn new(options: &LogOptions, sink: Arc<LogSink>) -> Self {
+        Self {
+            sink,
             format: LineFormat {
                 pid: std::process::id(),
                 timestamps: options.timestamps,
@@ -53,18 +99,6 @@ impl Log {
                 _ => LevelFilter::INFO,
             },
             debug: options.debug,
-        };
-        // A library user may have installed a subscriber of its own, which then stays.
-        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
-        Ok(Self { sink })
-    }
-
-    /// Opens the log file anew, after somebody has moved it, and says so.
-    pub fn reopen(&self) {
-        match self.sink.reopen() {
-            Ok(true) => tracing::info!("File log re-opened"),
-            Ok(false) => tracing::info!("File log re-open ignored, not a file logger"),
-            Err(error) => tracing::error!("can't re-open the log file: {error}"),
         }
     }
 }

@@ -13,7 +13,8 @@ use crate::{Server, StartError};
 
 /// Runs the program with the process' arguments, the program's own name first; returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let command = match parse_command_line(arguments, &Environment::PROCESS) {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let command = match parse_command_line(arguments.clone(), &Environment::PROCESS) {
         Ok(command) => command,
         Err(error) => return refuse(&error),
     };
@@ -22,7 +23,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             for warning in warnings {
                 say(io::stderr(), &format!("{warning}\n"));
             }
-            serve(*options)
+            serve(*options, &arguments)
         }
         Command::ConfigIsValid(text) => {
             say(io::stderr(), &format!("{text}\n"));
@@ -55,7 +56,7 @@ fn say(mut to: impl Write, text: &str) {
     to.write_all(text.as_bytes()).ok();
 }
 
-fn serve(options: Options) -> ExitCode {
+fn serve(options: Options, arguments: &[OsString]) -> ExitCode {
     let log = match Log::install(&options.log) {
         Ok(log) => log,
         Err(error) => {
@@ -80,7 +81,7 @@ fn serve(options: Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve_until_stopped(options, &log)) {
+    match runtime.block_on(serve_until_stopped(options, &log, arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(target: FATAL, "{error}");
@@ -89,7 +90,11 @@ fn serve(options: Options) -> ExitCode {
     }
 }
 
-async fn serve_until_stopped(options: Options, log: &Log) -> Result<(), ServeError> {
+async fn serve_until_stopped(
+    options: Options,
+    log: &Log,
+    arguments: &[OsString],
+) -> Result<(), ServeError> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut reopen = signal(SignalKind::user_defined1())?;
@@ -98,6 +103,7 @@ async fn serve_until_stopped(options: Options, log: &Log) -> Result<(), ServeErr
 
     let server = Server::start(options).await?;
     server.greet();
+    let mut reload_requests = server.reload_requests();
     loop {
         tokio::select! {
             _ = interrupt.recv() => {
@@ -114,7 +120,17 @@ async fn serve_until_stopped(options: Options, log: &Log) -> Result<(), ServeErr
             }
             _ = reload.recv() => {
                 trapped("hangup");
-                server.reload();
+                if let Err(reason) = reload_from(&server, log, arguments) {
+                    tracing::error!("Failed to reload server configuration: {reason}");
+                }
+            }
+            Some(request) = reload_requests.recv() => {
+                let result = reload_from(&server, log, arguments);
+                if let Err(reason) = &result {
+                    tracing::error!("Failed to reload server configuration: {reason}");
+                }
+                // Whoever asked may be gone.
+                request.done.send(result).ok();
             }
             _ = lame_duck.recv() => {
                 trapped("user defined signal 2");
@@ -130,8 +146,26 @@ async fn serve_until_stopped(options: Options, log: &Log) -> Result<(), ServeErr
     Ok(())
 }
 
+/// Reads the arguments and the file that they name again.
+fn reload_from(server: &Server, log: &Log, arguments: &[OsString]) -> Result<(), String> {
+    if !server.has_config_file() {
+        let reason = "can only reload config when a file is provided using -c or --config";
+        return Err(reason.to_owned());
+    }
+    let options = match parse_command_line(arguments.to_vec(), &Environment::PROCESS) {
+        Ok(Command::Run { options, .. }) => *options,
+        Ok(_) => return Err("the arguments do not start a server".to_owned()),
+        Err(CommandLineError::Config { errors, .. }) => return Err(errors.to_string()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let logging = options.log.clone();
+    server.reload(options).map_err(|error| error.to_string())?;
+    log.reconfigure(&logging)
+        .map_err(|error| format!("error opening log file: {error}"))
+}
+
 fn trapped(name: &str) {
-    tracing::debug!("Trapped {name:?} signal");
+    tracing::info!("Trapped {name:?} signal");
 }
 
 /// Why the program ended with an error.

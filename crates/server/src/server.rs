@@ -1,8 +1,11 @@
 //! Starting and stopping a server.
 
 mod ports_file;
+mod reload;
+mod reload_service;
 mod state;
 mod stats;
+mod tls_state;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,14 +14,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jetsled_config::{JetStreamOptions, Options, Program, SyncPolicy};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::events;
 use crate::jetstream::{self, JetStream};
 use crate::listener::{ListenError, Listener};
 use crate::monitor::{Monitor, MonitorError};
+use crate::operator::ResolverError;
 use crate::tls::TlsError;
 
+pub use reload::ReloadFailed;
+pub use reload_service::ReloadRequest;
 pub(crate) use state::ServerState;
 pub(crate) use stats::ServerCounters;
 
@@ -43,6 +50,9 @@ pub enum StartError {
     /// The users or their permissions cannot be used.
     #[error(transparent)]
     Auth(#[from] jetsled_auth::AuthConfigError),
+    /// Accounts could not be looked for.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
     /// Certificates or TLS settings cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -100,6 +110,10 @@ impl Server {
             let started = JetStream::start(&state).map_err(StartError::JetStream)?;
             log_jetstream(&options.jetstream, begun);
             state.set_jetstream(started);
+        }
+        if let Err(error) = state.load_accounts().await {
+            state.stop_jetstream();
+            return Err(error.into());
         }
         let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
             Ok(listener) => listener,
@@ -179,13 +193,15 @@ impl Server {
         }
     }
 
-    /// Reads the configuration file again. Nothing can be changed without a restart yet, and that is said.
-    pub(crate) fn reload(&self) {
-        let reason = match self.state.options().config_file {
-            None => "can only reload config when a file is provided using -c or --config",
-            Some(_) => "config reload is not supported yet: restart the server",
-        };
-        tracing::error!("Failed to reload server configuration: {reason}");
+    /// Whether there is a configuration file that can be read again.
+    pub(crate) fn has_config_file(&self) -> bool {
+        self.state.options().config_file.is_some()
+    }
+
+    /// Where requests of clients of the system account to read the configuration again come out. Each is answered with
+    /// what became of it.
+    pub fn reload_requests(&self) -> mpsc::Receiver<ReloadRequest> {
+        reload_service::serve(&self.state)
     }
 
     /// Lame duck mode: no new connections, clients are told at once, and are closed one by one after the grace period,

@@ -74,6 +74,15 @@ pub(crate) fn server_config(options: &TlsOptions) -> Result<Arc<ServerConfig>, T
     Ok(Arc::new(config))
 }
 
+/// Whether the peer's own certificate is one that may be used; all are unless some are pinned.
+pub(crate) fn is_pinned(options: &TlsOptions, chain: &[CertificateDer<'_>]) -> bool {
+    options.pinned_certs.is_empty()
+        || chain
+            .first()
+            .and_then(|certificate| jetsled_auth::public_key_digest(certificate))
+            .is_some_and(|digest| options.pinned_certs.contains(&digest))
+}
+
 fn verifier(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,

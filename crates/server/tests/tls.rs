@@ -58,6 +58,8 @@ impl Certificates {
             cert_file: self.file("cert.pem"),
             key_file: self.file("key.pem"),
             ca_file: Some(self.file("ca.pem")),
+            verify_and_map: false,
+            pinned_certs: std::collections::BTreeSet::new(),
             verify: false,
             timeout: Duration::from_secs(5),
             handshake_first: HandshakeFirst::Never,

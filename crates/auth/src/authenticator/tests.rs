@@ -15,6 +15,7 @@ fn user(name: &str, password: &str, account: &str) -> User {
         account: account.into(),
         permissions: None,
         connection_types: ConnectionTypes::default(),
+        proxy_required: false,
     }
 }
 
@@ -25,11 +26,11 @@ fn nkey_user(key: &KeyPair) -> User {
     }
 }
 
-fn standard() -> ConnectionFacts {
+fn standard() -> ConnectionFacts<'static> {
     ConnectionFacts {
         kind: ConnectionType::Standard,
         remote: None,
-        verified_certificate: false,
+        certificate: None,
     }
 }
 
@@ -108,9 +109,9 @@ fn hashes_are_slow_and_plain_passwords_are_not() {
         ..AuthConfig::default()
     };
     let authenticator = Authenticator::new(config.clone()).unwrap();
-    assert!(authenticator.is_slow_for(&by_name("h", "pa")));
-    assert!(!authenticator.is_slow_for(&by_name("p", "pa")));
-    assert!(!authenticator.is_slow_for(&by_name("nobody", "pa")));
+    assert!(authenticator.is_slow_for(&by_name("h", "pa"), &standard()));
+    assert!(!authenticator.is_slow_for(&by_name("p", "pa"), &standard()));
+    assert!(!authenticator.is_slow_for(&by_name("nobody", "pa"), &standard()));
     check(config.clone(), by_name("h", "pa"), Ok((Some("h"), "$G")));
     check(config, by_name("h", "pb"), Err(AuthError::User("h".into())));
 }

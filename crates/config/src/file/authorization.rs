@@ -2,7 +2,7 @@ use std::{collections::HashSet, time::Duration};
 
 use jetsled_auth::{ConnectionType, ConnectionTypes, GLOBAL_ACCOUNT, Secret, User, UserCredential};
 
-use super::permissions;
+use super::{auth_callout, permissions};
 use crate::{
     ConfigError, Options, duration,
     language::{Kind, Position, Value},
@@ -35,6 +35,10 @@ pub(crate) fn read(
                 "user" | "username" => authorization.user = value.filled()?,
                 "pass" | "password" => authorization.password = value.filled()?.map(Secret::new),
                 "token" => authorization.token = value.filled()?.map(Secret::new),
+                "auth_callout" | "auth_hook" => {
+                    authorization.auth_callout = Some(auth_callout::read(value, report)?);
+                }
+                "proxy_required" => authorization.proxy_required = value.boolean()?,
                 "timeout" => authorization.timeout = timeout(value, report)?,
                 "users" => authorization.users = users(value, GLOBAL_ACCOUNT, report)?,
                 "default_permission" | "default_permissions" | "permissions" => {
@@ -98,6 +102,7 @@ fn user(entry: &Value, account: &str) -> Result<(Option<User>, Report), ConfigEr
     };
     let (mut name, mut password, mut nkey, mut own) = (None, None, None, None);
     let mut connection_types = ConnectionTypes::default();
+    let mut proxy_required = false;
     let mut report = Report::default();
     // What is wrong with a user as a whole is reported at its last field.
     let mut last = entry;
@@ -105,6 +110,7 @@ fn user(entry: &Value, account: &str) -> Result<(Option<User>, Report), ConfigEr
         last = value;
         match field {
             "nkey" => nkey = value.filled()?,
+            "proxy_required" => proxy_required = value.boolean()?,
             "user" | "username" => name = value.filled()?,
             "pass" | "password" => password = value.filled()?,
             "permission" | "permissions" | "authorization" => {
@@ -149,6 +155,7 @@ fn user(entry: &Value, account: &str) -> Result<(Option<User>, Report), ConfigEr
         account: account.into(),
         permissions: own,
         connection_types,
+        proxy_required,
     };
     Ok((Some(user), report))
 }

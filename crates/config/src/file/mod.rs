@@ -1,11 +1,14 @@
 //! From a configuration file's values to [`Options`]: one file a block, one match arm an option.
 
 mod accounts;
+mod auth_callout;
 mod authorization;
 mod jetstream;
 mod mappings;
 mod message_trace;
+mod operator;
 mod permissions;
+mod proxies;
 mod sharing;
 mod tls;
 mod top_level;
@@ -43,7 +46,7 @@ pub(crate) fn read(
             text,
         });
     }
-    top_level::read(&map, options, &mut report);
+    top_level::read(&map, options, environment, &mut report);
     let facts = FileFacts {
         mentions_jetstream: mentions_jetstream(&map),
         warnings: report.warnings,

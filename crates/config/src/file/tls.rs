@@ -22,7 +22,24 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<TlsOptions, Con
             "cert_file" => cert_file = file(name, value)?,
             "key_file" => key_file = file(name, value)?,
             "ca_file" => tls.ca_file = file(name, value)?.map(Into::into),
-            "verify" => tls.verify = flag(name, value)?,
+            "verify" => tls.verify |= flag(name, value)?,
+            "verify_and_map" => {
+                tls.verify_and_map = flag(name, value)?;
+                tls.verify |= tls.verify_and_map;
+            }
+            "pinned_certs" => {
+                for entry in value.array()? {
+                    let digest = entry.string()?.to_lowercase();
+                    let is_digest =
+                        digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+                    if !is_digest {
+                        return Err(entry.error(format!(
+                            "error parsing 'pinned_certs' key {digest:?} does not look like lower case hex-encoded sha256 of DER encoded SubjectPublicKeyInfo"
+                        )));
+                    }
+                    tls.pinned_certs.insert(digest);
+                }
+            }
             "timeout" => {
                 let time = value.seconds("error parsing tls config, 'timeout'")?;
                 if !time.is_zero() {

@@ -1,12 +1,18 @@
-use super::{accounts, authorization, jetstream, mappings, sharing, tls};
+use super::{accounts, authorization, jetstream, mappings, operator, proxies, sharing, tls};
 use crate::{
-    ConfigError, Options, Port, duration,
+    ConfigError, Environment, Options, Port, duration,
     language::{Kind, Map, Value},
     reader::{Field, Report, each_field},
     unsupported::Block,
 };
 
-pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
+pub(crate) fn read(
+    map: &Map,
+    options: &mut Options,
+    environment: &Environment<'_>,
+    report: &mut Report,
+) {
+    let mut system_account_is_configured = false;
     let mut conflicts = authorization::Conflicts::default();
     let mut accounts_block = None;
     each_field(Block::TopLevel, map, report, |name, value, report| {
@@ -69,25 +75,33 @@ pub(crate) fn read(map: &Map, options: &mut Options, report: &mut Report) {
             "mappings" | "maps" => options.mappings = mappings::read(value, report)?,
             "no_auth_user" => options.no_auth_user = value.filled()?,
             "system_account" | "system" => match &value.kind {
-                Kind::String(name) => options.system_account = Some(name.clone()),
+                Kind::String(name) => {
+                    system_account_is_configured = true;
+                    options.system_account = Some(name.clone());
+                }
                 _ => return Err(value.error("system account name must be a string")),
             },
             "no_system_account" | "no_system" | "no_sys_acc" => {
                 options.no_system_account = value.boolean()?
             }
+            "proxies" => options.trusted_proxies = proxies::read(value, report)?,
             "tls" => options.tls = Some(tls::read(value, report)?),
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
             "jetstream" => jetstream::read(value, &mut options.jetstream, report)?,
             "store_dir" | "storedir" => jetstream::set_store_dir(value, &mut options.jetstream)?,
             _ => {
-                return match client_limit(name, value, options, report)? {
-                    Field::Read => Ok(Field::Read),
-                    Field::Unknown => log_or_lame_duck(name, value, options),
-                };
+                if let Field::Read = client_limit(name, value, options, report)? {
+                    return Ok(Field::Read);
+                }
+                if let Field::Read = operator::read(name, value, options, environment, report)? {
+                    return Ok(Field::Read);
+                }
+                return log_or_lame_duck(name, value, options);
             }
         }
         Ok(Field::Read)
     });
+    operator::take_defaults(options, system_account_is_configured);
     conflicts.check(options, report);
     if let Some(block) = accounts_block {
         sharing::check(block, &options.accounts, options.no_system_account, report);

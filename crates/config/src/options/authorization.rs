@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use jetsled_auth::{AuthConfig, Permissions, Secret, SingleCredential, User};
 
-use crate::Options;
+use crate::{AuthCalloutOptions, Options};
 
 /// The top-level `authorization` block and its command-line equivalents.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,6 +17,10 @@ pub struct AuthorizationOptions {
     pub users: Vec<User>,
     /// Permissions of users without their own.
     pub default_permissions: Option<Permissions>,
+    /// A service decides logins.
+    pub auth_callout: Option<AuthCalloutOptions>,
+    /// Connections must come through a trusted proxy.
+    pub proxy_required: bool,
     /// Time in which CONNECT must have come; `None` takes [`Options::auth_timeout`]'s default.
     pub timeout: Option<Duration>,
 }
@@ -52,6 +56,9 @@ impl Options {
                 .collect(),
             single,
             no_auth_user: self.no_auth_user.clone(),
+            map_certificates: self.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
+            trusted_proxies: self.trusted_proxies.clone(),
+            proxy_required: authorization.proxy_required,
             default_permissions: authorization.default_permissions.clone(),
             account_default_permissions: self
                 .accounts

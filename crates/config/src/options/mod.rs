@@ -1,9 +1,11 @@
 //! What a server starts from, with nats-server's defaults.
 
 mod account;
+mod auth_callout;
 mod authorization;
 mod doubts;
 mod jetstream;
+mod operator;
 mod process;
 mod tls;
 mod validate;
@@ -13,8 +15,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 pub use account::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, MappingOptions, TraceOptions,
 };
+pub use auth_callout::AuthCalloutOptions;
 pub use authorization::AuthorizationOptions;
 pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
+pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
 pub use process::{LameDuckOptions, LogOptions, MonitorOptions};
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};
 
@@ -75,6 +79,10 @@ pub struct Options {
     pub authorization: AuthorizationOptions,
     /// User that connections without credentials become.
     pub no_auth_user: Option<String>,
+    /// Operator mode.
+    pub operator: OperatorOptions,
+    /// Public nkeys of proxies whose word on a connection counts.
+    pub trusted_proxies: Vec<String>,
     /// Configured accounts beside `$G` and `$SYS`, in the order given.
     pub accounts: Vec<AccountOptions>,
     /// Subject mappings of `$G`.
@@ -207,6 +215,8 @@ impl Default for Options {
             allow_non_tls: false,
             authorization: AuthorizationOptions::default(),
             no_auth_user: None,
+            operator: OperatorOptions::default(),
+            trusted_proxies: Vec::new(),
             accounts: Vec::new(),
             mappings: Vec::new(),
             system_account: Some(jetsled_auth::DEFAULT_SYSTEM_ACCOUNT.to_owned()),

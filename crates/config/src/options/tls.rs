@@ -1,4 +1,4 @@
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 /// A `tls` block of a listener. File names are relative to the process' working directory.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,6 +11,10 @@ pub struct TlsOptions {
     pub ca_file: Option<PathBuf>,
     /// Clients must present a certificate that verifies.
     pub verify: bool,
+    /// And users are recognised by it.
+    pub verify_and_map: bool,
+    /// SHA-256 of the public keys (SubjectPublicKeyInfo) that client certificates may have, lower-case hex; empty is any.
+    pub pinned_certs: BTreeSet<String>,
     /// Time for the handshake.
     pub timeout: Duration,
     /// Whether the handshake comes before INFO.
@@ -32,6 +36,8 @@ impl TlsOptions {
             key_file: key_file.into(),
             ca_file: None,
             verify: false,
+            verify_and_map: false,
+            pinned_certs: BTreeSet::new(),
             timeout: Duration::from_secs(2),
             handshake_first: HandshakeFirst::default(),
             min_version: TlsMinVersion::default(),

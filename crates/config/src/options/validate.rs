@@ -36,6 +36,12 @@ impl Options {
         {
             return Some("server name cannot contain spaces".to_owned());
         }
+        if let Some(text) = self.operator_contradiction() {
+            return Some(text);
+        }
+        if let Some(text) = self.callout_contradiction() {
+            return Some(text);
+        }
         if let Err(error) = Authenticator::new(self.auth_config()) {
             return Some(error.to_string());
         }
@@ -49,6 +55,24 @@ impl Options {
             return Some("TLS cert and key required for HTTPS".to_owned());
         }
         self.jetstream.domain.as_deref().and_then(wrong_domain)
+    }
+}
+
+impl Options {
+    fn callout_contradiction(&self) -> Option<String> {
+        let callout = self.authorization.auth_callout.as_ref()?;
+        let is_known = |name: &&String| {
+            name.as_str() == jetsled_auth::GLOBAL_ACCOUNT
+                || self.system_account.as_ref() == Some(*name)
+                || self.accounts.iter().any(|account| *account.name == ***name)
+        };
+        let missing = callout
+            .allowed_accounts
+            .iter()
+            .find(|name| !is_known(name))?;
+        Some(format!(
+            "auth_callout allowed account {missing:?} not found in configured accounts"
+        ))
     }
 }
 

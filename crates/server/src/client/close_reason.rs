@@ -24,6 +24,11 @@ pub(crate) enum CloseReason {
     NoRespondersRequiresHeaders,
     FailedAccountRegistration,
     Kicked,
+    AuthenticationExpired,
+    CredentialsRevoked,
+    MaxSubscriptionsExceeded,
+    ProxyNotTrusted,
+    ProxyRequired,
 }
 
 impl CloseReason {
@@ -50,6 +55,11 @@ impl CloseReason {
             Self::NoRespondersRequiresHeaders => "No Responders Requires Headers",
             Self::FailedAccountRegistration => "Missing Account",
             Self::Kicked => "Kicked",
+            Self::AuthenticationExpired => "Authentication Expired",
+            Self::CredentialsRevoked => "Credentials Revoked",
+            Self::MaxSubscriptionsExceeded => "Maximum Subscriptions Exceeded",
+            Self::ProxyNotTrusted => "Proxy Not Trusted",
+            Self::ProxyRequired => "Proxy Required",
         }
     }
 
@@ -63,7 +73,7 @@ impl CloseReason {
         Self::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
 
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 25] = [
         Self::ClientClosed,
         Self::AuthenticationTimeout,
         Self::AuthenticationFailure,
@@ -84,6 +94,11 @@ impl CloseReason {
         Self::NoRespondersRequiresHeaders,
         Self::FailedAccountRegistration,
         Self::Kicked,
+        Self::AuthenticationExpired,
+        Self::CredentialsRevoked,
+        Self::MaxSubscriptionsExceeded,
+        Self::ProxyNotTrusted,
+        Self::ProxyRequired,
     ];
 
     /// Whether what is still queued is written before the socket closes.

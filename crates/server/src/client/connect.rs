@@ -25,6 +25,7 @@ pub(crate) struct ConnectOptions {
     pub(crate) jwt: String,
     pub(crate) account: String,
     pub(crate) new_account: bool,
+    pub(crate) proxy_sig: String,
 }
 
 impl Default for ConnectOptions {
@@ -48,6 +49,7 @@ impl Default for ConnectOptions {
             jwt: String::new(),
             account: String::new(),
             new_account: false,
+            proxy_sig: String::new(),
         }
     }
 }
@@ -101,6 +103,7 @@ impl ConnectOptions {
             "nkey" => Slot::Text(&mut self.nkey),
             "sig" => Slot::Text(&mut self.sig),
             "jwt" => Slot::Text(&mut self.jwt),
+            "proxy_sig" => Slot::Text(&mut self.proxy_sig),
             "account" => Slot::Text(&mut self.account),
             _ => return Ok(()),
         };
@@ -127,6 +130,7 @@ impl ConnectOptions {
             pass: String::new(),
             auth_token: String::new(),
             sig: String::new(),
+            proxy_sig: String::new(),
             ..self.clone()
         }
     }
@@ -141,6 +145,7 @@ impl ConnectOptions {
             nkey: Some(self.nkey.as_str()).filter(|_| given(&self.nkey)),
             signature: Some(self.sig.as_str()).filter(|_| given(&self.sig)),
             jwt: Some(self.jwt.as_str()).filter(|_| given(&self.jwt)),
+            proxy_signature: Some(self.proxy_sig.as_str()).filter(|_| given(&self.proxy_sig)),
         }
     }
 }

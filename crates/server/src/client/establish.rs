@@ -47,6 +47,8 @@ enum EstablishError {
     MaxConnections,
     #[error("TLS handshake timeout")]
     TlsTimeout,
+    #[error("certificate not pinned")]
+    NotPinned,
     #[error("TLS handshake error: {0}")]
     TlsHandshake(io::Error),
 }
@@ -58,10 +60,7 @@ async fn establish(
 ) -> Result<Box<Session>, EstablishError> {
     tcp.set_nodelay(true)?;
     let cid = server.next_cid();
-    let nonce = server
-        .authenticator()
-        .needs_nonce()
-        .then(|| server.new_nonce());
+    let nonce = server.needs_nonce().then(|| server.new_nonce());
     let info = server.info(&InfoFor {
         cid,
         remote: remote.ip(),
@@ -96,7 +95,7 @@ async fn establish(
     let facts = tls.as_ref().map(|(_, facts)| facts.clone());
     let tls = tls.map(|(session, _)| Arc::new(Mutex::new(session)));
     let (read, write) = tcp.into_split();
-    let must_log_in = server.authenticator().is_required();
+    let must_log_in = server.requires_login();
     let client = Arc::new(Client {
         cid,
         remote,
@@ -162,6 +161,10 @@ async fn secure(
             return Err(EstablishError::TlsTimeout);
         }
     };
+    let chain = session.peer_certificates().unwrap_or_default();
+    if !crate::tls::is_pinned(options, chain) {
+        return Err(EstablishError::NotPinned);
+    }
     let facts = TlsFacts {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
@@ -171,9 +174,15 @@ async fn secure(
             .negotiated_cipher_suite()
             .map(|suite| format!("{:?}", suite.suite()))
             .unwrap_or_default(),
-        verified_certificate: session
-            .peer_certificates()
-            .is_some_and(|chain| !chain.is_empty()),
+        peer_certificates: session.peer_certificates().map_or_else(
+            || [].into(),
+            |chain| {
+                chain
+                    .iter()
+                    .map(|certificate| certificate.clone().into_owned())
+                    .collect()
+            },
+        ),
         handshake_first,
     };
     let mut session = session;

@@ -3,10 +3,12 @@
 //! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
 //! connection's own task owns a `Session`, which reads, parses and acts.
 
+mod callout;
 mod close_reason;
 mod connect;
 mod establish;
 mod log_name;
+mod login;
 mod outbound;
 mod output;
 mod publish;
@@ -27,9 +29,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use hashbrown::HashMap;
-use jetsled_auth::{PermissionSet, ResponseTracker};
+use jetsled_auth::{CertificateNames, ClaimedUser, PermissionSet, ResponseTracker, UserLimits};
+use jetsled_protocol::encode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use rustls_pki_types::CertificateDer;
 
 use crate::account::Account;
 use crate::server::ServerState;
@@ -37,6 +41,7 @@ use crate::server::ServerState;
 pub(crate) use close_reason::CloseReason;
 pub(crate) use connect::ConnectOptions;
 pub(crate) use establish::accept;
+pub(crate) use login::Presented;
 pub(crate) use outbound::{Counted, Outbound, Sent};
 pub(crate) use output::{Output, SHARE_FROM_BYTES};
 pub(crate) use subscription::{Limited, Subscription};
@@ -69,7 +74,7 @@ pub(crate) struct Client {
 }
 
 /// What a CONNECT has settled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Login {
     pub(crate) account: Arc<Account>,
     pub(crate) permissions: Option<Arc<PermissionSet>>,
@@ -77,7 +82,15 @@ pub(crate) struct Login {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) options: ConnectOptions,
     pub(crate) max_payload: usize,
+    /// The user's own limits.
+    pub(crate) user_limits: UserLimits,
     pub(crate) max_subscriptions: Option<usize>,
+    /// The secrets of CONNECT.
+    pub(crate) presented: Option<Box<Presented>>,
+    /// What the user's claims say of it.
+    pub(crate) claims: Option<Arc<ClaimedUser>>,
+    /// The public key of the proxy that it came through.
+    pub(crate) proxy: Option<Arc<str>>,
 }
 
 impl Login {
@@ -96,7 +109,8 @@ impl Login {
 pub(crate) struct TlsFacts {
     pub(crate) version: &'static str,
     pub(crate) cipher_suite: String,
-    pub(crate) verified_certificate: bool,
+    /// The peer's certificates, its own first; empty if none was asked for.
+    pub(crate) peer_certificates: Arc<[CertificateDer<'static>]>,
     pub(crate) handshake_first: bool,
 }
 
@@ -123,6 +137,10 @@ pub(crate) enum Signal {
     Info = 4,
     /// This connection alone is told that the server is about to leave.
     LameDuck = 8,
+    /// Users or accounts have changed: is the connection still what it was?
+    Recheck = 16,
+    /// Limits and times have changed.
+    Options = 32,
 }
 
 impl Client {
@@ -162,6 +180,20 @@ impl Client {
             .compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire)
             .ok();
         self.signal(Signal::Close);
+    }
+
+    /// Tells the peer why before closing.
+    pub(crate) fn close_saying(&self, text: &str, reason: CloseReason) {
+        let mut output = Output::default();
+        output.with_room(text.len() + 9, |out| encode::err(text, out));
+        self.after_send(self.outbound.send(&mut output, Counted::default()));
+        self.close(reason);
+    }
+
+    /// The names in the peer's verified certificate.
+    fn certificate_names(&self) -> Option<CertificateNames> {
+        let certificate = self.tls.as_ref()?.peer_certificates.first()?;
+        CertificateNames::from_der(certificate).ok()
     }
 
     pub(crate) fn is_bound(&self) -> bool {
@@ -245,8 +277,17 @@ impl Client {
             user: None,
             options: options.without_secrets(),
             max_payload: before.max_payload,
+            user_limits: before.user_limits,
             max_subscriptions: before.max_subscriptions,
+            presented: None,
+            claims: None,
+            proxy: None,
         });
+    }
+
+    /// Takes over a login that differs in limits only.
+    fn replace_login(&self, login: &Arc<Login>) {
+        *self.login.lock() = Arc::clone(login);
     }
 
     /// The subscription that the client calls `sid`.

@@ -9,7 +9,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use jetsled_auth::{AuthError, ConnectionFacts, ConnectionType, Identity};
 use jetsled_protocol::{ClientOp, Limits, Parse, ParseError, encode, parse_client_op};
 use tokio::time::{Instant, Sleep};
 
@@ -20,7 +19,6 @@ use super::timers::{Due, Timers};
 use super::{
     Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer, trace,
 };
-use crate::events;
 use crate::info::InfoFor;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
@@ -54,9 +52,9 @@ pub(super) struct Session {
     own_slot: usize,
     pub(super) login: Arc<Login>,
     pub(super) limits: Limits,
-    nonce: Option<String>,
-    state: State,
-    timers: Timers,
+    pub(super) nonce: Option<String>,
+    pub(super) state: State,
+    pub(super) timers: Timers,
     /// There was inbound activity since the last ping tick.
     pub(super) active: bool,
     pings_out: u32,
@@ -81,7 +79,7 @@ impl Drop for Session {
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Nothing but CONNECT is accepted.
     MustLogIn,
     /// No CONNECT yet, and none is needed.
@@ -177,7 +175,7 @@ impl Session {
                 }
                 Event::Writable => self.on_writable(),
                 Event::Due(due) => self.on_due(due),
-                Event::Signals(signals) => self.on_signals(signals),
+                Event::Signals(signals) => self.on_signals(signals).await,
             };
             if let ControlFlow::Break(reason) = handled {
                 break reason;
@@ -420,94 +418,6 @@ impl Session {
         Step::Close(CloseReason::AuthenticationFailure)
     }
 
-    /// `then` is [`State::Connected`] after a CONNECT, [`State::Anonymous`] when none was sent.
-    async fn log_in(&mut self, options: ConnectOptions, then: State) -> ControlFlow<CloseReason> {
-        if options.protocol != 0 && options.protocol != 1 {
-            self.reply_err("invalid client protocol");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::BadClientProtocolVersion);
-        }
-        if !options.account.is_empty() || options.new_account {
-            return self.refuse_login(&options, None);
-        }
-        let headers = options.headers && !self.server.options().no_header_support;
-        if options.no_responders && !headers {
-            self.reply_err("no responders requires headers support");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::NoRespondersRequiresHeaders);
-        }
-        let identity = match self.authenticate(&options).await {
-            Ok(identity) => identity,
-            Err(error) => return self.refuse_login(&options, Some(error)),
-        };
-        self.client.guess_rtt();
-        self.client.unsubscribe_all();
-        let Some(login) = self.server.login(identity, &options) else {
-            self.reply_err("Failed Account Registration");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::FailedAccountRegistration);
-        };
-        if !self.server.bind(&self.client, &login) {
-            self.reply_err("maximum account active connections exceeded");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::MaxAccountConnectionsExceeded);
-        }
-        self.login = login;
-        self.limits.headers = headers;
-        self.limits.max_payload = self.login.max_payload;
-        self.client.become_login(&self.login, headers);
-        self.routes.begin_anew(&self.login.account);
-        self.state = then;
-        self.timers.connected(Instant::now());
-        if self.server.authenticator().is_required() {
-            events::connected(&self.server, &self.client);
-        }
-        if then == State::Connected {
-            self.reply_ok();
-        }
-        self.end_batch();
-        ControlFlow::Continue(())
-    }
-
-    async fn authenticate(&self, options: &ConnectOptions) -> Result<Identity, AuthError> {
-        let authenticator = self.server.authenticator();
-        let facts = ConnectionFacts {
-            kind: ConnectionType::Standard,
-            remote: Some(self.client.remote().ip()),
-            verified_certificate: self
-                .client
-                .tls()
-                .is_some_and(|tls| tls.verified_certificate),
-        };
-        let nonce = self.nonce.clone().unwrap_or_default();
-        if !authenticator.is_slow_for(&options.credentials()) {
-            return authenticator.authenticate(&options.credentials(), nonce.as_bytes(), &facts);
-        }
-        // A bcrypt hash takes tens of milliseconds that other connections of this thread should not wait for.
-        let options = options.clone();
-        tokio::task::spawn_blocking(move || {
-            authenticator.authenticate(&options.credentials(), nonce.as_bytes(), &facts)
-        })
-        .await
-        .unwrap_or(Err(AuthError::NoCredentials))
-    }
-
-    fn refuse_login(
-        &mut self,
-        options: &ConnectOptions,
-        error: Option<AuthError>,
-    ) -> ControlFlow<CloseReason> {
-        let error = error.unwrap_or(AuthError::NoCredentials);
-        self.client.note_refused(options);
-        self.client.guess_rtt();
-        let reason = CloseReason::AuthenticationFailure;
-        events::refused(&self.server, &self.client, reason);
-        tracing::error!("{} - {error}", self.client.log_name());
-        self.reply_err("Authorization Violation");
-        self.end_batch();
-        ControlFlow::Break(CloseReason::AuthenticationFailure)
-    }
-
     fn on_ping(&mut self) {
         self.active = true;
         self.reply(encode::PONG);
@@ -543,7 +453,7 @@ impl Session {
         output.with_room(json.len() + 8, |out| encode::info(&json, out));
     }
 
-    fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
+    async fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
         if signals & Signal::Close as u8 != 0 {
             let reason = self
                 .client
@@ -554,6 +464,13 @@ impl Session {
         if signals & Signal::WriteBlocked as u8 != 0 && self.blocked_until.is_none() {
             self.watch_writes();
         }
+        if signals & (Signal::Recheck as u8 | Signal::Options as u8) != 0 {
+            self.take_options();
+        }
+        if signals & Signal::Recheck as u8 != 0 {
+            // Boxed: rare, and much larger than what a connection needs otherwise.
+            Box::pin(self.recheck()).await?;
+        }
         let must_leave = signals & Signal::LameDuck as u8 != 0;
         if (signals & Signal::Info as u8 != 0 || must_leave)
             && self.state == State::Greeted
@@ -563,6 +480,25 @@ impl Session {
             self.end_batch();
         }
         ControlFlow::Continue(())
+    }
+
+    /// Takes over limits and times that may have changed.
+    fn take_options(&mut self) {
+        let options = self.server.options();
+        self.limits.max_control_line = options.max_control_line;
+        self.timers.set_ping_interval(options.ping_interval);
+        self.flush
+            .set_drop_instead_of_stall(options.no_fast_producer_stall);
+        let max_payload = self.server.max_payload_of(&self.login);
+        if max_payload != self.login.max_payload {
+            let login = Login {
+                max_payload,
+                ..(*self.login).clone()
+            };
+            self.login = Arc::new(login);
+            self.limits.max_payload = max_payload;
+            self.client.replace_login(&self.login);
+        }
     }
 
     fn on_writable(&mut self) -> ControlFlow<CloseReason> {
@@ -606,6 +542,11 @@ impl Session {
                     self.client.outbound.pending()
                 );
                 ControlFlow::Break(CloseReason::SlowConsumerWriteDeadline)
+            }
+            Due::Expiry => {
+                self.reply_err("User Authentication Expired");
+                self.end_batch();
+                ControlFlow::Break(CloseReason::AuthenticationExpired)
             }
             Due::Ping => self.on_ping_tick(),
         }

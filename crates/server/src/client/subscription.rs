@@ -1,7 +1,7 @@
 //! A client's subscription.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::Client;
 
@@ -15,8 +15,7 @@ pub(crate) struct Subscription {
     pub(crate) subject: Box<[u8]>,
     /// Empty: none.
     pub(crate) queue: Box<[u8]>,
-    /// Whether a denied subject may lie within this one, so that each subject asks the permissions.
-    pub(crate) filtered: bool,
+    filtered: AtomicBool,
     /// After how many messages in total it ends; 0: never.
     max: AtomicU64,
     delivered: AtomicU64,
@@ -35,10 +34,20 @@ impl Subscription {
             sid: sid.into(),
             subject: subject.into(),
             queue: queue.into(),
-            filtered,
+            filtered: AtomicBool::new(filtered),
             max: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
         }
+    }
+
+    /// Whether a denied subject may lie within this one, so that each subject asks the permissions.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.filtered.load(Relaxed)
+    }
+
+    /// Routes must be resolved anew after this.
+    pub(super) fn set_filtered(&self, filtered: bool) {
+        self.filtered.store(filtered, Relaxed);
     }
 
     /// Messages delivered so far.

@@ -17,6 +17,8 @@ pub(super) enum Due {
     Ping,
     /// The socket has not taken what was queued at the last look.
     WriteDeadline,
+    /// The user's claims end.
+    Expiry,
 }
 
 /// The moments that a connection waits for.
@@ -25,6 +27,7 @@ pub(super) struct Timers {
     auth: Option<Instant>,
     ping: Instant,
     write: Option<Instant>,
+    expiry: Option<Instant>,
     ping_interval: Duration,
 }
 
@@ -39,6 +42,7 @@ impl Timers {
             auth: auth_timeout.map(|timeout| now + timeout),
             ping: now + ping_interval,
             write: None,
+            expiry: None,
             ping_interval,
         }
     }
@@ -61,12 +65,23 @@ impl Timers {
         self.write = deadline;
     }
 
+    /// The time between PINGs from the next one on.
+    pub(super) fn set_ping_interval(&mut self, interval: Duration) {
+        self.ping_interval = interval;
+    }
+
+    /// When the login ends by itself.
+    pub(super) fn set_expiry(&mut self, at: Option<Instant>) {
+        self.expiry = at;
+    }
+
     /// The next moment and what for.
     pub(super) fn next(&self) -> (Instant, Due) {
         let mut next = (self.ping, Due::Ping);
         for (at, due) in [
             (self.auth, Due::AuthTimeout),
             (self.write, Due::WriteDeadline),
+            (self.expiry, Due::Expiry),
         ] {
             if let Some(at) = at.filter(|at| *at < next.0) {
                 next = (at, due);

@@ -9,7 +9,7 @@ use super::Client;
 use crate::routing::Message;
 
 /// CONNECT fields whose values are not shown.
-const SECRETS: [&str; 4] = ["pass", "auth_token", "sig", "jwt"];
+const SECRETS: [&str; 5] = ["pass", "auth_token", "sig", "jwt", "proxy_sig"];
 
 /// Whether anything is traced: one load, so that the answer may be asked for per message.
 #[inline]

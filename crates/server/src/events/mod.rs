@@ -20,5 +20,6 @@ pub(crate) use account::connections_changed;
 pub(crate) use client::{connected, disconnected, refused};
 pub(crate) use client_info::{ClientInfo, Detail, REQUEST_INFO};
 pub(crate) use queue::{EventQueue, ServiceEntry};
+pub(crate) use server_info::described;
 pub(crate) use subjects::listen;
 pub(crate) use task::{run, tell, trace};

@@ -30,6 +30,18 @@ struct ServerInfo<'a> {
     time: Timestamp,
 }
 
+/// An object with the server's description first and the members of `rest`, an object, behind it.
+pub(crate) fn described(server: &ServerState, rest: &impl Serialize) -> Vec<u8> {
+    let mut body = b"{\"server\":".to_vec();
+    body.extend_from_slice(&json(server));
+    let rest = serde_json::to_vec(rest).unwrap_or_default();
+    if rest.len() > 2 {
+        body.push(b',');
+    }
+    body.extend_from_slice(rest.get(1..).unwrap_or(b"}"));
+    body
+}
+
 /// The server's description as JSON, with the next number.
 pub(super) fn json(server: &ServerState) -> Vec<u8> {
     let options = server.options();

@@ -25,7 +25,7 @@ use crate::routing::{self, FlushSet};
 pub(crate) struct AccountJetStream {
     account: Weak<Account>,
     runtime: Arc<Runtime>,
-    pub(super) limits: AccountLimits,
+    limits: RwLock<AccountLimits>,
     /// Held by whoever creates, changes or deletes a stream. Comes before every shard's lock.
     administration: Mutex<()>,
     /// A leaf lock: nothing else is locked while it is held.
@@ -76,7 +76,7 @@ impl AccountJetStream {
         Self {
             account: Arc::downgrade(account),
             runtime,
-            limits,
+            limits: RwLock::new(limits),
             administration: Mutex::new(()),
             streams: RwLock::default(),
             push_interest: PushInterest::default(),
@@ -94,6 +94,16 @@ impl AccountJetStream {
 
     pub(super) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// The account's limits in force.
+    pub(super) fn account_limits(&self) -> AccountLimits {
+        self.limits.read().clone()
+    }
+
+    /// Other limits come into force for what is to come.
+    pub(super) fn set_account_limits(&self, limits: AccountLimits) {
+        *self.limits.write() = limits;
     }
 
     pub(super) fn server_limits(&self) -> &ServerLimits {
@@ -398,10 +408,10 @@ impl AccountJetStream {
     /// Checks what the account says about every single stream.
     pub(super) fn check_stream_bytes(&self, config: &StreamConfig) -> Result<(), ApiError> {
         let most = match config.storage {
-            StorageType::Memory => self.limits.memory_max_stream_bytes,
-            StorageType::File => self.limits.storage_max_stream_bytes,
+            StorageType::Memory => self.account_limits().memory_max_stream_bytes,
+            StorageType::File => self.account_limits().storage_max_stream_bytes,
         };
-        if self.limits.max_bytes_required && config.max_bytes <= 0 {
+        if self.account_limits().max_bytes_required && config.max_bytes <= 0 {
             return Err(ApiError::STREAM_MAX_BYTES_REQUIRED);
         }
         if most > 0 && config.max_bytes > most {
@@ -417,19 +427,19 @@ impl AccountJetStream {
         config: &StreamConfig,
     ) -> Result<(), ApiError> {
         let streams = self.streams.read();
-        let max_streams = usize::try_from(self.limits.max_streams).ok();
+        let max_streams = usize::try_from(self.account_limits().max_streams).ok();
         if old.is_none() && max_streams.is_some_and(|max| streams.len() >= max) {
             return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
         }
         let (account_max, server_max, exceeded) = match config.storage {
             StorageType::Memory => (
-                self.limits.max_memory,
-                self.runtime.max_memory,
+                self.account_limits().max_memory,
+                self.runtime.max_memory.load(Ordering::Relaxed),
                 ApiError::MEMORY_RESOURCES_EXCEEDED,
             ),
             StorageType::File => (
-                self.limits.max_storage,
-                self.runtime.max_file,
+                self.account_limits().max_storage,
+                self.runtime.max_file.load(Ordering::Relaxed),
                 ApiError::STORAGE_RESOURCES_EXCEEDED,
             ),
         };
@@ -494,7 +504,7 @@ impl AccountJetStream {
 impl std::fmt::Debug for AccountJetStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AccountJetStream")
-            .field("limits", &self.limits)
+            .field("limits", &self.account_limits())
             .finish_non_exhaustive()
     }
 }

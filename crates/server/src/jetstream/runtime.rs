@@ -1,6 +1,7 @@
 //! What all accounts share: the shards and the server's limits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use jetsled_jetstream_api::ServerLimits;
 
@@ -21,9 +22,9 @@ pub(super) struct Runtime {
     /// Unknown members of API requests are errors.
     pub(super) strict: bool,
     /// Bytes that all memory streams may reserve.
-    pub(super) max_memory: u64,
+    pub(super) max_memory: AtomicU64,
     /// Bytes that all file streams may reserve.
-    pub(super) max_file: u64,
+    pub(super) max_file: AtomicU64,
     /// The largest message that a client may publish, in bytes.
     pub(super) max_payload: usize,
 }

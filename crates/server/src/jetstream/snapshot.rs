@@ -67,7 +67,10 @@ struct Leader {
 impl JetStream {
     /// Bytes that memory streams and file streams may take.
     pub(crate) fn limits(&self) -> (u64, u64) {
-        (self.runtime().max_memory, self.runtime().max_file)
+        (
+            self.runtime().max_memory.load(Relaxed),
+            self.runtime().max_file.load(Relaxed),
+        )
     }
 
     /// `max_consumers` of streams that do not say.
@@ -88,8 +91,8 @@ impl AccountJetStream {
     /// What the account's streams and consumers take now.
     pub(crate) fn used(&self) -> AccountUse {
         let mut used = AccountUse {
-            memory_limit: u64::try_from(self.limits.max_memory).ok(),
-            storage_limit: u64::try_from(self.limits.max_storage).ok(),
+            memory_limit: u64::try_from(self.account_limits().max_memory).ok(),
+            storage_limit: u64::try_from(self.account_limits().max_storage).ok(),
             api_total: self.api_total.load(Relaxed),
             api_errors: self.api_errors.load(Relaxed),
             ..AccountUse::default()

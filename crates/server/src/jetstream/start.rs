@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
-use jetsled_config::{AccountJetStreamOptions, JetStreamLimits, Options, SyncPolicy};
+use jetsled_config::{
+    AccountJetStreamOptions, JetStreamLimits, JetStreamOptions, Options, SyncPolicy,
+};
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
 use jetsled_store::storage::FsStorage;
 use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StoreOptions, StreamId};
@@ -53,6 +56,13 @@ const API_SUBJECTS: &[&str] = &[
     "$JS.API.SERVER.>",
     "$JS.API.ACCOUNT.>",
 ];
+
+/// Where accounts without JetStream are told so.
+const NOT_ENABLED_SUBJECT: &[u8] = b"$JS.API.>";
+
+fn not_enabled() -> routing::Target {
+    routing::Target::JetStream(Target::Api)
+}
 
 /// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +130,59 @@ impl JetStream {
         for account in server.accounts() {
             let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
             if account.jetstream.get().is_none() && !account.is_system() && !is_elsewhere {
-                account.insert_target(b"$JS.API.>", b"", routing::Target::JetStream(Target::Api));
+                account.insert_target(NOT_ENABLED_SUBJECT, b"", not_enabled());
             }
         }
         Ok(started)
+    }
+
+    /// Gives an account JetStream within these limits, or other limits if it has it already; tells those that ask if it
+    /// is not to have it. An account that stores streams keeps serving them until the next start.
+    pub(crate) fn adopt(
+        &self,
+        server: &ServerState,
+        account: &Arc<Account>,
+        options: Option<&AccountJetStreamOptions>,
+    ) {
+        match (options, account.jetstream.get()) {
+            (Some(options), Some(running)) => running.set_account_limits(account_limits(options)),
+            (Some(options), None) => {
+                account.remove_target(NOT_ENABLED_SUBJECT, b"", &not_enabled());
+                self.enable(account, account_limits(options));
+            }
+            (None, None) if !server.is_system(account) => {
+                account.remove_target(NOT_ENABLED_SUBJECT, b"", &not_enabled());
+                account.insert_target(NOT_ENABLED_SUBJECT, b"", not_enabled());
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Larger limits of the server come into force.
+    pub(crate) fn raise_limits(&self, options: &JetStreamOptions) {
+        for (limit, configured) in [
+            (&self.runtime.max_memory, options.max_memory_store),
+            (&self.runtime.max_file, options.max_file_store),
+        ] {
+            if let Some(configured) = configured {
+                limit.fetch_max(configured, Relaxed);
+            }
+        }
+    }
+
+    /// Names of the accounts that have streams in the store.
+    pub(crate) fn stored_accounts(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for shard in &*self.runtime.shards {
+            let state = shard.lock();
+            names.extend(
+                state
+                    .store
+                    .streams()
+                    .map(|stream| stream.account().to_owned()),
+            );
+        }
+        names
     }
 
     pub(super) fn runtime(&self) -> &Runtime {
@@ -236,10 +295,12 @@ impl Runtime {
             strict: jetstream.strict,
             max_memory: jetstream
                 .max_memory_store
-                .unwrap_or_else(super::machine::memory_for_streams),
+                .unwrap_or_else(super::machine::memory_for_streams)
+                .into(),
             max_file: jetstream
                 .max_file_store
-                .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir())),
+                .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir()))
+                .into(),
             max_payload: options.max_payload,
         }
     }

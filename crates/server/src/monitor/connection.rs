@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::omit::{is_false, is_zero};
 use super::show;
-use crate::client::{Client, Subscription};
+use crate::client::{Client, Login, Subscription};
 
 /// What is shown of a connection, in nats-server's order.
 #[derive(Clone, Debug, Serialize)]
@@ -59,8 +59,17 @@ pub(crate) struct Connection {
     pub(super) subscriptions_list: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) subscriptions_list_detail: Option<Vec<SubscriptionDetail>>,
+    /// Bearer tokens are secrets and never shown.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    jwt: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    issuer_key: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name_tag: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<Proxy>,
     /// The account, whether or not it is shown.
     #[serde(skip)]
     pub(super) account_name: String,
@@ -78,6 +87,12 @@ impl Connection {
             .unwrap_or(start)
             .max(start);
         let account_name = login.account.name().to_owned();
+        let claims = login.claims.as_deref();
+        let name_tag = client
+            .server
+            .operator()
+            .and_then(|operator| operator.claims(&account_name))
+            .map_or_else(|| account_name.clone(), |claims| claims.name.clone());
         let remote = client.remote();
         let tls = client.tls();
         Self {
@@ -110,7 +125,15 @@ impl Connection {
             account: (account_name != jetsled_auth::GLOBAL_ACCOUNT).then(|| account_name.clone()),
             subscriptions_list: None,
             subscriptions_list_detail: None,
-            name_tag: Some(account_name.clone()),
+            jwt: shown_token(&login),
+            issuer_key: claims
+                .map(|claims| claims.issuer.clone())
+                .unwrap_or_default(),
+            name_tag: Some(name_tag),
+            tags: claims.map(|claims| claims.tags.clone()).unwrap_or_default(),
+            proxy: login.proxy.as_deref().map(|key| Proxy {
+                key: key.to_owned(),
+            }),
             account_name,
         }
     }
@@ -120,6 +143,23 @@ impl Connection {
         self.authorized_user = None;
         self.account = None;
         self.name_tag = None;
+        self.jwt.clear();
+        self.issuer_key.clear();
+        self.tags.clear();
+    }
+}
+
+/// The proxy that a connection came through.
+#[derive(Clone, Debug, Serialize)]
+struct Proxy {
+    key: String,
+}
+
+/// The user's claims, unless whoever has them could log in with them.
+fn shown_token(login: &Login) -> String {
+    match &login.claims {
+        Some(claims) if !claims.is_bearer => login.options.jwt.clone(),
+        _ => String::new(),
     }
 }
 

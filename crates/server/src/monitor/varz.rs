@@ -86,6 +86,8 @@ pub(super) struct Varz {
     metadata: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_account: Option<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pinned_account_fails: u64,
     slow_consumer_stats: ByKind,
     stale_connection_stats: ByKind,
     disk_io_wait_stats: DiskIoWaitStats,
@@ -162,7 +164,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         go: concat!("rust, jetsled ", env!("CARGO_PKG_VERSION")),
         host,
         port,
-        auth_required: server.authenticator().is_required(),
+        auth_required: server.requires_login(),
         tls_required: options.tls.is_some() && !options.allow_non_tls,
         tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
         max_connections: options.max_connections.unwrap_or(usize::MAX),
@@ -227,6 +229,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         tags: options.server_tags.clone(),
         metadata: options.server_metadata.clone(),
         system_account: server.system().map(|account| account.name().to_owned()),
+        pinned_account_fails: counters.pinned_account_refusals.load(Relaxed),
         slow_consumer_stats: ByKind::clients(&counters.slow_consumers),
         stale_connection_stats: ByKind::clients(&counters.stale_connections),
         disk_io_wait_stats: DiskIoWaitStats::default(),

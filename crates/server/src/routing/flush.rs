@@ -74,6 +74,11 @@ impl FlushSet {
         }
     }
 
+    /// See [`FlushSet::for_producer`].
+    pub(crate) fn set_drop_instead_of_stall(&mut self, drop_instead_of_stall: bool) {
+        self.drop_instead_of_stall = drop_instead_of_stall;
+    }
+
     /// Submits the ingest batch, then appends to each touched connection's outbound queue under one
     /// lock each and writes to its socket without blocking; what the socket does not take is left to
     /// the connection's own task.

@@ -91,6 +91,7 @@ impl ImportedMatch {
                     }
                     Target::JetStream(jetstream::Target::Api)
                     | Target::Client(_)
+                    | Target::Internal(_)
                     | Target::Service(_)
                     | Target::System(_)
                     | Target::Responses => return None,

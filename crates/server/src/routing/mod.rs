@@ -9,6 +9,7 @@ mod destination;
 mod flush;
 mod hop;
 mod imported;
+mod internal;
 mod latency;
 mod message;
 pub(crate) mod message_trace;
@@ -19,6 +20,7 @@ mod traced;
 
 pub(crate) use destination::Destination;
 pub(crate) use flush::FlushSet;
+pub(crate) use internal::{Internal, Receiver};
 pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessage, Through};
 pub(crate) use responses::Responses;
 pub(crate) use route::{Route, RouteFor};

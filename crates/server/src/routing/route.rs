@@ -75,7 +75,7 @@ impl Route {
         let mut independence = found.tail_independence;
         let mut wanted = |target: &Target| match target {
             Target::Client(subscription) => {
-                if subscription.filtered {
+                if subscription.is_filtered() {
                     // Other subjects of the same shape may be denied.
                     independence = None;
                 }
@@ -84,9 +84,11 @@ impl Route {
                     .is_some_and(|client| std::ptr::eq(client, Arc::as_ptr(&subscription.client)));
                 !is_self && subscription_takes(subscription, subject)
             }
-            Target::JetStream(_) | Target::Service(_) | Target::System(_) | Target::Responses => {
-                true
-            }
+            Target::JetStream(_)
+            | Target::Internal(_)
+            | Target::Service(_)
+            | Target::System(_)
+            | Target::Responses => true,
         };
         found.plain.retain(&mut wanted);
         for group in &mut found.queues {
@@ -116,7 +118,9 @@ impl Route {
                         .plain
                         .push(ClientTarget::new(subscription, prefix_for));
                 }
-                target @ (Target::JetStream(_) | Target::System(_)) => route.inside.push(target),
+                target @ (Target::JetStream(_) | Target::Internal(_) | Target::System(_)) => {
+                    route.inside.push(target);
+                }
                 Target::Service(link) => {
                     across.hops.extend(ServiceHop::new(link).map(Hop::Service));
                 }
@@ -128,7 +132,9 @@ impl Route {
                 Target::Client(subscription) => {
                     Some(Member::Client(ClientTarget::new(subscription, prefix_for)))
                 }
-                target @ Target::JetStream(_) => Some(Member::Inside(target)),
+                target @ (Target::JetStream(_) | Target::Internal(_)) => {
+                    Some(Member::Inside(target))
+                }
                 // Never in a group.
                 Target::Service(_) | Target::System(_) | Target::Responses => None,
             });
@@ -286,6 +292,7 @@ pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush
     match target {
         Target::JetStream(target) => flush.ingest.push(target, message),
         Target::System(entry) => entry.push(message),
+        Target::Internal(internal) => internal.receive(message, flush),
         // Never put into `inside`.
         Target::Client(_) | Target::Service(_) | Target::Responses => {}
     }
@@ -301,7 +308,7 @@ impl Imported {
 }
 
 pub(super) fn subscription_takes(subscription: &Subscription, subject: &[u8]) -> bool {
-    if !subscription.filtered {
+    if !subscription.is_filtered() {
         return true;
     }
     let queue = (!subscription.queue.is_empty()).then_some(&*subscription.queue);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Internal;
 use crate::client::Subscription;
 use crate::events::ServiceEntry;
 use crate::jetstream;
@@ -21,6 +22,8 @@ pub(crate) enum Target {
     System(Arc<ServiceEntry>),
     /// The ways back from this account's services.
     Responses,
+    /// A service of the server itself.
+    Internal(Internal),
 }
 
 /// Client subscriptions and service imports are the same if they are the same object.
@@ -32,6 +35,7 @@ impl PartialEq for Target {
             (Target::Service(a), Target::Service(b)) => Arc::ptr_eq(a, b),
             (Target::System(a), Target::System(b)) => Arc::ptr_eq(a, b),
             (Target::Responses, Target::Responses) => true,
+            (Target::Internal(a), Target::Internal(b)) => a == b,
             _ => false,
         }
     }

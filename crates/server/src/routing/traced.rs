@@ -90,7 +90,9 @@ fn sort_in(
         let crosses = match &target {
             Target::Client(_) => true,
             Target::JetStream(target) => !matches!(target, jetstream::Target::Api),
-            Target::Service(_) | Target::System(_) | Target::Responses => false,
+            Target::Internal(_) | Target::Service(_) | Target::System(_) | Target::Responses => {
+                false
+            }
         };
         (imported.is_none() || crosses).then(|| Candidate {
             target,
@@ -158,7 +160,7 @@ impl Candidate {
                 };
                 ResponseHop::default().deliver(&message, &self.account, flush)
             }
-            target @ (Target::JetStream(_) | Target::System(_)) => {
+            target @ (Target::JetStream(_) | Target::Internal(_) | Target::System(_)) => {
                 if let Target::JetStream(jetstream::Target::Stream(stream)) = &target
                     && let Some(jetstream) = self.account.jetstream.get()
                     && let Some(name) = jetstream.stream_name(*stream)

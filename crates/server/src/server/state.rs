@@ -9,19 +9,22 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashbrown::HashMap;
-use jetsled_auth::{Authenticator, Exchange, GLOBAL_ACCOUNT, Identity};
-use jetsled_config::{AccountLimits, MappingOptions, Options};
+use jetsled_auth::{Authenticator, Exchange, GLOBAL_ACCOUNT, Identity, SharingError, UserLimits};
+use jetsled_config::{AccountLimits, AccountOptions, MappingOptions, Options};
 use jetsled_protocol::SubjectMapping;
+use nkeys::{KeyPair, XKey};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use super::tls_state::TlsState;
 use super::{ServerCounters, StartError};
 use crate::account::Account;
-use crate::client::{Client, CloseReason, ConnectOptions, Login, Signal};
+use crate::client::{Client, CloseReason, ConnectOptions, Login, Presented, Signal};
 use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
 use crate::monitor::MonitorFacts;
+use crate::operator::OperatorMode;
 use crate::wiring::wire;
 
 /// What every part of a running server shares.
@@ -31,7 +34,11 @@ pub(crate) struct ServerState {
     name: String,
     options: RwLock<Arc<Options>>,
     authenticator: RwLock<Arc<Authenticator>>,
-    tls: RwLock<Option<TlsConfig>>,
+    operator: RwLock<Option<Arc<OperatorMode>>>,
+    key: KeyPair,
+    /// For encrypted requests to an authorization service.
+    curve_key: XKey,
+    tls: Mutex<Option<TlsState>>,
     accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
     /// The account of connections that need no credentials, `$G`.
     global: Arc<Account>,
@@ -53,25 +60,13 @@ pub(crate) struct ServerState {
     pub(crate) monitoring: MonitorFacts,
 }
 
-#[derive(Clone)]
-struct TlsConfig(TlsAcceptor);
-
-impl std::fmt::Debug for TlsConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsConfig")
-    }
-}
-
 impl ServerState {
     pub(super) fn new(options: Options) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(options.auth_config())?;
-        let tls = match &options.tls {
-            Some(tls) => Some(TlsConfig(TlsAcceptor::from(crate::tls::server_config(
-                tls,
-            )?))),
-            None => None,
-        };
-        let id = nkeys::KeyPair::new_server().public_key();
+        let tls = TlsState::of(&options)?;
+        let operator = OperatorMode::new(&options.operator)?.map(Arc::new);
+        let key = KeyPair::new_server();
+        let id = key.public_key();
         let name = options.server_name.clone().unwrap_or_else(|| id.clone());
 
         let is_system = |name: &str| options.system_account.as_deref() == Some(name);
@@ -104,7 +99,11 @@ impl ServerState {
             user: None,
             options: ConnectOptions::default(),
             max_payload: options.max_payload,
+            user_limits: UserLimits::default(),
             max_subscriptions: options.max_subscriptions,
+            presented: None,
+            claims: None,
+            proxy: None,
         });
         let awaited = Arc::new(Notify::new());
         wire_configured(&accounts, &options, &awaited);
@@ -121,7 +120,10 @@ impl ServerState {
             name,
             options: RwLock::new(Arc::new(options)),
             authenticator: RwLock::new(Arc::new(authenticator)),
-            tls: RwLock::new(tls),
+            operator: RwLock::new(operator),
+            key,
+            curve_key: XKey::new(),
+            tls: Mutex::new(tls),
             accounts: RwLock::new(accounts),
             global,
             system,
@@ -138,6 +140,40 @@ impl ServerState {
             counters: ServerCounters::default(),
             monitoring,
         })
+    }
+
+    /// Other options come into force.
+    pub(super) fn replace(
+        &self,
+        options: Options,
+        authenticator: Authenticator,
+        tls: Option<TlsState>,
+        operator: Option<Arc<OperatorMode>>,
+    ) {
+        *self.options.write() = Arc::new(options);
+        *self.authenticator.write() = Arc::new(authenticator);
+        *self.tls.lock() = tls;
+        *self.operator.write() = operator;
+    }
+
+    /// Puts exports, imports and mappings of all accounts in force anew.
+    pub(crate) fn rewire(&self) {
+        let options = self.options();
+        let accounts = self.accounts.read().clone();
+        match self.operator() {
+            None => wire_configured(&accounts, &options, &self.awaited),
+            Some(operator) => {
+                let claimed = operator.known_options();
+                for error in wire_accounts(&accounts, &claimed, &options, &self.awaited) {
+                    tracing::debug!("{error}");
+                }
+            }
+        }
+    }
+
+    /// Lets accounts be found no more whose name is not kept.
+    pub(super) fn retain_accounts(&self, is_kept: impl Fn(&str) -> bool) {
+        self.accounts.write().retain(|name, _| is_kept(name));
     }
 
     /// The server's public nkey.
@@ -159,11 +195,33 @@ impl ServerState {
         Arc::clone(&self.authenticator.read())
     }
 
+    /// Operator mode, if it is on.
+    pub(crate) fn operator(&self) -> Option<Arc<OperatorMode>> {
+        self.operator.read().clone()
+    }
+
+    /// Whether a connection must present something.
+    pub(crate) fn requires_login(&self) -> bool {
+        self.operator.read().is_some() || self.authenticator.read().is_required()
+    }
+
+    /// Whether INFO must carry a nonce to sign.
+    pub(crate) fn needs_nonce(&self) -> bool {
+        self.operator.read().is_some() || self.authenticator.read().needs_nonce()
+    }
+
+    /// The server's key, whose public half is its id.
+    pub(crate) fn key(&self) -> &KeyPair {
+        &self.key
+    }
+
+    /// The server's curve key.
+    pub(crate) fn curve_key(&self) -> &XKey {
+        &self.curve_key
+    }
+
     pub(crate) fn tls(&self) -> Option<TlsAcceptor> {
-        self.tls
-            .read()
-            .as_ref()
-            .map(|TlsConfig(acceptor)| acceptor.clone())
+        self.tls.lock().as_mut().map(TlsState::acceptor)
     }
 
     /// The way to the task that sends events and answers requests.
@@ -189,6 +247,21 @@ impl ServerState {
 
     pub(crate) fn account(&self, name: &str) -> Option<Arc<Account>> {
         self.accounts.read().get(name).cloned()
+    }
+
+    /// An account, made now if there is none of this name.
+    pub(crate) fn account_or_new(&self, name: &str) -> Arc<Account> {
+        if let Some(account) = self.account(name) {
+            return account;
+        }
+        let mut accounts = self.accounts.write();
+        let name: Arc<str> = name.into();
+        let is_system = self.options().system_account.as_deref() == Some(&name);
+        let fresh = || {
+            let limits = AccountLimits::default();
+            Arc::new(Account::new(Arc::clone(&name), limits, is_system))
+        };
+        Arc::clone(accounts.entry(Arc::clone(&name)).or_insert_with(fresh))
     }
 
     /// All accounts.
@@ -285,22 +358,30 @@ impl ServerState {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let max_payload = smallest(limits.max_payload, identity.limits.max_payload)
-            .map_or(configured.max_payload, |max| {
-                max.min(configured.max_payload)
-            });
+        let max_payload = max_payload(&configured, &account, identity.limits);
         let max_subscriptions = smallest(
             configured.max_subscriptions,
             smallest(limits.max_subscriptions, identity.limits.max_subscriptions),
         );
+        let mut kept = options.clone();
+        let presented = Presented::take(&mut kept);
         Some(Arc::new(Login {
             account,
             permissions: identity.permissions,
             user: identity.user,
-            options: options.without_secrets(),
+            options: kept,
             max_payload,
+            user_limits: identity.limits,
             max_subscriptions,
+            presented,
+            claims: identity.claims,
+            proxy: identity.proxy,
         }))
+    }
+
+    /// The largest message of a connection under the limits in force.
+    pub(crate) fn max_payload_of(&self, login: &Login) -> usize {
+        max_payload(&self.options(), &login.account, login.user_limits)
     }
 
     /// Counts a connection in its new account; `false` if the account is full.
@@ -397,6 +478,10 @@ impl ServerState {
         self.clients.lock().get(&cid).cloned()
     }
 
+    pub(crate) fn count_pinned_account_refusal(&self) {
+        self.counters.pinned_account_refusals.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn count_slow_consumer(&self, client: &Client) {
         self.counters.slow_consumers.fetch_add(1, Relaxed);
         client
@@ -437,6 +522,14 @@ impl ServerState {
     }
 }
 
+/// The smallest limit holds.
+fn max_payload(options: &Options, account: &Account, user: UserLimits) -> usize {
+    [account.limits().max_payload, user.max_payload]
+        .into_iter()
+        .flatten()
+        .fold(options.max_payload, usize::min)
+}
+
 /// The smaller numbers belong to the server's own, internal clients (observed nats-server 2.15.1).
 const FIRST_CID: u64 = 5;
 
@@ -449,21 +542,29 @@ fn wire_configured(
     options: &Options,
     awaited: &Arc<Notify>,
 ) {
-    let sharing = options
-        .accounts
+    for error in wire_accounts(accounts, &options.accounts, options, awaited) {
+        tracing::error!("{error}");
+    }
+}
+
+/// As far as it is granted; returns what is not.
+fn wire_accounts(
+    accounts: &HashMap<Arc<str>, Arc<Account>>,
+    wanted: &[AccountOptions],
+    options: &Options,
+    awaited: &Arc<Notify>,
+) -> Vec<SharingError> {
+    let sharing = wanted
         .iter()
         .map(|account| (&account.name, &account.sharing));
     let (exchange, errors) = Exchange::build(sharing);
-    for error in errors {
-        tracing::error!("{error}");
-    }
-    let of_accounts = options
-        .accounts
+    let of_accounts = wanted
         .iter()
         .map(|account| (Arc::clone(&account.name), compile(&account.mappings)));
     let of_global = (GLOBAL_ACCOUNT.into(), compile(&options.mappings));
     let mappings = of_accounts.chain([of_global]).collect();
     wire(accounts, &exchange, mappings, awaited);
+    errors
 }
 
 fn compile(mappings: &[MappingOptions]) -> Vec<SubjectMapping> {

@@ -8,6 +8,8 @@ use crate::client::Client;
 /// What the server has done since its start. Outbound counts of open connections are in their queues.
 #[derive(Debug, Default)]
 pub(crate) struct ServerCounters {
+    /// Logins refused because their account is not among the pinned ones.
+    pub(crate) pinned_account_refusals: AtomicU64,
     pub(crate) in_messages: AtomicU64,
     pub(crate) in_bytes: AtomicU64,
     /// Of connections that have ended.

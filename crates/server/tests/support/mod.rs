@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
+pub(crate) mod claims;
 pub(crate) mod wire_cases;
 
 use std::net::SocketAddr;
@@ -44,24 +45,13 @@ impl TestServer {
     /// Starts with a configuration file of this text.
     #[track_caller]
     pub(crate) fn configured(text: &str) -> Self {
-        let environment = Environment {
-            read_file: &|_| Ok(text.to_owned()),
-            variable: &|_| None,
-        };
-        let arguments = [
-            "nats-server",
-            "-a",
-            "127.0.0.1",
-            "-p",
-            "-1",
-            "-c",
-            "test.conf",
-        ];
-        let command = parse_command_line(arguments.map(Into::into), &environment).unwrap();
-        let Command::Run { options, .. } = command else {
-            panic!("not a command to run a server: {command:?}");
-        };
-        Self::start(|defaults| *defaults = *options)
+        let options = options_of(text);
+        Self::start(|defaults| *defaults = options)
+    }
+
+    /// The server itself.
+    pub(crate) fn server(&self) -> &Server {
+        self.server.as_ref().expect("running")
     }
 
     /// A connection that has sent CONNECT with these fields and got what `output` says.
@@ -102,6 +92,29 @@ impl TestServer {
         if let Some(server) = self.server.take() {
             self.runtime.block_on(server.shutdown());
         }
+    }
+}
+
+/// The options of a server with a configuration file of this text, on a free loopback port.
+#[track_caller]
+pub(crate) fn options_of(text: &str) -> Options {
+    let environment = Environment {
+        read_file: &|_| Ok(text.to_owned()),
+        variable: &|_| None,
+    };
+    let arguments = [
+        "nats-server",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        "-1",
+        "-c",
+        "test.conf",
+    ];
+    let command = parse_command_line(arguments.map(Into::into), &environment).unwrap();
+    match command {
+        Command::Run { options, .. } => *options,
+        other => panic!("not a command to run a server: {other:?}"),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn account_info(call: &mut Call<'_>) -> Outcome<AccountInfoReply> {
         reserved_storage: used.file.reserved,
         streams: used.streams as u64,
         consumers: used.consumers as u64,
-        limits: jetstream.limits.clone(),
+        limits: jetstream.account_limits(),
     };
     let api = ApiStats {
         level: API_LEVEL,

@@ -58,7 +58,7 @@ fn put(
     let rules = ConsumerRules {
         stream: access.config(),
         server: jetstream.server_limits(),
-        account_max_ack_pending: jetstream.limits.max_ack_pending,
+        account_max_ack_pending: jetstream.account_limits().max_ack_pending,
         pedantic,
     };
     let config = config.validated(&rules)?;
@@ -96,7 +96,7 @@ fn check_count(access: &StreamAccess<'_>, jetstream: &AccountJetStream) -> Resul
         limit if limit > 0 => limit,
         _ => jetstream.server_limits().default_max_consumers,
     };
-    let limits = [of_stream, jetstream.limits.max_consumers];
+    let limits = [of_stream, jetstream.account_limits().max_consumers];
     let limit = limits.into_iter().filter(|limit| *limit > 0).min();
     if limit.is_some_and(|limit| access.consumer_count() as u64 >= limit.unsigned_abs()) {
         return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);

@@ -52,7 +52,7 @@ pub(super) fn check_account(
     jetstream: &AccountJetStream,
     config: &StreamConfig,
 ) -> Result<(), ApiError> {
-    let account = jetstream.limits.max_consumers;
+    let account = jetstream.account_limits().max_consumers;
     if account > 0 && config.max_consumers > account {
         return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
     }

@@ -1,0 +1,192 @@
+//! Taking over other options while the server runs.
+
+use std::sync::Arc;
+
+use jetsled_auth::{AuthConfigError, Authenticator};
+use jetsled_config::{Options, ReloadDiff, ReloadError};
+
+use super::tls_state::TlsState;
+use super::{Server, ServerState};
+use crate::client::{CloseReason, Signal};
+use crate::jetstream::{self, JetStream};
+use crate::operator::{OperatorMode, ResolverError};
+use crate::tls::TlsError;
+
+/// Why other options were not taken over; the server goes on with those it had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadFailed {
+    /// An option that cannot change.
+    #[error(transparent)]
+    Options(#[from] ReloadError),
+    /// The users or their permissions cannot be used.
+    #[error(transparent)]
+    Auth(#[from] AuthConfigError),
+    /// Certificates or TLS settings cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Accounts could not be looked for.
+    #[error(transparent)]
+    Resolver(#[from] ResolverError),
+    /// JetStream was to be started and could not be.
+    #[error("can't start JetStream: {0}")]
+    JetStream(jetstream::StartError),
+}
+
+impl Server {
+    /// Takes over what has changed in `options`, and says so in the log.
+    ///
+    /// # Errors
+    ///
+    /// When something has changed that holds until the next start, or cannot be used. Nothing is changed then.
+    pub fn reload(&self, mut options: Options) -> Result<(), ReloadFailed> {
+        let state = &self.state;
+        let running = state.options();
+        options.config_file.clone_from(&running.config_file);
+        let diff = ReloadDiff::between(&running, &options)?;
+        let authenticator = Authenticator::new(options.auth_config())?;
+        let tls = TlsState::of(&options)?;
+        let operator = match state.operator() {
+            Some(running) => running.with_options(&options.operator)?.map(Arc::new),
+            None => OperatorMode::new(&options.operator)?.map(Arc::new),
+        };
+        let starts_jetstream = options.jetstream.enabled && state.jetstream().is_none();
+        let digest = options.config_digest.clone().unwrap_or_default();
+        let users_changed = running.auth_config() != options.auth_config()
+            || running.operator != options.operator
+            || running.authorization != options.authorization;
+
+        state.replace(options, authenticator, tls, operator);
+        let options = state.options();
+        state.configure_accounts();
+        if starts_jetstream {
+            let started = JetStream::start(state).map_err(ReloadFailed::JetStream)?;
+            state.set_jetstream(started);
+        }
+        if let Some(jetstream) = state.jetstream() {
+            jetstream.raise_limits(&options.jetstream);
+        }
+        for line in &diff.lines {
+            tracing::info!("{line}");
+        }
+        if let Some(path) = options
+            .pid_file
+            .as_ref()
+            .filter(|_| running.pid_file != options.pid_file)
+            && let Err(error) = std::fs::write(path, std::process::id().to_string())
+        {
+            tracing::error!("Failed to write pidfile: {error}");
+        }
+        state.close_beyond_max_connections();
+        if running.tls.as_ref().map(|tls| &tls.pinned_certs)
+            != options.tls.as_ref().map(|tls| &tls.pinned_certs)
+        {
+            state.close_unpinned();
+        }
+        let signal = if users_changed {
+            Signal::Recheck
+        } else {
+            Signal::Options
+        };
+        for client in state.clients() {
+            client.signal(signal);
+        }
+        tracing::info!("Reloaded server configuration ({digest})");
+        Ok(())
+    }
+}
+
+impl ServerState {
+    /// Makes accounts what the options say: new ones come, others get other limits, and those that are gone are found
+    /// no more.
+    fn configure_accounts(self: &Arc<Self>) {
+        let options = self.options();
+        if self.operator().is_some() {
+            self.reload_claims();
+            return;
+        }
+        for configured in &options.accounts {
+            let is_new = self.account(&configured.name).is_none();
+            let account = self.account_or_new(&configured.name);
+            account.set_limits(configured.limits.clone());
+            account.set_trace_destination(configured.trace.clone());
+            if let Some(jetstream) = self.jetstream() {
+                jetstream.adopt(self, &account, configured.jetstream.as_ref());
+            }
+            if is_new {
+                tracing::debug!("Account {} was added", configured.name);
+            }
+        }
+        let is_kept = |name: &str| {
+            name == jetsled_auth::GLOBAL_ACCOUNT
+                || options.system_account.as_deref() == Some(name)
+                || options
+                    .accounts
+                    .iter()
+                    .any(|account| *account.name == *name)
+        };
+        self.retain_accounts(is_kept);
+        self.rewire();
+    }
+
+    /// Judges the accounts in force anew by what the resolver has now.
+    fn reload_claims(self: &Arc<Self>) {
+        let Some(operator) = self.operator() else {
+            return;
+        };
+        for (name, token) in operator.preloaded_tokens() {
+            if operator.claims(&name).is_some()
+                && let Err(error) = operator.take(self, &name, &token)
+            {
+                tracing::info!("Reloaded: deleting account [bad claims]: {name:?} ({error})");
+                operator.drop_account(self, &name);
+            }
+        }
+        for name in operator.accounts_gone() {
+            tracing::info!("Reloaded: deleting account [removed]: {name:?}");
+            operator.drop_account(self, &name);
+        }
+    }
+
+    /// Closes the youngest connections beyond `max_connections`.
+    fn close_beyond_max_connections(&self) {
+        let Some(max) = self.options().max_connections else {
+            return;
+        };
+        let mut clients = self.clients();
+        clients.sort_by_key(|client| client.cid());
+        let excess = clients.split_off(max.min(clients.len()));
+        for client in &excess {
+            client.close_saying(
+                "maximum connections exceeded",
+                CloseReason::MaxConnectionsExceeded,
+            );
+        }
+        if !excess.is_empty() {
+            tracing::info!(
+                "Closed {} connections to fall within max_connections",
+                excess.len()
+            );
+        }
+    }
+
+    /// Closes connections whose certificate is not among the pinned ones any more.
+    fn close_unpinned(&self) {
+        let options = self.options();
+        let Some(tls) = &options.tls else { return };
+        let mut clients = self.clients();
+        clients.retain(|client| {
+            client
+                .tls()
+                .is_some_and(|facts| !crate::tls::is_pinned(tls, &facts.peer_certificates))
+        });
+        for client in &clients {
+            client.close(CloseReason::TlsHandshakeError);
+        }
+        if !clients.is_empty() {
+            tracing::info!(
+                "Disconnect {} clients due to pinned certs reload",
+                clients.len()
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The TLS settings in force, with certificates that follow their files.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use jetsled_config::{Options, TlsOptions};
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::{TlsError, server_config};
+
+/// Files are looked at not more often than this.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// TLS for new connections.
+pub(crate) struct TlsState {
+    acceptor: TlsAcceptor,
+    options: TlsOptions,
+    files: Vec<(PathBuf, Option<SystemTime>)>,
+    looked: Instant,
+}
+
+impl TlsState {
+    /// `None` if TLS is off.
+    pub(crate) fn of(options: &Options) -> Result<Option<Self>, TlsError> {
+        options.tls.as_ref().map(Self::new).transpose()
+    }
+
+    fn new(options: &TlsOptions) -> Result<Self, TlsError> {
+        let files = modified(options);
+        Ok(Self {
+            acceptor: TlsAcceptor::from(server_config(options)?),
+            options: options.clone(),
+            files,
+            looked: Instant::now(),
+        })
+    }
+
+    /// What to accept the next connection with. Reads the files again if one of them has changed; while they do not make
+    /// sense together, what was read before stays in force.
+    pub(crate) fn acceptor(&mut self) -> TlsAcceptor {
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            let files = modified(&self.options);
+            if files != self.files {
+                match server_config(&self.options) {
+                    Ok(config) => {
+                        self.acceptor = TlsAcceptor::from(config);
+                        tracing::info!("TLS certificate files have changed and were read again");
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            "TLS certificate files have changed and are not used: {error}"
+                        );
+                    }
+                }
+                self.files = files;
+            }
+        }
+        self.acceptor.clone()
+    }
+}
+
+fn modified(options: &TlsOptions) -> Vec<(PathBuf, Option<SystemTime>)> {
+    [
+        Some(&options.cert_file),
+        Some(&options.key_file),
+        options.ca_file.as_ref(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|path| {
+        let time = std::fs::metadata(path).and_then(|facts| facts.modified());
+        (path.clone(), time.ok())
+    })
+    .collect()
+}
+
+impl std::fmt::Debug for TlsState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TlsState")
+    }
+}

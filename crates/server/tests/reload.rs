@@ -1,0 +1,129 @@
+//! What a reload changes for connections that are open.
+
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use jetsled_testkit::Peer;
+use support::{TestServer, options_of};
+
+#[track_caller]
+fn reload(server: &TestServer, text: &str) -> Result<(), String> {
+    let mut options = options_of(text);
+    options.port = jetsled_config::Port::Random;
+    server
+        .server()
+        .reload(options)
+        .map_err(|error| error.to_string())
+}
+
+fn user(server: &TestServer, name: &str, password: &str) -> Peer {
+    server.connected(
+        &format!(r#","user":"{name}","pass":"{password}""#),
+        "PONG\r\n",
+    )
+}
+
+#[test]
+fn users_that_are_gone_or_have_moved_are_closed_without_a_word() {
+    let server = TestServer::configured(
+        "accounts { A { users: [ {user: a, password: p}, {user: b, password: p}, {user: c, password: p} ] }, B {} }",
+    );
+    let mut peers = ["a", "b", "c"].map(|name| user(&server, name, "p"));
+    reload(
+        &server,
+        "accounts { A { users: [ {user: a, password: p} ] }, B { users: [ {user: b, password: p} ] } }",
+    )
+    .unwrap();
+    let [a, b, c] = &mut peers;
+    assert_eq!(b.rest().unwrap(), b"", "moved");
+    assert_eq!(c.rest().unwrap(), b"", "gone");
+    a.sync().unwrap();
+}
+
+#[test]
+fn a_changed_password_is_a_violation() {
+    let server = TestServer::configured(
+        "authorization { users: [ {user: a, password: p}, {user: b, password: p} ] }",
+    );
+    let (mut a, mut b) = (user(&server, "a", "p"), user(&server, "b", "p"));
+    reload(
+        &server,
+        "authorization { users: [ {user: a, password: p}, {user: b, password: q} ] }",
+    )
+    .unwrap();
+    b.expect("-ERR 'Authorization Violation'\r\n");
+    assert_eq!(b.rest().unwrap(), b"");
+    a.sync().unwrap();
+    user(&server, "b", "q");
+}
+
+#[test]
+fn permissions_change_for_open_connections() {
+    let with = |permissions: &str| {
+        format!(
+            "authorization {{ users: [ {{user: a, password: p, permissions: {permissions}}} ] }}"
+        )
+    };
+    let server = TestServer::configured(&with("{ publish: x, subscribe: [x, y] }"));
+    let mut peer = user(&server, "a", "p");
+    peer.send("SUB x 1\r\nSUB y 2\r\n").unwrap();
+    peer.sync().unwrap();
+    reload(&server, &with("{ publish: y, subscribe: y }")).unwrap();
+    peer.expect("-ERR 'Permissions Violation for Subscription to \"x\" (sid \"1\")'\r\n");
+    peer.send("PUB x 0\r\n\r\nPUB y 0\r\n\r\n").unwrap();
+    peer.expect("-ERR 'Permissions Violation for Publish to \"x\"'\r\nMSG y 2 0\r\n\r\n");
+}
+
+#[test]
+fn limits_change_for_open_connections() {
+    let server = TestServer::configured("max_payload: 100");
+    let mut peers: Vec<_> = (0..3).map(|_| server.connected("", "PONG\r\n")).collect();
+    reload(&server, "max_payload: 10, max_connections: 2").unwrap();
+    let mut youngest = peers.pop().unwrap();
+    youngest.expect("-ERR 'maximum connections exceeded'\r\n");
+    assert_eq!(youngest.rest().unwrap(), b"");
+    peers[0].sync().unwrap();
+    peers[0].send("PUB x 11\r\n12345678901\r\n").unwrap();
+    peers[0].expect("-ERR 'Maximum Payload Violation'\r\n");
+    peers[1].sync().unwrap();
+}
+
+#[test]
+fn what_cannot_change_is_refused_and_nothing_changes() {
+    let server = TestServer::configured("authorization { user: a, password: p }");
+    let error = reload(
+        &server,
+        "authorization { user: a, password: q }, max_pending: 1MB",
+    )
+    .unwrap_err();
+    assert_eq!(
+        error,
+        "config reload not supported for MaxPending: old=67108864, new=1048576"
+    );
+    user(&server, "a", "p");
+}
+
+#[test]
+fn accounts_come_and_go() {
+    let server = TestServer::configured("accounts { A { users: [ {user: a, password: p} ] } }");
+    let mut a = user(&server, "a", "p");
+    reload(
+        &server,
+        "accounts { A { users: [ {user: a, password: p} ], limits: {max_connections: 1} }, B { users: [ {user: b, password: p} ] } }",
+    )
+    .unwrap();
+    user(&server, "b", "p");
+    a.sync().unwrap();
+    let over = r#","user":"a","pass":"p""#;
+    server.connected(
+        over,
+        "-ERR 'maximum account active connections exceeded'\r\n",
+    );
+    reload(
+        &server,
+        "accounts { B { users: [ {user: b, password: p} ] } }",
+    )
+    .unwrap();
+    assert_eq!(a.rest().unwrap(), b"");
+}
