@@ -68,6 +68,14 @@ const NO_ANSWER: Duration = Duration::from_millis(3000);
 /// Recording: how long a silence means that a step's deliveries are complete.
 const QUIET: Duration = Duration::from_millis(120);
 
+/// What a step brings for sure.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Answers(usize),
+    /// Messages until one that is a status.
+    UntilStatus,
+}
+
 struct Player<'a> {
     connection: Connection,
     deliveries: bool,
@@ -123,7 +131,15 @@ impl Player<'_> {
                 let subject = self.with_names(subject);
                 self.listen(&inbox);
                 self.connection.publish(&subject, &inbox, headers, body);
-                self.wait_for(1)
+                // Such messages have no headers that tell that more will come.
+                let bare_batch = subject.starts_with("$JS.API.DIRECT.GET.")
+                    && body.contains("\"no_hdr\":true")
+                    && (body.contains("\"batch\"") || body.contains("\"multi_last\""));
+                self.wait_for(if bare_batch {
+                    Wanted::UntilStatus
+                } else {
+                    Wanted::Answers(1)
+                })
             }
             Step::Publish {
                 subject,
@@ -132,7 +148,7 @@ impl Player<'_> {
             } => {
                 let subject = self.with_names(subject);
                 self.connection.publish(&subject, "", headers, body);
-                self.wait_for(0)
+                self.wait_for(Wanted::Answers(0))
             }
             Step::Subscribe {
                 label,
@@ -145,13 +161,13 @@ impl Player<'_> {
                 let queue = queue.as_deref().unwrap_or_default();
                 self.connection
                     .send(&format!("SUB {subject} {queue} {sid}\r\n"));
-                self.wait_for(0)
+                self.wait_for(Wanted::Answers(0))
             }
             Step::Unsubscribe { label } => {
                 for (sid, _) in self.labels.iter().filter(|(_, l)| *l == label) {
                     self.connection.send(&format!("UNSUB {sid}\r\n"));
                 }
-                self.wait_for(0)
+                self.wait_for(Wanted::Answers(0))
             }
             Step::Ack {
                 back,
@@ -160,21 +176,21 @@ impl Player<'_> {
             } => {
                 let index = self.ackable.len().checked_sub(back + 1);
                 let Some(subject) = index.map(|index| self.ackable[index].clone()) else {
-                    return self.wait_for(0);
+                    return self.wait_for(Wanted::Answers(0));
                 };
                 if *confirm {
                     self.listen(&inbox);
                 }
                 let reply = if *confirm { &*inbox } else { "" };
                 self.connection.publish(&subject, reply, &[], body);
-                self.wait_for(usize::from(*confirm))
+                self.wait_for(Wanted::Answers(usize::from(*confirm)))
             }
             Step::Wait { millis } => {
                 let end = Instant::now() + Duration::from_millis(*millis);
                 while let Some(message) = self.connection.message(end)? {
                     self.note(message);
                 }
-                self.wait_for(0)
+                self.wait_for(Wanted::Answers(0))
             }
         }
     }
@@ -190,14 +206,14 @@ impl Player<'_> {
         }
     }
 
-    /// Waits for a step's messages; `answers` is how many it has surely.
-    fn wait_for(&mut self, answers: usize) -> io::Result<()> {
+    /// Waits for a step's messages.
+    fn wait_for(&mut self, surely: Wanted) -> io::Result<()> {
         match self.pace {
             Pace::Compare(recorded) => {
                 let wanted = recorded.steps.get(self.step).map_or(0, Vec::len);
                 self.wait_for_exactly(wanted)
             }
-            Pace::Record => self.wait_for_silence(answers),
+            Pace::Record => self.wait_for_silence(surely),
         }
     }
 
@@ -223,8 +239,12 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn wait_for_silence(&mut self, answers: usize) -> io::Result<()> {
+    fn wait_for_silence(&mut self, surely: Wanted) -> io::Result<()> {
         let deadline = Instant::now() + NO_ANSWER;
+        let (answers, until_status) = match surely {
+            Wanted::Answers(answers) => (answers, false),
+            Wanted::UntilStatus => (1, true),
+        };
         let mut more_of_a_batch = false;
         while self.came.len() < answers || more_of_a_batch {
             let Some(message) = self.connection.message(deadline)? else {
@@ -232,8 +252,9 @@ impl Player<'_> {
             };
             let headers = String::from_utf8_lossy(&message.headers).into_owned();
             self.note(message);
+            let is_status = headers.starts_with("NATS/1.0 ");
             more_of_a_batch =
-                headers.contains("\r\nNats-Num-Pending: ") && !headers.starts_with("NATS/1.0 204");
+                !is_status && (until_status || headers.contains("\r\nNats-Num-Pending: "));
         }
         if self.deliveries {
             while let Some(message) = self.connection.message(Instant::now() + QUIET)? {

@@ -167,14 +167,10 @@ fn decode_members<T: DeserializeOwned>(
             "json: cannot unmarshal array into Go struct field {request}.{path} of type {go_type}"
         ));
     }
-    let mut unknown = None;
+    let mut unknown: Vec<String> = Vec::new();
     let mut note_unknown = |path: serde_ignored::Path<'_>| {
-        if unknown.is_none() {
-            let path = path.to_string();
-            let key = path.rsplit('.').next().unwrap_or_default();
-            let key = spelling.written(key);
-            unknown = Some(format!("json: unknown field {key:?}"));
-        }
+        let path = path.to_string();
+        unknown.push(path.rsplit('.').next().unwrap_or_default().to_owned());
     };
     let members = serde_ignored::Deserializer::new(Value::Object(members), &mut note_unknown);
     let value = serde_path_to_error::deserialize(members).map_err(|error| {
@@ -183,8 +179,10 @@ fn decode_members<T: DeserializeOwned>(
         let literal = |path: &[&str]| literal_at(payload, path);
         type_error_text(request, &path, &text, literal)
     })?;
-    match unknown {
-        Some(text) if strictness == Strictness::Strict => Err(text),
+    match spelling.first(&unknown) {
+        Some(name) if strictness == Strictness::Strict => {
+            Err(format!("json: unknown field {:?}", spelling.written(name)))
+        }
         _ => Ok(value),
     }
 }
@@ -254,6 +252,7 @@ mod tests {
         for (payload, want) in [
             (r#"{"bOgus":1}"#, "json: unknown field \"bOgus\""),
             (r#"{"config":{"bogus":1}}"#, "json: unknown field \"bogus\""),
+            (r#"{"z":1,"a":1}"#, "json: unknown field \"z\""),
             (
                 "5",
                 "json: cannot unmarshal number into Go value of type server.CreateConsumerRequest",

@@ -8,12 +8,22 @@ use serde_json::{Map, Number, Value};
 
 /// How member names were written that are not in lower case.
 #[derive(Debug, Default)]
-pub(super) struct Spelling(HashMap<String, String>);
+pub(super) struct Spelling {
+    written: HashMap<String, String>,
+    /// All names, in the order of the input.
+    order: Vec<String>,
+}
 
 impl Spelling {
+    /// The first of these names in the input.
+    pub(super) fn first<'a>(&self, names: &'a [String]) -> Option<&'a str> {
+        let place = |name: &&String| self.order.iter().position(|seen| seen == *name);
+        names.iter().min_by_key(place).map(String::as_str)
+    }
+
     /// A member's name as it was written.
     pub(super) fn written<'a>(&'a self, name: &'a str) -> &'a str {
-        self.0.get(name).map_or(name, String::as_str)
+        self.written.get(name).map_or(name, String::as_str)
     }
 }
 
@@ -89,8 +99,9 @@ impl<'de> Visitor<'de> for Document<'_> {
                 value => value,
             };
             if name != key {
-                self.spelling.0.insert(name.clone(), key);
+                self.spelling.written.insert(name.clone(), key);
             }
+            self.spelling.order.push(name.clone());
             put(&mut members, name, value);
         }
         Ok(Value::Object(members))

@@ -5,7 +5,9 @@ use jetsled_jetstream_api::{StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
 use crate::log::{ReadError, Selection, StreamId};
-use crate::{DeletedDetails, MessageMeta, PendingCount, Shard, StoredMessage, TooManyResults};
+use crate::{
+    DeletedDetails, MessageMeta, PendingCount, Shard, StoredMessage, Stream, TooManyResults,
+};
 
 impl Shard {
     /// The message at `seq`.
@@ -23,7 +25,7 @@ impl Shard {
         }
     }
 
-    /// The newest message that matches.
+    /// The newest message that matches. Where all match it is the one of the last sequence or none, as in nats-server 2.15.1.
     ///
     /// # Errors
     /// When a record can not be read.
@@ -32,10 +34,15 @@ impl Shard {
         stream: StreamId,
         filter: &SubjectFilter,
     ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        let Some(found) = self.last_match(stream, filter)? else {
-            return Ok(None);
+        let found = if filter.matches_all() {
+            self.stream(stream).map(Stream::last_seq)
+        } else {
+            self.last_match(stream, filter)?
         };
-        self.load(stream, found)
+        match found {
+            Some(seq) => self.load(stream, seq),
+            None => Ok(None),
+        }
     }
 
     /// The first message at or above `from` that matches.

@@ -4,8 +4,10 @@ use jetsled_jetstream_api::{
     DiscardPolicy, Nanos, RetentionPolicy, StorageType, StreamConfig, StreamSeq,
 };
 
+use jetsled_protocol::SubjectFilter;
+
 use super::{Store, code, config, header_block};
-use crate::{DeletedDetails, Publish, Purge, Sender};
+use crate::{DeletedDetails, Erase, Publish, Purge, Sender};
 
 /// Subject, headers, payload.
 type Sent<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
@@ -381,4 +383,26 @@ fn an_unused_stream_begins_at_0_until_something_says_where() {
     assert_eq!(first_of(&mut store, stream), StreamSeq(1));
     store.reopen(false);
     assert_eq!(first_of(&mut store, stream), StreamSeq(1));
+}
+
+#[test]
+fn the_last_of_all_messages_is_that_of_the_last_sequence() {
+    let mut store = Store::new(1 << 20);
+    let stream = store.create(config("S", StorageType::File));
+    for subject in ["S.a", "S.b"] {
+        store.publish(stream, subject, &[], b"x").unwrap();
+    }
+    let last = |store: &mut Store, pattern: &str| {
+        let filter = SubjectFilter::new([pattern]);
+        let message = store.shard().load_last(stream, &filter).unwrap();
+        message.map(|message| message.seq.0)
+    };
+    assert_eq!(last(&mut store, ">"), Some(2));
+    assert_eq!(last(&mut store, "S.*"), Some(2));
+    store
+        .shard()
+        .delete_message(stream, StreamSeq(2), Erase::No)
+        .unwrap();
+    assert_eq!(last(&mut store, ">"), None);
+    assert_eq!(last(&mut store, "S.*"), Some(1));
 }

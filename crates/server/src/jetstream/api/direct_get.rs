@@ -57,7 +57,7 @@ pub(in crate::jetstream) fn direct_get(
         let multi = !get.multi_last_for.is_empty();
         let answered = if multi {
             answer_multi(state, stream, &get, &mut reply, flush)
-        } else if get.batch > 0 {
+        } else if get.batch != 0 {
             answer_batch(state, stream, &get, &mut reply, flush)
         } else {
             answer_one(state, stream, &get, &mut reply, flush)
@@ -131,7 +131,7 @@ fn parse(request: &Request<'_>, stream: &str) -> Result<MsgGetRequest, Refusal> 
     if tail.is_empty() && request.payload.is_empty() {
         return Err(Refusal::EMPTY);
     }
-    let mut get = if request.payload.is_empty() {
+    let get = if request.payload.is_empty() {
         MsgGetRequest::default()
     } else {
         json::decode_one(request.payload).map_err(|_| Refusal::MALFORMED)?
@@ -153,10 +153,7 @@ fn parse(request: &Request<'_>, stream: &str) -> Result<MsgGetRequest, Refusal> 
         });
     }
     match get.check_direct_get() {
-        Ok(()) => {
-            get.batch = get.batch.max(0);
-            Ok(get)
-        }
+        Ok(()) => Ok(get),
         Err(MsgGetConflict::Nothing) => Err(Refusal::EMPTY),
         Err(MsgGetConflict::Both) => Err(Refusal::BAD),
     }
@@ -234,7 +231,8 @@ fn answer_batch(
         last_sent = message.seq;
         from = message.seq.next();
     }
-    if last_sent.is_zero() {
+    // A batch of less than nothing has an end only.
+    if last_sent.is_zero() && get.batch > 0 {
         return Ok(Err(Refusal::NOT_FOUND));
     }
     reply.end_of_batch(pending, last_sent, None, parked, flush);
@@ -317,13 +315,19 @@ struct Budget {
 
 impl Budget {
     fn new(get: &MsgGetRequest) -> Self {
-        let messages = u64::try_from(get.batch).ok().filter(|batch| *batch > 0);
-        let bytes = usize::try_from(get.max_bytes)
-            .ok()
-            .filter(|bytes| *bytes > 0);
+        let all = !get.multi_last_for.is_empty() && get.batch <= 0;
         Self {
-            messages: messages.unwrap_or(u64::MAX),
-            bytes: bytes.unwrap_or(MAX_BYTES).min(MAX_BYTES),
+            messages: if all {
+                u64::MAX
+            } else {
+                u64::try_from(get.batch).unwrap_or(0)
+            },
+            // Less than no bytes are used up by the first message.
+            bytes: match usize::try_from(get.max_bytes) {
+                Ok(0) => MAX_BYTES,
+                Ok(bytes) => bytes.min(MAX_BYTES),
+                Err(_) => 1,
+            },
         }
     }
 
