@@ -6,13 +6,11 @@ use std::{
 use jetsled_protocol::{SubjectTransform, TransformError, subject};
 
 use super::{
-    Audience, Export, ExportKind, Import, LocalSubject, ResponseType, ServiceExport, ServiceImport,
-    Sharing, StreamImport,
+    Audience, Export, ExportKind, GrantedService, GrantedStream, Import, LocalSubject,
+    ResponseType, ServiceExport, ServiceImport, Sharing, SharingError, StreamImport,
+    granted::Rewrite,
     local_subject::{numbered, unnumbered},
 };
-
-/// Accounts that a search for cycles visits at most (observed nats-server 2.15.1).
-const MAX_CYCLE_SEARCH: usize = 1024;
 
 /// What all accounts share, checked.
 #[derive(Debug, Default)]
@@ -21,8 +19,8 @@ pub struct Exchange {
 }
 
 /// An exchange to which exports and imports are still added.
-struct Builder {
-    accounts: HashMap<Arc<str>, AccountExchange>,
+pub(super) struct Builder {
+    pub(super) accounts: HashMap<Arc<str>, AccountExchange>,
 }
 
 /// What one account shares, checked.
@@ -36,109 +34,6 @@ pub struct AccountExchange {
     pub streams: Vec<Arc<GrantedStream>>,
     /// Imports of services that are granted.
     pub services: Vec<Arc<GrantedService>>,
-}
-
-/// A granted import of a stream.
-#[derive(Debug)]
-pub struct GrantedStream {
-    /// The exporting account.
-    pub exporter: Arc<str>,
-    /// The subject there, with wildcards.
-    pub from: Box<[u8]>,
-    /// The subject here, with wildcards.
-    pub to: Box<[u8]>,
-    /// Message traces go on in the importing account.
-    pub allow_trace: bool,
-    rewrite: Rewrite,
-    reverse: Option<SubjectTransform>,
-}
-
-/// A granted import of a service.
-#[derive(Debug)]
-pub struct GrantedService {
-    /// The exporting account.
-    pub exporter: Arc<str>,
-    /// The subject here, with wildcards.
-    pub from: Box<[u8]>,
-    /// The subject there, with wildcards.
-    pub to: Box<[u8]>,
-    /// The service is told who asks.
-    pub share: bool,
-    /// The export that it uses.
-    pub export: Arc<ServiceExport>,
-    rewrite: Rewrite,
-}
-
-/// How a literal subject crosses.
-#[derive(Debug)]
-enum Rewrite {
-    /// As it is.
-    Keep,
-    /// Always as this one.
-    Fixed(Box<[u8]>),
-    Transform(SubjectTransform),
-}
-
-impl Rewrite {
-    fn apply(&self, literal: &[u8], out: &mut Vec<u8>) {
-        match self {
-            Self::Keep => out.extend_from_slice(literal),
-            Self::Fixed(subject) => out.extend_from_slice(subject),
-            Self::Transform(transform) => {
-                // Imports have no random function.
-                transform.apply(literal, 0, out);
-            }
-        }
-    }
-}
-
-impl GrantedStream {
-    /// Appends the subject under which the importing account sees a message published as `literal`, which matches
-    /// [`GrantedStream::from`].
-    pub fn localize(&self, literal: &[u8], out: &mut Vec<u8>) {
-        self.rewrite.apply(literal, out);
-    }
-
-    /// The subjects of the exporting account that reach a subscription to `local`, which collides with
-    /// [`GrantedStream::to`]: exactly, or all of the import.
-    pub fn exported(&self, local: &[u8]) -> Vec<u8> {
-        let mut exported = Vec::new();
-        match (&self.rewrite, &self.reverse) {
-            (Rewrite::Keep, _) if subject::is_subset(local, &self.from) => local.to_vec(),
-            (_, Some(reverse)) if reverse.apply_to_pattern(local, &mut exported) => exported,
-            _ => self.from.to_vec(),
-        }
-    }
-}
-
-impl GrantedService {
-    /// Appends the subject of the exporting account that a request to `literal`, which matches
-    /// [`GrantedService::from`], goes to.
-    pub fn rewrite(&self, literal: &[u8], out: &mut Vec<u8>) {
-        self.rewrite.apply(literal, out);
-    }
-}
-
-/// Why an export or import is refused. `Display` is nats-server's text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the texts say it")]
-pub enum SharingError {
-    #[error("{account:?} account not defined for {what}")]
-    UnknownAccount { account: String, what: &'static str },
-    #[error("Error adding {what} {subject:?}: {reason}")]
-    Refused {
-        what: &'static str,
-        subject: String,
-        reason: String,
-    },
-    #[error(
-        "Error adding service latency sampling for {service:?} on subject {subject:?}: {reason}"
-    )]
-    Latency {
-        service: String,
-        subject: String,
-        reason: &'static str,
-    },
 }
 
 impl Exchange {
@@ -397,77 +292,7 @@ impl Builder {
                 what,
             })
     }
-
-    /// Whether messages on `subject` of `account` come, by imports there, from an account already visited.
-    fn find_stream_cycle<'a>(
-        &'a self,
-        account: &'a str,
-        subject: &[u8],
-        visited: &mut HashSet<&'a str>,
-    ) -> Result<(), &'static str> {
-        if visited.len() >= MAX_CYCLE_SEARCH {
-            return Err(CYCLE_TOO_DEEP);
-        }
-        let Some(own) = self.accounts.get(account) else {
-            return Ok(());
-        };
-        let exports_it = own
-            .stream_exports
-            .iter()
-            .any(|(export, _)| subject::is_subset(subject, export.as_bytes()));
-        if !exports_it {
-            return Ok(());
-        }
-        for import in &own.streams {
-            if subject::collides(subject, &import.to) {
-                if visited.contains(&*import.exporter) {
-                    return Err(CYCLE);
-                }
-                visited.insert(account);
-                let narrower = if subject::is_subset(&import.to, subject) {
-                    &import.to
-                } else {
-                    subject
-                };
-                self.find_stream_cycle(&import.exporter, narrower, visited)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether requests on `subject` of `account` go, by imports there, to an account already visited.
-    fn find_service_cycle<'a>(
-        &'a self,
-        account: &'a str,
-        subject: &[u8],
-        visited: &mut HashSet<&'a str>,
-    ) -> Result<(), &'static str> {
-        if visited.len() >= MAX_CYCLE_SEARCH {
-            return Err(CYCLE_TOO_DEEP);
-        }
-        let Some(own) = self.accounts.get(account) else {
-            return Ok(());
-        };
-        for import in &own.services {
-            if subject::collides(subject, &import.to) {
-                if visited.contains(&*import.exporter) {
-                    return Err(CYCLE);
-                }
-                visited.insert(account);
-                let narrower = if subject::is_subset(&import.from, subject) {
-                    &import.from
-                } else {
-                    subject
-                };
-                self.find_service_cycle(&import.exporter, narrower, visited)?;
-            }
-        }
-        Ok(())
-    }
 }
-
-const CYCLE: &str = "import forms a cycle";
-const CYCLE_TOO_DEEP: &str = "search cycle depth exhausted";
 
 impl AccountExchange {
     /// The export that requests to `subject` use.

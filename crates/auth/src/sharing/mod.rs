@@ -3,17 +3,22 @@
 //! [`Sharing`] is one account's wishes as configured or claimed. [`Exchange::build`] checks those of all accounts
 //! against each other, in nats-server's order and words, and keeps what is granted.
 
+mod cycle;
+mod error;
 mod exchange;
 mod export;
+mod granted;
 mod import;
 mod local_subject;
 #[cfg(test)]
 mod tests;
 
-pub use exchange::{AccountExchange, Exchange, GrantedService, GrantedStream, SharingError};
+pub use error::SharingError;
+pub use exchange::{AccountExchange, Exchange};
 pub use export::{
     Audience, Export, ExportKind, LatencySampling, LatencyTracking, ResponseType, ServiceExport,
 };
+pub use granted::{GrantedService, GrantedStream};
 pub use import::{Import, LocalSubject, ServiceImport, StreamImport};
 
 /// What one account exports and imports.
