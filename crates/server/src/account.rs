@@ -22,6 +22,8 @@ pub(crate) struct Account {
     name: Arc<str>,
     limits: RwLock<AccountLimits>,
     is_system: bool,
+    /// The server's own services are heard here.
+    has_services: AtomicBool,
     /// Private to this file. Written by SUB and UNSUB, read by matches that no cache answers.
     sublist: RwLock<Sublist<Target>>,
     /// Grows with every change of the sublist; a cached match result of an older generation is
@@ -73,6 +75,7 @@ impl Account {
             name,
             limits: RwLock::new(limits),
             is_system,
+            has_services: AtomicBool::new(false),
             sublist: RwLock::new(Sublist::new()),
             generation: AtomicU64::new(0),
             inserts: AtomicU64::new(0),
@@ -92,6 +95,11 @@ impl Account {
     /// The account's name, `$G` for the default one.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Notes that the server's own services are heard here; whether they were before.
+    pub(crate) fn note_services(&self) -> bool {
+        self.has_services.swap(true, AcqRel)
     }
 
     /// Whether it is the system account.

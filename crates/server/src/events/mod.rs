@@ -21,5 +21,5 @@ pub(crate) use client::{connected, disconnected, refused};
 pub(crate) use client_info::{ClientInfo, Detail, REQUEST_INFO};
 pub(crate) use queue::{EventQueue, ServiceEntry};
 pub(crate) use server_info::described;
-pub(crate) use subjects::listen;
+pub(crate) use subjects::{listen, listen_in};
 pub(crate) use task::{run, tell, trace};

@@ -47,9 +47,9 @@ pub(crate) fn listen(server: &ServerState) {
     }
 }
 
-/// Lets the services be heard that every account but the system account has. Once for each account.
+/// Lets the services be heard that every account but the system account has, if they are not yet.
 pub(crate) fn listen_in(server: &ServerState, account: &Account) {
-    if account.is_system() || server.system().is_none() {
+    if account.is_system() || server.system().is_none() || account.note_services() {
         return;
     }
     let connz = Service::OwnAccount(AccountService::Connz);

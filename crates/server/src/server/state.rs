@@ -261,7 +261,10 @@ impl ServerState {
             let limits = AccountLimits::default();
             Arc::new(Account::new(Arc::clone(&name), limits, is_system))
         };
-        Arc::clone(accounts.entry(Arc::clone(&name)).or_insert_with(fresh))
+        let account = Arc::clone(accounts.entry(Arc::clone(&name)).or_insert_with(fresh));
+        drop(accounts);
+        events::listen_in(self, &account);
+        account
     }
 
     /// All accounts.
