@@ -8,7 +8,7 @@ use jetsled_testkit::{Delivered, Launch, Peer};
 use jetsled_tests::jetstream::expect;
 use serde_json::{Value, json};
 
-const WITHIN: Duration = Duration::from_secs(20);
+const WITHIN: Duration = Duration::from_secs(30);
 
 /// Publishes with headers and answers the ack.
 fn publish(

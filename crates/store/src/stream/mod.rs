@@ -257,7 +257,8 @@ impl Stream {
             .dedup
             .oldest()
             .map(|time| Timestamp(time).saturating_add(window));
-        let scheduled = self.schedules.next().map(Timestamp);
+        let next_schedule = self.schedules.next().filter(|_| !self.config.sealed);
+        let scheduled = next_schedule.map(Timestamp);
         Ok([self.next_expiry(log)?, dedup, scheduled]
             .into_iter()
             .flatten()

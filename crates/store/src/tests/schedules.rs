@@ -230,3 +230,21 @@ fn a_schedule_whose_message_was_refused_waits_for_what_it_is_put_off_to() {
     store.advance(1);
     assert_eq!(store.fired(stream), ["S.a"]);
 }
+
+#[test]
+fn a_sealed_stream_wants_no_ticks_for_its_schedules() {
+    let mut store = Store::new(1 << 20);
+    let stream = store.create(scheduling(StorageType::Memory));
+    store.schedule(stream, "S.a", "@every 5s");
+    let sealed = StreamConfig {
+        sealed: true,
+        ..scheduling(StorageType::Memory)
+    };
+    let now = store.now;
+    store.shard().update_stream(stream, sealed, now).unwrap();
+    store.advance(60);
+    let now = store.now;
+    let next = store.shard().tick(now).unwrap();
+    assert!(next > Timestamp(now.0 + SECOND), "asks again at {next}");
+    assert!(store.fired(stream).is_empty());
+}
