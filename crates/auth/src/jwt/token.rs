@@ -9,7 +9,7 @@ const MAX_TOKEN_BYTES: usize = 1 << 20;
 /// The newest layout of claims that is understood, and the only one: layout 1 is from before 2020.
 const VERSION: u32 = 2;
 
-/// Claims with their envelope. Decoded claims have a valid signature of [`Claims::issuer`], nothing more.
+/// Claims with their envelope. Decoded claims have a valid signature of their issuer, nothing more.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claims<B> {
     /// For whom.
@@ -140,7 +140,7 @@ impl<B: ClaimsBody> Claims<B> {
         }
     }
 
-    /// Signs the claims; `key` must be that of [`Claims::issuer`] for anybody to accept them.
+    /// Signs the claims; `key` must be that of `Claims::issuer` for anybody to accept them.
     ///
     /// # Errors
     /// Only if `key` has no private half.
