@@ -1,4 +1,4 @@
-//! The consumer-group dispatcher: JetStream consumers as pure state machines.
+//! The consumer-group dispatcher: JetStream consumers as pure state machines, and the follower, which is the other end of one.
 //!
 //! A [`Consumer`] takes events (messages stored or removed, acks, pull requests, interest, time) and decides; what it
 //! wants done it leaves in an [`Outbox`]: deliveries, status messages, advisories, and the progress to log. It reads its
@@ -22,6 +22,7 @@ mod delivery;
 mod error;
 mod event;
 mod flow_control;
+mod follower;
 mod inactivity;
 mod info;
 mod num_pending;
@@ -46,6 +47,10 @@ mod view;
 pub use consumer::Consumer;
 pub use error::{RecoverError, ResetError};
 pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy};
+pub use follower::{
+    Answer, FollowKind, FollowPlan, FollowRequest, FollowStatus, Follower, FollowerCommand,
+    Inbound, Tail, Verdict, delete_request,
+};
 pub use outbox::{Advisory, Command, Delivery, Outbox, SubjectIndex, Target, UnpinReason};
 pub use status::{Status, Unserved};
 pub use view::{Interest, MessageMeta, StreamView};

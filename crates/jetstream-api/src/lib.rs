@@ -49,8 +49,8 @@ pub use pull_request::{PullPriority, PullRequest};
 pub use sequence::{ConsumerSeq, StreamSeq};
 pub use stream::{
     ClusterInfo, Compression, ConsumerLimits, DiscardPolicy, ExternalStream, LostStreamData,
-    PeerInfo, PersistMode, Placement, RePublish, RetentionPolicy, SourceInfo, StorageType,
-    StreamAlternate, StreamConfig, StreamConsumerSource, StreamInfo, StreamSource, StreamState,
-    SubjectTransform,
+    PeerInfo, PersistMode, Placement, RePublish, RetentionPolicy, STREAM_SOURCE_HEADER,
+    SourceHeader, SourceIndex, SourceInfo, StorageType, StreamAlternate, StreamConfig,
+    StreamConsumerSource, StreamInfo, StreamLookup, StreamSource, StreamState, SubjectTransform,
 };
 pub use time::{Nanos, ParseNanosError, ParseTimestampError, Timestamp};

@@ -64,7 +64,7 @@ pub(crate) struct AccountCounters {
 /// Called right after the sublist has changed, without any lock held, mostly on the task of the connection
 /// concerned. It must be quick and must not block. Costs nothing while no listener is registered.
 pub(crate) trait InterestListener: Send + Sync {
-    /// A client subscription was made or went away (UNSUB, auto-unsubscribe, closed connection).
+    /// A client subscription or a receiver was made or went away (UNSUB, auto-unsubscribe, closed connection).
     /// `subject` may have wildcards; other subscriptions on it may remain.
     fn interest_changed(&self, subject: &[u8]);
 }
@@ -218,6 +218,20 @@ impl Account {
         removed.is_some()
     }
 
+    /// Adds a receiver of the server itself to the sublist, to which consumers may deliver as to a client's subscription.
+    /// Must not be called with a shard's lock held.
+    pub(crate) fn add_receiver(&self, subject: &[u8], target: Target) {
+        self.insert_target(subject, b"", target);
+        self.tell(subject);
+    }
+
+    /// Undoes [`add_receiver`](Account::add_receiver), under the same condition.
+    pub(crate) fn remove_receiver(&self, subject: &[u8], target: &Target) {
+        if self.remove_target(subject, b"", target) {
+            self.tell(subject);
+        }
+    }
+
     /// Adds a client's subscription.
     pub(crate) fn add_subscription(
         &self,
@@ -226,14 +240,14 @@ impl Account {
     ) {
         let target = Target::Client(Arc::clone(subscription));
         self.insert_target(&subscription.subject, &subscription.queue, target);
-        self.tell(subscription);
+        self.tell(&subscription.subject);
     }
 
     /// Removes a client's subscription.
     pub(crate) fn remove_subscription(&self, subscription: &Arc<Subscription>) {
         let target = Target::Client(Arc::clone(subscription));
         if self.remove_target(&subscription.subject, &subscription.queue, &target) {
-            self.tell(subscription);
+            self.tell(&subscription.subject);
             self.forget_requests(&subscription.subject);
         }
     }
@@ -351,9 +365,9 @@ impl Account {
         self.has_listeners.store(true, Release);
     }
 
-    fn tell(&self, subscription: &Subscription) {
-        self.tell_listeners(&subscription.subject);
-        self.for_each_exporter(&subscription.subject, Self::tell_listeners);
+    fn tell(&self, subject: &[u8]) {
+        self.tell_listeners(subject);
+        self.for_each_exporter(subject, Self::tell_listeners);
     }
 
     fn tell_listeners(&self, subject: &[u8]) {

@@ -2,6 +2,7 @@
 
 mod commit;
 mod consumers;
+mod copies;
 mod reads;
 mod reclaim;
 mod recover;

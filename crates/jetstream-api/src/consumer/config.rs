@@ -122,6 +122,12 @@ impl ConsumerConfig {
         self.deliver_subject.is_empty()
     }
 
+    /// Whether it serves a mirror or source. Such consumers count for no limit.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
+        self.direct || self.sourcing
+    }
+
     /// Whether the consumer has a durable name.
     #[must_use]
     pub fn is_durable(&self) -> bool {

@@ -85,7 +85,7 @@ impl ConsumerConfig {
         others: impl IntoIterator<Item = &'a ConsumerConfig>,
     ) -> Result<(), ApiError> {
         let mut any = false;
-        for other in others.into_iter().filter(|other| !other.direct) {
+        for other in others.into_iter().filter(|other| !other.is_internal()) {
             any = true;
             let collides = |own: &str| {
                 let mut theirs = other.filters().peekable();

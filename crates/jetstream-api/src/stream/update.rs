@@ -1,7 +1,7 @@
 //! What may change in a stream's configuration.
 
 use super::validation::invalid;
-use crate::stream::{DiscardPolicy, RetentionPolicy, StreamConfig};
+use crate::stream::{DiscardPolicy, RetentionPolicy, StreamConfig, StreamLookup};
 use crate::{ApiError, Nanos, ServerLimits};
 
 impl StreamConfig {
@@ -16,7 +16,22 @@ impl StreamConfig {
         limits: &ServerLimits,
         pedantic: bool,
     ) -> Result<StreamConfig, ApiError> {
-        let mut new = new.validated(limits, pedantic)?;
+        self.updated_among(new, limits, pedantic, &|_| None)
+    }
+
+    /// As [`StreamConfig::updated`], with a look at the origins among the account's streams.
+    ///
+    /// # Errors
+    ///
+    /// The first rule of [`StreamConfig::validated_among`] or for updates that `new` breaks.
+    pub fn updated_among(
+        &self,
+        new: StreamConfig,
+        limits: &ServerLimits,
+        pedantic: bool,
+        streams: StreamLookup<'_>,
+    ) -> Result<StreamConfig, ApiError> {
+        let mut new = new.validated_among(limits, pedantic, streams)?;
         // nats-server validates an update twice, so here a counter meets the TTLs that delete markers turned on.
         new.check_counter()?;
         self.check_update(&new)?;

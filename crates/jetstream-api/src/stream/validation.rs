@@ -6,8 +6,8 @@ use std::fmt;
 
 use crate::name::{MAX_DESCRIPTION_LEN, MAX_METADATA_LEN, MAX_NAME_LEN, is_valid_name};
 use crate::stream::{
-    DiscardPolicy, PersistMode, RetentionPolicy, StorageType, StreamConfig, origin_rules,
-    subject_rules,
+    DiscardPolicy, PersistMode, RetentionPolicy, StorageType, StreamConfig, StreamLookup,
+    origin_rules, subject_rules,
 };
 use crate::{ApiError, Nanos, ServerLimits};
 
@@ -21,15 +21,30 @@ impl StreamConfig {
     ///
     /// The first rule that the configuration breaks.
     pub fn validated(
+        self,
+        limits: &ServerLimits,
+        pedantic: bool,
+    ) -> Result<StreamConfig, ApiError> {
+        self.validated_among(limits, pedantic, &|_| None)
+    }
+
+    /// As [`StreamConfig::validated`], with a look at the origins among the account's streams: their settings, and whether streams
+    /// copy each other in a circle.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the configuration breaks.
+    pub fn validated_among(
         mut self,
         limits: &ServerLimits,
         pedantic: bool,
+        streams: StreamLookup<'_>,
     ) -> Result<StreamConfig, ApiError> {
         self.check_texts()?;
         self.default_limits(pedantic)?;
         self.check_ages(limits, pedantic)?;
         self.check_feature_combinations(pedantic)?;
-        origin_rules::check(&self)?;
+        origin_rules::check(&mut self, pedantic, streams)?;
         subject_rules::check(&mut self, pedantic)?;
         if let Some(placement) = &self.placement {
             if !placement.preferred.is_empty() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{
-    AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, StreamConfig, Timestamp,
-    flow_control_subject,
+    AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, SourceInfo, StreamConfig, StreamSeq,
+    Timestamp, flow_control_subject,
 };
 use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, StreamId};
 
@@ -64,6 +64,18 @@ impl<'a> StreamAccess<'a> {
             .expect("a running stream is in its store")
     }
 
+    /// How its mirror and its sources keep up.
+    pub(super) fn origins(&self) -> (Option<SourceInfo>, Vec<SourceInfo>) {
+        let running = self.running();
+        let now = self.state.now;
+        let mut infos = running.followers.iter().map(|follower| follower.info(now));
+        if running.config.mirror.is_some() {
+            (infos.next(), Vec::new())
+        } else {
+            (None, infos.collect())
+        }
+    }
+
     pub(super) fn config(&self) -> &StreamConfig {
         &self.running().config
     }
@@ -112,13 +124,17 @@ impl<'a> StreamAccess<'a> {
         names
     }
 
-    /// How many consumers count for limits: not those that serve mirrors and sources.
+    /// How many consumers clients may see.
     pub(super) fn consumer_count(&self) -> usize {
-        let counts = |config: &ConsumerConfig| !config.direct && !config.sourcing;
+        self.running().public_consumers()
+    }
+
+    /// How many consumers count for limits: not those that serve mirrors and sources.
+    pub(super) fn limited_consumers(&self) -> usize {
         self.running()
             .consumers
             .values()
-            .filter(|consumer| counts(consumer.state.config()))
+            .filter(|consumer| !consumer.state.config().is_internal())
             .count()
     }
 
@@ -168,15 +184,18 @@ impl<'a> StreamAccess<'a> {
         self.state.end_turn(flush);
         self.state.report_removed(stream_id, flush);
         let now = self.state.now;
-        let record = ConsumerRecord {
-            created: now,
-            config: config.clone(),
+        let store = &mut self.state.store;
+        let key = if config.direct {
+            // Its follower asks for another one after a restart.
+            store.put_transient_consumer(stream_id, name)
+        } else {
+            let record = ConsumerRecord {
+                created: now,
+                config: config.clone(),
+            };
+            store.put_consumer(stream_id, name, &record.encode())
         };
-        let key = self
-            .state
-            .store
-            .put_consumer(stream_id, name, &record.encode())
-            .map_err(consumer_failed)?;
+        let key = key.map_err(consumer_failed)?;
         self.state.store.watch_removed(stream_id, true);
         let target = ConsumerTarget {
             stream: self.target,
@@ -237,15 +256,23 @@ impl<'a> StreamAccess<'a> {
         }
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
-        self.state
-            .with_consumer(target, |consumer, ctx| consumer.update(config, ctx));
+        let restarts = config.sourcing;
+        let restarted = self.state.with_consumer(target, |consumer, ctx| {
+            consumer.update(config, ctx);
+            // The follower counts deliveries from one again, and is told where that begins. The ack floor is always a place to go on from.
+            restarts.then(|| {
+                let _at_floor = consumer.reset(StreamSeq(0), ctx);
+                consumer.info(ctx)
+            })
+        });
         if let Some(consumer) = self.state.consumer_mut(target) {
             consumer.reconfigured();
         }
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);
-        let info = self
-            .consumer_info(name, flush)
+        let info = restarted
+            .flatten()
+            .or_else(|| self.consumer_info(name, flush))
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         Ok((info, written(self.state)))
     }
@@ -300,6 +327,9 @@ impl<'a> StreamAccess<'a> {
             .state
             .consumer(target)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        if consumer.state.config().direct {
+            return Ok(());
+        }
         let created = consumer.state.identity().created;
         let record = ConsumerRecord {
             created,
@@ -421,6 +451,7 @@ impl ShardState {
         &mut self,
         jetstream: &AccountJetStream,
         recovered: &jetsled_store::RecoveredConsumer,
+        flush: &mut FlushSet,
     ) {
         let stream_id = recovered.stream;
         let target = ConsumerTarget {
@@ -494,9 +525,7 @@ impl ShardState {
         running.started = true;
         store.watch_removed(stream_id, true);
         in_service(jetstream, stream, running);
-        let mut flush = FlushSet::new();
-        self.dispatch(target, &mut flush);
-        flush.flush();
+        self.dispatch(target, flush);
     }
 
     /// Takes a consumer out of service and deletes it.

@@ -12,14 +12,14 @@ use jetsled_store::{ChangeError, LogPosition};
 use parking_lot::{Mutex, RwLock};
 
 use super::access::StreamAccess;
-use super::domain;
+use super::listener::listeners;
 use super::push_interest::PushInterest;
 use super::runtime::Runtime;
 use super::shard::{ShardHandle, ShardState};
 use super::stream::RunningStream;
-use super::target::{StreamTarget, Target};
+use super::target::StreamTarget;
 use crate::account::Account;
-use crate::routing::{self, FlushSet};
+use crate::routing::FlushSet;
 
 /// What JetStream keeps for one account; hangs on [`Account::jetstream`].
 pub(crate) struct AccountJetStream {
@@ -41,6 +41,15 @@ pub(super) struct StreamHandle {
     pub(super) target: StreamTarget,
     pub(super) config: Arc<StreamConfig>,
     pub(super) created: Timestamp,
+}
+
+/// A reply to an API request.
+#[derive(Clone, Copy)]
+pub(super) struct ApiReply<'a> {
+    pub(super) subject: &'a [u8],
+    /// Empty without headers.
+    pub(super) headers: &'a [u8],
+    pub(super) body: &'a [u8],
 }
 
 /// When a change is durable.
@@ -129,6 +138,11 @@ impl AccountJetStream {
         found.map(|(name, _)| Arc::clone(name))
     }
 
+    /// The configuration of the stream of this name.
+    pub(super) fn stream_config(&self, name: &str) -> Option<Arc<StreamConfig>> {
+        Some(Arc::clone(&self.streams.read().get(name)?.config))
+    }
+
     /// All streams, by name.
     pub(super) fn streams(&self) -> Vec<StreamHandle> {
         self.streams.read().values().cloned().collect()
@@ -164,6 +178,7 @@ impl AccountJetStream {
             };
         }
         self.check_limits(None, &config)?;
+        config.check_origin_filters()?;
         self.check_subjects(None, &config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
         let shard = self.runtime.emptiest_shard();
@@ -209,8 +224,11 @@ impl AccountJetStream {
         self.streams
             .write()
             .insert(config.name.as_str().into(), handle.clone());
-        for (subject, target) in listening(config, *target, self.runtime.domain.as_deref()) {
-            account.insert_target(subject.as_bytes(), b"", target);
+        for listener in listeners(config, *target, self.runtime.domain.as_deref()) {
+            listener.join(account);
+        }
+        if let Some(shard) = self.runtime.shards.get(usize::from(target.shard)) {
+            state.set_followers(target.stream, shard);
         }
     }
 
@@ -239,17 +257,23 @@ impl AccountJetStream {
             .update_stream(old.target.stream, (*handle.config).clone(), now)
             .map_err(update_failed)?;
         if let Some(stream) = state.streams.get_mut(&old.target.stream) {
+            if old.config.mirror_direct && !handle.config.mirror_direct {
+                stream.leave_direct(old.target);
+            }
             stream.reconfigure(Arc::clone(&handle.config));
         }
-        let (before, after) = (
-            listening(&old.config, old.target, self.runtime.domain.as_deref()),
-            listening(&handle.config, old.target, self.runtime.domain.as_deref()),
-        );
-        for (subject, target) in after.iter().filter(|entry| !before.contains(entry)) {
-            account.insert_target(subject.as_bytes(), b"", target.clone());
+        if let Some(shard) = self.runtime.shards.get(usize::from(old.target.shard)) {
+            state.set_followers(old.target.stream, shard);
         }
-        for (subject, target) in before.iter().filter(|entry| !after.contains(entry)) {
-            account.remove_target(subject.as_bytes(), b"", target);
+        let (before, after) = (
+            listeners(&old.config, old.target, self.runtime.domain.as_deref()),
+            listeners(&handle.config, old.target, self.runtime.domain.as_deref()),
+        );
+        for listener in after.iter().filter(|listener| !before.contains(listener)) {
+            listener.join(&account);
+        }
+        for listener in before.iter().filter(|listener| !after.contains(listener)) {
+            listener.leave(&account);
         }
         self.streams
             .write()
@@ -288,13 +312,14 @@ impl AccountJetStream {
         let Some(account) = self.account() else {
             return;
         };
-        for (subject, target) in listening(
-            &handle.config,
-            handle.target,
-            self.runtime.domain.as_deref(),
-        ) {
-            account.remove_target(subject.as_bytes(), b"", &target);
+        let domain = self.runtime.domain.as_deref();
+        for listener in listeners(&handle.config, handle.target, domain) {
+            listener.leave(&account);
         }
+        if let Some(stream) = state.streams.get_mut(&handle.target.stream) {
+            stream.leave_direct(handle.target);
+        }
+        state.dismiss_followers(handle.target.stream);
         state.stop_consumers(handle.target.stream, self, flush);
         state.streams.remove(&handle.target.stream);
         self.streams.write().remove(handle.config.name.as_str());
@@ -351,11 +376,10 @@ impl AccountJetStream {
 
     // --- replies
 
-    /// Sends `body` to `reply` once the change is durable; `failure` is sent in its place if it never is.
+    /// Sends a reply once the change is durable; `failure` is sent in its place if it never is.
     pub(super) fn reply(
         &self,
-        reply: &[u8],
-        body: &[u8],
+        reply: &ApiReply<'_>,
         after: Option<DurableAt>,
         failure: impl FnOnce() -> Vec<u8>,
         flush: &mut FlushSet,
@@ -363,7 +387,7 @@ impl AccountJetStream {
         let Some(account) = self.account() else {
             return;
         };
-        if reply.is_empty() {
+        if reply.subject.is_empty() {
             return;
         }
         let shard = after.and_then(|after| Some((after.position?, self.shard(after.shard)?)));
@@ -371,9 +395,17 @@ impl AccountJetStream {
             Some((position, shard)) => {
                 shard
                     .lock()
-                    .reply_after(position, &account, reply, body, failure, flush);
+                    .reply_after(position, &account, reply, failure, flush);
             }
-            None => super::reply::send(&account, reply, body, flush),
+            None => {
+                super::reply::send_message(
+                    &account,
+                    reply.subject,
+                    reply.headers,
+                    reply.body,
+                    flush,
+                );
+            }
         }
     }
 
@@ -400,7 +432,7 @@ impl AccountJetStream {
             usage.consumers += state
                 .streams
                 .get(&handle.target.stream)
-                .map_or(0, |s| s.consumers.len());
+                .map_or(0, RunningStream::public_consumers);
         }
         usage
     }
@@ -516,31 +548,6 @@ pub(super) fn written(state: &mut ShardState) -> DurableAt {
         shard: state.index,
         position: Some(state.store.position()),
     }
-}
-
-/// The subjects on which a stream listens.
-fn listening(
-    config: &StreamConfig,
-    target: StreamTarget,
-    domain: Option<&str>,
-) -> Vec<(String, routing::Target)> {
-    let stream = routing::Target::JetStream(Target::Stream(target));
-    let mut subjects: Vec<_> = config
-        .subjects
-        .iter()
-        .map(|subject| (subject.clone(), stream.clone()))
-        .collect();
-    if config.allow_direct {
-        let direct = routing::Target::JetStream(Target::DirectGet(target));
-        let name = &config.name;
-        for subject in [
-            format!("$JS.API.DIRECT.GET.{name}"),
-            format!("$JS.API.DIRECT.GET.{name}.>"),
-        ] {
-            subjects.extend(domain::forms(subject, domain).map(|form| (form, direct.clone())));
-        }
-    }
-    subjects
 }
 
 fn create_failed(error: ChangeError) -> ApiError {

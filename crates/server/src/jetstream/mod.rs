@@ -2,13 +2,14 @@
 //!
 //! | Module | Concept |
 //! |---|---|
-//! | `target`, `ingest` | what JetStream listens on, and how messages reach it |
+//! | `target`, `listener`, `ingest` | what JetStream listens on, and how messages reach it |
 //! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that commits |
 //! | `batch` | atomic and fast-ingest batches |
 //! | `parked` | replies that wait for a commit |
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
 //! | `account`, `access` | streams and consumers by name, for the API |
 //! | `api` | `$JS.API`: requests and replies |
+//! | `follower` | mirrors and sources |
 //! | `rename` | subject transforms and republishing |
 //! | `snapshot` | what monitoring shows |
 //! | `start` | opening the store and restoring what it holds |
@@ -22,7 +23,9 @@ mod clock;
 mod consumer;
 mod deliver;
 mod domain;
+mod follower;
 mod ingest;
+mod listener;
 mod machine;
 mod parked;
 mod push_interest;
@@ -40,6 +43,7 @@ mod view;
 mod worker;
 
 pub(crate) use account::AccountJetStream;
+pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub(crate) use start::JetStream;

@@ -35,8 +35,13 @@ enum Entry {
 pub(super) enum ReplyKind {
     /// A publish into this stream.
     PubAck(StreamId),
-    /// An API request; the bytes are its reply in case of failure.
-    Api(Box<[u8]>),
+    /// An API request.
+    Api {
+        /// How many bytes of the reply are headers.
+        headers_len: u32,
+        /// The reply in case of failure.
+        failure: Box<[u8]>,
+    },
     /// A stored message, of which this many bytes are headers, in answer to a direct get or published again;
     /// after a failure there is no such message.
     Message { headers_len: u32 },
@@ -95,7 +100,9 @@ impl Parked {
                     let subject = take(&mut bytes, subject_len);
                     let mut body = take(&mut bytes, body_len);
                     let headers = match kind {
-                        ReplyKind::Message { headers_len } => take(&mut body, headers_len),
+                        ReplyKind::Message { headers_len } | ReplyKind::Api { headers_len, .. } => {
+                            take(&mut body, headers_len)
+                        }
                         _ => b"",
                     };
                     let account = &self.accounts[account as usize];
@@ -132,7 +139,7 @@ impl Parked {
             refused.clear();
             match kind {
                 ReplyKind::PubAck(stream) => refusal(stream, &mut refused),
-                ReplyKind::Api(failure) => refused.extend_from_slice(&failure),
+                ReplyKind::Api { failure, .. } => refused.extend_from_slice(&failure),
                 ReplyKind::Ack | ReplyKind::Message { .. } => continue,
             }
             send(&self.accounts[account as usize], subject, &refused, flush);

@@ -12,11 +12,13 @@ use jetsled_store::{
 };
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::account::ApiReply;
 use super::clock;
+use super::follower::FollowerQueue;
 use super::ingest::Request;
 use super::parked::{Parked, ReplyKind, Then};
 use super::rename::Republished;
-use super::reply::{send, send_message};
+use super::reply::send_message;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::turn::{Released, Scratch};
@@ -32,10 +34,6 @@ const STORE_TICK: Nanos = Nanos(250_000_000);
 
 /// A one-shot schedule whose message was not stored tries again after this time.
 const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
-
-/// A way to publish that the store has.
-pub(super) type PublishBy =
-    fn(&mut Shard, StreamId, &Publish<'_>, Timestamp) -> Result<Published, PublishError>;
 
 /// A shard and the worker that commits for it.
 ///
@@ -76,6 +74,7 @@ pub(super) struct ShardState {
     pub(super) open_turn: Option<ConsumerTarget>,
     pub(super) scratch: Scratch,
     pub(super) removed: Vec<Removed>,
+    pub(super) following: FollowerQueue,
     /// Whether the worker sleeps, and until when.
     pub(super) sleeping_until: Option<Timestamp>,
     pub(super) stopping: bool,
@@ -102,6 +101,7 @@ impl ShardHandle {
                 open_turn: None,
                 scratch: Scratch::default(),
                 removed: Vec::new(),
+                following: FollowerQueue::default(),
                 sleeping_until: None,
                 stopping: false,
             }),
@@ -165,10 +165,16 @@ impl ShardState {
             return Some(Timestamp::EPOCH);
         }
         let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);
-        [self.commit_by, wake, self.store_wake, self.batch_wake]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.commit_by,
+            wake,
+            self.store_wake,
+            self.batch_wake,
+            self.following.next_turn(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Asks for a commit at once: somebody waits for it.
@@ -275,7 +281,12 @@ impl ShardState {
         &mut self,
         stream: StreamId,
         message: &Publish<'_>,
-        publish: PublishBy,
+        publish: impl FnOnce(
+            &mut Shard,
+            StreamId,
+            &Publish<'_>,
+            Timestamp,
+        ) -> Result<Published, PublishError>,
         flush: &mut FlushSet,
     ) -> Option<Result<Published, PublishError>> {
         let running = self.streams.get_mut(&stream)?;
@@ -381,23 +392,27 @@ impl ShardState {
         self.unseen.truncate(kept);
     }
 
-    /// Sends `body` to `subject` once `position` is durable.
+    /// Sends a reply once `position` is durable.
     pub(super) fn reply_after(
         &mut self,
         position: LogPosition,
         account: &Arc<Account>,
-        subject: &[u8],
-        body: &[u8],
+        reply: &ApiReply<'_>,
         failure: impl FnOnce() -> Vec<u8>,
         flush: &mut FlushSet,
     ) {
         if position <= self.store.durable() {
-            send(account, subject, body, flush);
+            send_message(account, reply.subject, reply.headers, reply.body, flush);
             return;
         }
-        let kind = ReplyKind::Api(failure().into_boxed_slice());
-        self.parked
-            .reply(account, subject, kind, |out| out.extend_from_slice(body));
+        let kind = ReplyKind::Api {
+            headers_len: u32::try_from(reply.headers.len()).unwrap_or(0),
+            failure: failure().into_boxed_slice(),
+        };
+        self.parked.reply(account, reply.subject, kind, |out| {
+            out.extend_from_slice(reply.headers);
+            out.extend_from_slice(reply.body);
+        });
         self.commit_now();
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use jetsled_jetstream_api::{StorageType, StreamConfig, StreamState, Timestamp};
+use jetsled_jetstream_api::{SourceInfo, StorageType, StreamConfig, StreamState, Timestamp};
 use jetsled_store::DeletedDetails;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::account::{AccountJetStream, StreamHandle};
 use super::start::JetStream;
+use super::stream::RunningStream;
 use crate::routing::FlushSet;
 
 /// What an account's JetStream takes.
@@ -57,6 +58,10 @@ pub(crate) struct StreamDetail {
     consumer_detail: Vec<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     direct_consumer_detail: Vec<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirror: Option<SourceInfo>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<SourceInfo>,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,7 +126,7 @@ impl AccountJetStream {
             used.consumers += state
                 .streams
                 .get(&handle.target.stream)
-                .map_or(0, |s| s.consumers.len());
+                .map_or(0, RunningStream::public_consumers);
         }
         used.reserved_memory = used.memory_limit.unwrap_or(used.reserved_memory);
         used.reserved_storage = used.storage_limit.unwrap_or(used.reserved_storage);
@@ -179,6 +184,19 @@ impl AccountJetStream {
                     })
                     .collect()
             };
+            let (consumer_detail, direct_consumer_detail) = (
+                if wanted.consumers {
+                    infos(false)
+                } else {
+                    Vec::new()
+                },
+                if wanted.direct_consumers {
+                    infos(true)
+                } else {
+                    Vec::new()
+                },
+            );
+            let (mirror, sources) = access.origins();
             Some(StreamDetail {
                 name: handle.config.name.clone(),
                 created: handle.created,
@@ -186,16 +204,10 @@ impl AccountJetStream {
                     leader: leader.to_owned(),
                 },
                 config: wanted.config.then(|| (*handle.config).clone()),
-                consumer_detail: if wanted.consumers {
-                    infos(false)
-                } else {
-                    Vec::new()
-                },
-                direct_consumer_detail: if wanted.direct_consumers {
-                    infos(true)
-                } else {
-                    Vec::new()
-                },
+                consumer_detail,
+                direct_consumer_detail,
+                mirror,
+                sources,
                 state,
             })
         })

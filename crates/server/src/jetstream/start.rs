@@ -126,6 +126,10 @@ impl JetStream {
             }
         }
         started.rest_the_others();
+        // Every stream that can be followed is there.
+        for shard in &*started.runtime.shards {
+            shard.lock().following.open();
+        }
         // The others are told so when they ask.
         for account in server.accounts() {
             let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
@@ -226,6 +230,7 @@ impl JetStream {
         if account.jetstream.set(Arc::clone(&jetstream)).is_err() {
             return;
         }
+        let mut flush = FlushSet::new();
         for shard in &*self.runtime.shards {
             let mut state = shard.lock();
             let streams: Vec<StreamHandle> = state
@@ -245,10 +250,11 @@ impl JetStream {
                 jetstream.insert(account, &mut state, &handle);
                 let key = (shard.index, handle.target.stream);
                 for consumer in self.waiting.lock().remove(&key).unwrap_or_default() {
-                    state.restore_consumer(&jetstream, &consumer);
+                    state.restore_consumer(&jetstream, &consumer, &mut flush);
                 }
             }
         }
+        flush.flush();
         // Another account's API may stand in its place.
         let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
         for subject in API_SUBJECTS.iter().filter(|_| !is_elsewhere) {

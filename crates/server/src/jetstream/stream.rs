@@ -8,7 +8,10 @@ use jetsled_store::{ConsumerKey, StreamId};
 
 use super::batch::Batches;
 use super::consumer::RunningConsumer;
+use super::follower::OriginFollower;
+use super::listener::direct_listeners;
 use super::rename::{InputTransform, Republish};
+use super::target::StreamTarget;
 use crate::account::Account;
 
 /// A stream and its consumers, owned by its shard.
@@ -23,6 +26,10 @@ pub(super) struct RunningStream {
     pub(super) input: Option<Box<InputTransform>>,
     pub(super) republish: Option<Box<Republish>>,
     pub(super) batches: Batches,
+    /// For its mirror or sources, in the order of the configuration.
+    pub(super) followers: Vec<Arc<OriginFollower>>,
+    /// The origin for which it answers direct gets.
+    direct_for: Option<String>,
     /// Whether messages were stored that its consumers have not been told of.
     pub(super) unseen: bool,
 }
@@ -45,6 +52,8 @@ impl RunningStream {
             consumers: HashMap::new(),
             names: HashMap::new(),
             batches: Batches::default(),
+            followers: Vec::new(),
+            direct_for: None,
             unseen: false,
         }
     }
@@ -63,6 +72,34 @@ impl RunningStream {
             self.unseen = true;
             unseen.push(self.id);
         }
+    }
+
+    /// Answers direct gets for its origin, too, if it is a mirror that may.
+    pub(super) fn join_direct(&mut self, target: StreamTarget) {
+        if self.direct_for.is_some() || !self.config.mirror_direct {
+            return;
+        }
+        if let Some(mirror) = &self.config.mirror {
+            for listener in direct_listeners(&mirror.name, target, self.domain.as_deref()) {
+                listener.join(&self.account);
+            }
+            self.direct_for = Some(mirror.name.clone());
+        }
+    }
+
+    /// Answers direct gets for itself only.
+    pub(super) fn leave_direct(&mut self, target: StreamTarget) {
+        if let Some(origin) = self.direct_for.take() {
+            for listener in direct_listeners(&origin, target, self.domain.as_deref()) {
+                listener.leave(&self.account);
+            }
+        }
+    }
+
+    /// How many consumers clients may see.
+    pub(super) fn public_consumers(&self) -> usize {
+        let consumers = self.consumers.values();
+        consumers.filter(|c| !c.state.config().direct).count()
     }
 
     /// Whether consumers decide how long a message stays.

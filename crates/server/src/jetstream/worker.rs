@@ -1,12 +1,14 @@
 //! A shard's worker thread: group commit, timers, and deliveries that take more than one turn.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use jetsled_dispatch::Consumer;
 use jetsled_jetstream_api::{StreamSeq, Timestamp};
 use jetsled_store::{CommitError, Stream, StreamId};
 use parking_lot::MutexGuard;
 
+use super::follower::OriginFollower;
 use super::parked::{Parked, Then};
 use super::shard::{ShardHandle, ShardState, lost_commit};
 use super::target::ConsumerTarget;
@@ -33,6 +35,8 @@ struct Worker {
     parked: Parked,
     unseen: Vec<StreamId>,
     then: Vec<Then>,
+    /// Whose turn it is.
+    followers: Vec<Arc<OriginFollower>>,
 }
 
 /// Serves the shard until it is told to stop; then commits and writes a checkpoint.
@@ -55,9 +59,12 @@ pub(super) fn run(shard: &ShardHandle) {
         state.ready_turns(&mut worker.flush);
         state.carry_out_releases(&mut worker.flush);
         worker.flush.enqueue();
+        let now = state.now;
+        state.following.take_due(now, &mut worker.followers);
         let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
         drop(state);
         worker.flush.flush();
+        worker.follow(shard);
         worker.housekeeping(shard);
         if stopping {
             break;
@@ -117,6 +124,14 @@ impl Worker {
             state.show_new_messages(stream, &mut self.flush);
         }
         state
+    }
+
+    /// Gives followers of origins their turns. What they store is committed in the next round.
+    fn follow(&mut self, shard: &ShardHandle) {
+        for follower in self.followers.drain(..) {
+            follower.turn(shard, &mut self.flush);
+            self.flush.flush();
+        }
     }
 
     /// Work that holds no lock while it runs: segment indexes, checkpoints.
@@ -291,5 +306,6 @@ impl ShardState {
             }
         }
         AccountJetStream::take_out_lost(self, flush);
+        self.following.tell_lost();
     }
 }

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::client::{Client, Counted, Output, Sent, Subscription};
-use crate::jetstream::IngestBatch;
+use crate::jetstream::{IngestBatch, OriginFollower};
 
 /// Touched connections up to which a slot is found by looking at all of them.
 const SCAN_SLOTS: usize = 8;
@@ -20,6 +20,8 @@ const SCAN_SLOTS: usize = 8;
 pub(crate) struct FlushSet {
     /// Messages for JetStream targets.
     pub(crate) ingest: IngestBatch,
+    /// Followers that have got something.
+    followers: Vec<Arc<OriginFollower>>,
     slots: Vec<Slot>,
     /// Slots by connection, kept once there are many.
     index: HashMap<u64, usize>,
@@ -47,6 +49,7 @@ impl Default for FlushSet {
     fn default() -> Self {
         Self {
             ingest: IngestBatch::default(),
+            followers: Vec::new(),
             slots: Vec::new(),
             index: HashMap::new(),
             exhausted: Vec::new(),
@@ -92,6 +95,9 @@ impl FlushSet {
             if self.ingest.is_empty() {
                 self.ingest = ingest;
             }
+        }
+        for follower in self.followers.drain(..) {
+            follower.wake();
         }
         // Before the last message leaves: its receiver may subscribe anew at once.
         for subscription in self.exhausted.drain(..) {
@@ -172,6 +178,11 @@ impl FlushSet {
         self.find(client)
             .and_then(|at| self.slots.get(at))
             .map_or(0, |slot| slot.output.len())
+    }
+
+    /// Lets a follower take a turn after the next flush.
+    pub(super) fn wake_later(&mut self, follower: &Arc<OriginFollower>) {
+        self.followers.push(Arc::clone(follower));
     }
 
     /// Lets the subscription end at the next flush.

@@ -95,7 +95,9 @@ impl ImportedMatch {
                     | Target::Service(_)
                     | Target::System(_)
                     | Target::Responses => return None,
-                    target @ Target::JetStream(_) => ImportedTo::Inside(target),
+                    target @ (Target::JetStream(_) | Target::Follower(..)) => {
+                        ImportedTo::Inside(target)
+                    }
                 };
                 Some(Imported {
                     account: Arc::clone(&importer),

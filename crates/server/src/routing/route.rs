@@ -86,6 +86,7 @@ impl Route {
             }
             Target::JetStream(_)
             | Target::Internal(_)
+            | Target::Follower(..)
             | Target::Service(_)
             | Target::System(_)
             | Target::Responses => true,
@@ -118,7 +119,10 @@ impl Route {
                         .plain
                         .push(ClientTarget::new(subscription, prefix_for));
                 }
-                target @ (Target::JetStream(_) | Target::Internal(_) | Target::System(_)) => {
+                target @ (Target::JetStream(_)
+                | Target::Follower(..)
+                | Target::Internal(_)
+                | Target::System(_)) => {
                     route.inside.push(target);
                 }
                 Target::Service(link) => {
@@ -132,7 +136,7 @@ impl Route {
                 Target::Client(subscription) => {
                     Some(Member::Client(ClientTarget::new(subscription, prefix_for)))
                 }
-                target @ (Target::JetStream(_) | Target::Internal(_)) => {
+                target @ (Target::JetStream(_) | Target::Follower(..) | Target::Internal(_)) => {
                     Some(Member::Inside(target))
                 }
                 // Never in a group.
@@ -293,6 +297,11 @@ pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush
         Target::JetStream(target) => flush.ingest.push(target, message),
         Target::System(entry) => entry.push(message),
         Target::Internal(internal) => internal.receive(message, flush),
+        Target::Follower(follower, channel) => {
+            if follower.receive(*channel, message) {
+                flush.wake_later(follower);
+            }
+        }
         // Never put into `inside`.
         Target::Client(_) | Target::Service(_) | Target::Responses => {}
     }

@@ -16,6 +16,8 @@ pub(crate) enum Target {
     /// Something of JetStream: a stream's subjects, an API endpoint, a consumer's ack or pull
     /// subject, direct get.
     JetStream(jetstream::Target),
+    /// A stream that follows another one.
+    Follower(Arc<jetstream::OriginFollower>, jetstream::Channel),
     /// A service of another account.
     Service(Arc<ServiceLink>),
     /// One of the server's own services.
@@ -26,12 +28,13 @@ pub(crate) enum Target {
     Internal(Internal),
 }
 
-/// Client subscriptions and service imports are the same if they are the same object.
+/// Client subscriptions, followers and service imports are the same if they are the same object.
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Target::Client(a), Target::Client(b)) => Arc::ptr_eq(a, b),
             (Target::JetStream(a), Target::JetStream(b)) => a == b,
+            (Target::Follower(a, on), Target::Follower(b, by)) => Arc::ptr_eq(a, b) && on == by,
             (Target::Service(a), Target::Service(b)) => Arc::ptr_eq(a, b),
             (Target::System(a), Target::System(b)) => Arc::ptr_eq(a, b),
             (Target::Responses, Target::Responses) => true,

@@ -88,7 +88,7 @@ fn sort_in(
 ) {
     let candidate = |target: Target| {
         let crosses = match &target {
-            Target::Client(_) => true,
+            Target::Client(_) | Target::Follower(..) => true,
             Target::JetStream(target) => !matches!(target, jetstream::Target::Api),
             Target::Internal(_) | Target::Service(_) | Target::System(_) | Target::Responses => {
                 false
@@ -160,7 +160,10 @@ impl Candidate {
                 };
                 ResponseHop::default().deliver(&message, &self.account, flush)
             }
-            target @ (Target::JetStream(_) | Target::Internal(_) | Target::System(_)) => {
+            target @ (Target::JetStream(_)
+            | Target::Follower(..)
+            | Target::Internal(_)
+            | Target::System(_)) => {
                 if let Target::JetStream(jetstream::Target::Stream(stream)) = &target
                     && let Some(jetstream) = self.account.jetstream.get()
                     && let Some(name) = jetstream.stream_name(*stream)

@@ -29,11 +29,12 @@ pub struct Erasure {
 }
 
 /// Headers, with their colons, that stay.
-const KEPT: [&[u8]; 4] = [
+const KEPT: [&[u8]; 5] = [
     b"Nats-Rollup:",
     b"Nats-Msg-Id:",
     b"Nats-Scheduler:",
     b"Nats-Schedule-Next:",
+    b"Nats-Stream-Source:",
 ];
 
 impl Log {

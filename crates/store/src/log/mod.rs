@@ -51,7 +51,8 @@ pub use options::{LogOptions, SyncPolicy};
 pub use position::{LogPosition, RecordAt, SegmentNo};
 pub use record::{
     BatchCommit, ConsumerConfig, ConsumerDeleted, ConsumerKey, ConsumerProgress, ConsumerState,
-    Delete, Erase, Message, Purge, Record, StreamConfig, StreamDeleted, StreamId, StreamState,
+    Delete, Erase, Message, Purge, Record, SourcePosition, StreamConfig, StreamDeleted, StreamId,
+    StreamState,
 };
 pub use report::{Damage, LogReport, ReplayedRecord, SegmentUsage};
 

@@ -3,7 +3,7 @@
 use crate::log::{self, AppendError, ConsumerKey, Log, LogPosition, Record, SegmentNo, StreamId};
 use crate::{ChangeError, RecoveredConsumer, Shard};
 
-/// A consumer of a file stream, or of a memory stream (then nothing of it is logged).
+/// A consumer of a file stream; or of a memory stream, or one that does not survive a restart (then nothing of it is logged).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConsumerEntry {
     pub(super) stream: StreamId,
@@ -107,6 +107,35 @@ impl Shard {
                 in_memory,
             },
         );
+        Ok(key)
+    }
+
+    /// Makes a place for a consumer that is not to survive a restart: nothing of it is logged.
+    ///
+    /// # Errors
+    /// When the stream is unknown or the shard can not be used.
+    pub fn put_transient_consumer(
+        &mut self,
+        stream: StreamId,
+        name: &str,
+    ) -> Result<ConsumerKey, ChangeError> {
+        self.check_broken()?;
+        if !self.streams.contains_key(&stream) {
+            return Err(ChangeError::UnknownStream(stream));
+        }
+        let key = ConsumerKey(self.next_consumer);
+        self.next_consumer += 1;
+        let entry = ConsumerEntry {
+            stream,
+            name: name.into(),
+            config: Vec::new(),
+            checkpoint: None,
+            deltas: Vec::new(),
+            emitted_at: LogPosition::ZERO,
+            emitted_state: LogPosition::ZERO,
+            in_memory: true,
+        };
+        self.consumers.insert(key, entry);
         Ok(key)
     }
 

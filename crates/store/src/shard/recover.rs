@@ -113,6 +113,7 @@ enum Entry {
     ConsumerState(ConsumerKey, Vec<u8>),
     ConsumerDeleted(StreamId, ConsumerKey),
     ConsumerProgress(ConsumerKey, Vec<u8>),
+    SourcePosition(StreamId, Vec<u8>),
 }
 
 impl Entry {
@@ -157,6 +158,9 @@ impl Entry {
             Record::ConsumerProgress(progress) => {
                 Self::ConsumerProgress(progress.consumer, progress.delta.to_vec())
             }
+            Record::SourcePosition(position) => {
+                Self::SourcePosition(position.stream, position.source.to_vec())
+            }
             Record::BatchCommit(_) | Record::Erase(_) => return None,
         })
     }
@@ -170,7 +174,8 @@ impl Entry {
             | Self::StreamHead(stream, _)
             | Self::StreamDeleted(stream)
             | Self::ConsumerConfig(stream, ..)
-            | Self::ConsumerDeleted(stream, _) => Some(*stream),
+            | Self::ConsumerDeleted(stream, _)
+            | Self::SourcePosition(stream, _) => Some(*stream),
             Self::ConsumerState(..) | Self::ConsumerProgress(..) => None,
         }
     }
@@ -232,7 +237,12 @@ impl Replay {
                     target.replay_purge(&mut shard.log, through, keep, &filter)?;
                 }
             }
-            Entry::Delete(..) | Entry::Purge(..) => {}
+            Entry::SourcePosition(stream, source) if !self.before_head(stream, at) => {
+                if let Some(target) = shard.streams.get_mut(&stream) {
+                    target.note_source(&source);
+                }
+            }
+            Entry::Delete(..) | Entry::Purge(..) | Entry::SourcePosition(..) => {}
             Entry::StreamConfig(stream, bytes) => self.stream_config(shard, at, stream, &bytes)?,
             Entry::StreamHead(stream, bytes) => self.stream_head(shard, at, stream, &bytes),
             Entry::StreamDeleted(stream) => {

@@ -6,12 +6,11 @@ use jetsled_jetstream_api::{StreamSeq, Timestamp};
 
 use super::StoredMessage;
 
-/// Messages by sequence; a removed one leaves an empty slot until it reaches the front.
+/// Messages by sequence; a removed one leaves an empty slot until it reaches the front. Sequences that were never used have no slot: a
+/// mirror's origin may leave out any number of them.
 #[derive(Debug, Default)]
 pub(crate) struct MemoryMessages {
-    /// Sequence of the first slot.
-    base: u64,
-    slots: VecDeque<Option<MemoryMessage>>,
+    slots: VecDeque<(u64, Option<MemoryMessage>)>,
 }
 
 #[derive(Debug)]
@@ -33,23 +32,18 @@ impl MemoryMessages {
         headers: &[u8],
         payload: &[u8],
     ) {
-        if self.slots.is_empty() {
-            self.base = seq;
-        }
-        while self.base + (self.slots.len() as u64) < seq {
-            self.slots.push_back(None);
-        }
-        self.slots.push_back(Some(MemoryMessage {
+        let message = MemoryMessage {
             timestamp,
             subject_len: subject.len() as u32,
             header_len: headers.len() as u32,
             bytes: [subject, headers, payload].concat().into_boxed_slice(),
-        }));
+        };
+        self.slots.push_back((seq, Some(message)));
     }
 
     pub(crate) fn get(&self, seq: u64) -> Option<StoredMessage<'_>> {
-        let at = usize::try_from(seq.checked_sub(self.base)?).ok()?;
-        let message = self.slots.get(at)?.as_ref()?;
+        let (_, message) = self.slots.get(self.slot_of(seq)?)?;
+        let message = message.as_ref()?;
         let (subject, rest) = message
             .bytes
             .split_at_checked(message.subject_len as usize)?;
@@ -65,16 +59,28 @@ impl MemoryMessages {
     }
 
     pub(crate) fn remove(&mut self, seq: u64) {
-        let at = seq
-            .checked_sub(self.base)
-            .and_then(|at| usize::try_from(at).ok());
-        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+        if let Some((_, slot)) = self.slot_of(seq).and_then(|at| self.slots.get_mut(at)) {
             *slot = None;
         }
-        while let Some(None) = self.slots.front() {
+        while let Some((_, None)) = self.slots.front() {
             self.slots.pop_front();
-            self.base += 1;
         }
+    }
+
+    /// Where the message lies: mostly as far from the front as its sequence is from the first, else before that.
+    fn slot_of(&self, seq: u64) -> Option<usize> {
+        let (first, _) = self.slots.front()?;
+        let guess = usize::try_from(seq.checked_sub(*first)?).unwrap_or(usize::MAX);
+        if self
+            .slots
+            .get(guess)
+            .is_some_and(|(found, _)| *found == seq)
+        {
+            return Some(guess);
+        }
+        self.slots
+            .binary_search_by_key(&seq, |(found, _)| *found)
+            .ok()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -18,6 +18,7 @@ mod request;
 mod schedules;
 mod seq_set;
 mod snapshot;
+mod source_positions;
 mod subject_table;
 mod ttl;
 mod ttl_queue;
@@ -39,6 +40,7 @@ pub use request::{
 use schedules::Schedules;
 use seq_set::SeqSet;
 pub(crate) use snapshot::{Decoder, StreamHead, encode_bytes};
+use source_positions::SourcePositions;
 use subject_table::SubjectTable;
 use ttl_queue::TtlQueue;
 
@@ -66,6 +68,8 @@ pub struct Stream {
     dedup: DedupWindow,
     ttls: TtlQueue,
     schedules: Schedules,
+    /// How far its sources were copied.
+    sources: SourcePositions,
     /// Messages below are gone or never expire by age.
     age_checked_below: u64,
     /// The message that expires by age next, with its time.
@@ -125,6 +129,7 @@ impl Stream {
             dedup: DedupWindow::default(),
             ttls: TtlQueue::default(),
             schedules: Schedules::default(),
+            sources: SourcePositions::default(),
             age_checked_below: 0,
             age_head: None,
             lost: Vec::new(),
@@ -184,6 +189,12 @@ impl Stream {
         } else {
             self.visible_last
         })
+    }
+
+    /// When the message stored last was stored; unset in a new stream.
+    #[must_use]
+    pub fn last_time(&self) -> Timestamp {
+        self.last_time
     }
 
     /// How many messages it holds.

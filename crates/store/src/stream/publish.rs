@@ -2,6 +2,7 @@
 
 mod apply;
 mod checks;
+mod copied;
 mod count;
 mod delete_marker;
 mod edits;

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::log::{Log, ReadError, Selection};
 
+/// A state lists at most so many deleted sequences: a mirror's gaps are as wide as its origin likes.
+const DELETED_LISTED: usize = 1 << 22;
+
 impl Stream {
     pub(crate) fn load<'a>(
         &'a self,
@@ -413,7 +416,10 @@ impl Stream {
             num_subjects: self.subjects.len() as u64,
             num_deleted: self.gaps.len(),
             deleted: match deleted {
-                DeletedDetails::List => self.gaps.iter().map(StreamSeq).collect(),
+                DeletedDetails::List => {
+                    let listed = self.gaps.iter().take(DELETED_LISTED);
+                    listed.map(StreamSeq).collect()
+                }
                 DeletedDetails::Count => Vec::new(),
             },
             lost: (!self.lost.is_empty()).then(|| LostStreamData {

@@ -5,6 +5,7 @@ use jetsled_jetstream_api::Timestamp;
 use super::Stream;
 use super::extents::Extent;
 use super::seq_set::SeqSet;
+use super::source_positions::SourcePositions;
 use super::subject_table::RestoredSubject;
 use crate::log::{LogPosition, SegmentNo};
 
@@ -22,6 +23,7 @@ pub(crate) struct StreamHead {
     pub(crate) is_unused: bool,
     /// Sequence and deadline of each schedule.
     pub(crate) schedules: Vec<(u64, i64)>,
+    pub(crate) sources: SourcePositions,
 }
 
 /// The first byte of every head and checkpoint.
@@ -51,6 +53,7 @@ impl StreamHead {
             out.extend_from_slice(&seq.to_le_bytes());
             out.extend_from_slice(&deadline.to_le_bytes());
         }
+        self.sources.encode(out);
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
@@ -67,6 +70,7 @@ impl StreamHead {
         let schedules = (0..from.count(16)?)
             .map(|_| Some((from.u64()?, from.u64()? as i64)))
             .collect::<Option<_>>()?;
+        let sources = SourcePositions::decode(from)?;
         (first >= 1 && first <= last.checked_add(1)?).then_some(Self {
             first,
             last,
@@ -76,6 +80,7 @@ impl StreamHead {
             gaps,
             is_unused,
             schedules,
+            sources,
         })
     }
 
@@ -95,6 +100,7 @@ impl Stream {
             gaps: self.gaps.clone(),
             is_unused: self.is_unused,
             schedules: self.schedules.sorted(),
+            sources: self.sources.clone(),
         }
     }
 
@@ -207,6 +213,7 @@ impl Stream {
         self.lost = head.lost;
         self.gaps = head.gaps;
         self.schedules = head.schedules.into_iter().collect();
+        self.sources = head.sources;
     }
 
     /// Everything that a restart must bring back, in a form that can be compared.

@@ -2,6 +2,7 @@
 
 mod batches;
 mod bench_figures;
+mod copies;
 mod erase;
 mod model;
 mod properties;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use jetsled_jetstream_api::json::{self, Decoded, Strictness};
 use jetsled_jetstream_api::response::{Response, ResponseBody};
 use jetsled_jetstream_api::{ApiError, Timestamp};
+use jetsled_protocol::headers;
 use serde::de::DeserializeOwned;
 
 use super::level::level_too_high;
-use crate::jetstream::account::{AccountJetStream, DurableAt};
+use crate::jetstream::account::{AccountJetStream, ApiReply, DurableAt};
 use crate::jetstream::ingest::Request;
 use crate::routing::FlushSet;
 
@@ -22,6 +23,8 @@ pub(super) struct Call<'a> {
     /// (observed nats-server 2.15.1).
     pub(super) count_errors: bool,
     request: &'a Request<'a>,
+    /// The header block of a reply that is no error; empty without headers.
+    reply_headers: Vec<u8>,
 }
 
 /// What an endpoint has done: the body of its reply, and the change that must be durable before it leaves.
@@ -57,6 +60,7 @@ impl<'a> Call<'a> {
             flush,
             count_errors: true,
             request,
+            reply_headers: Vec::new(),
         }
     }
 
@@ -137,6 +141,16 @@ impl<'a> Call<'a> {
         decoded.value
     }
 
+    /// The value of a header of the request.
+    pub(super) fn header(&self, key: &str) -> Option<&'a [u8]> {
+        headers::get(self.request.headers, key.as_bytes())
+    }
+
+    /// Adds a header to the reply; errors go without.
+    pub(super) fn set_reply_header(&mut self, key: &str, value: &str) {
+        headers::append(&mut self.reply_headers, key.as_bytes(), value.as_bytes());
+    }
+
     /// Whether anybody is told what comes of the request.
     pub(super) fn wants_reply(&self) -> bool {
         !self.request.reply.is_empty()
@@ -159,6 +173,7 @@ impl<'a> Call<'a> {
 
     /// Sends the reply once what it says is durable.
     fn send<T: ResponseBody>(&mut self, outcome: Outcome<T>) {
+        let outcome_is_ok = outcome.is_ok();
         let (response, after) = match outcome {
             Ok(Done { body, after }) => (Response::ok(body), after),
             Err(error) => (Response::error(error), None),
@@ -167,8 +182,16 @@ impl<'a> Call<'a> {
             let error = ApiError::stream_general("the change could not be written to disk");
             Response::<T>::error(error).to_json()
         };
-        let reply = self.request.reply;
-        self.jetstream
-            .reply(reply, &response.to_json(), after, failure, self.flush);
+        let headers = if outcome_is_ok {
+            &self.reply_headers[..]
+        } else {
+            b""
+        };
+        let reply = ApiReply {
+            subject: self.request.reply,
+            headers,
+            body: &response.to_json(),
+        };
+        self.jetstream.reply(&reply, after, failure, self.flush);
     }
 }

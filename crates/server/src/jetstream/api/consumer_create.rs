@@ -3,15 +3,18 @@
 use jetsled_jetstream_api::request::{ConsumerAction, CreateConsumerRequest, CreateForm};
 use jetsled_jetstream_api::response::ConsumerCreate;
 use jetsled_jetstream_api::{
-    ApiError, ConsumerConfig, ConsumerInfo, ConsumerRules, RetentionPolicy, short_hash,
+    AckPolicy, ApiError, ConsumerConfig, ConsumerInfo, ConsumerRules, Nanos, RetentionPolicy,
+    short_hash, stream_identity,
 };
 
 use super::call::{Call, Done, Outcome};
-use super::unsupported;
 use crate::info::VERSION;
 use crate::jetstream::access::StreamAccess;
 use crate::jetstream::account::{AccountJetStream, DurableAt};
 use crate::routing::FlushSet;
+
+/// The identity of a stream: of the one that the request is for, and of the one that answers.
+pub(super) const STREAM_IDENTITY: &str = "Nats-Stream-Identity";
 
 /// Creates a consumer or updates it.
 pub(super) fn create(
@@ -25,11 +28,22 @@ pub(super) fn create(
         return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
     }
     let jetstream = call.jetstream;
-    let (mut info, durable) = jetstream
+    let wanted_identity = call.header(STREAM_IDENTITY);
+    let is_internal = request.config.is_internal();
+    let (mut info, identity, durable) = jetstream
         .with_stream(stream, call.flush, |access, flush| {
-            put(access, jetstream, request, flush)
+            let identity = stream_identity(access.stream().created());
+            if is_internal {
+                name_for_origin(access.config().retention, &mut request.config);
+                check_identity(wanted_identity, &identity)?;
+            }
+            let (info, durable) = put(access, jetstream, request, flush)?;
+            Ok((info, identity, durable))
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
+    if is_internal {
+        call.set_reply_header(STREAM_IDENTITY, &identity);
+    }
     info.config.set_reply_metadata(VERSION);
     Ok(Done::after(ConsumerCreate { info: Some(info) }, durable))
 }
@@ -54,6 +68,12 @@ fn put(
     let existing = access.consumer_config(&name).cloned();
     if let Some(existing) = &existing {
         config.pause_until = existing.pause_until;
+        if config.sourcing && config.is_durable() {
+            // It goes on where it was.
+            config.deliver_policy = existing.deliver_policy;
+            config.opt_start_seq = existing.opt_start_seq;
+            config.opt_start_time = existing.opt_start_time;
+        }
     }
     let rules = ConsumerRules {
         stream: access.config(),
@@ -62,12 +82,13 @@ fn put(
         pedantic,
     };
     let config = config.validated(&rules)?;
-    unsupported::check_consumer(&config)?;
     let Some(existing) = existing else {
         if action == ConsumerAction::Update {
             return Err(ApiError::CONSUMER_DOES_NOT_EXIST);
         }
-        check_count(access, jetstream)?;
+        if !config.is_internal() {
+            check_count(access, jetstream)?;
+        }
         config.check_work_queue_stream(access.config())?;
         check_work_queue(access, &name, &config)?;
         return access.create_consumer(&name, config, flush);
@@ -98,7 +119,7 @@ fn check_count(access: &StreamAccess<'_>, jetstream: &AccountJetStream) -> Resul
     };
     let limits = [of_stream, jetstream.account_limits().max_consumers];
     let limit = limits.into_iter().filter(|limit| *limit > 0).min();
-    if limit.is_some_and(|limit| access.consumer_count() as u64 >= limit.unsigned_abs()) {
+    if limit.is_some_and(|limit| access.limited_consumers() as u64 >= limit.unsigned_abs()) {
         return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
     }
     Ok(())
@@ -109,10 +130,39 @@ fn check_work_queue(
     name: &str,
     config: &ConsumerConfig,
 ) -> Result<(), ApiError> {
-    if access.config().retention != RetentionPolicy::WorkQueue {
+    if access.config().retention != RetentionPolicy::WorkQueue || config.is_internal() {
         return Ok(());
     }
     config.check_work_queue(access.other_consumers(name).map(|(_, config)| config))
+}
+
+/// What a mirror or source asks for has a stable name. Where consumers decide how long messages stay it becomes a durable
+/// consumer that acks what the follower has stored; else each is another one (observed nats-server 2.15.1).
+fn name_for_origin(retention: RetentionPolicy, config: &mut ConsumerConfig) {
+    if !config.direct || !config.sourcing || config.name.is_empty() {
+        return;
+    }
+    if retention == RetentionPolicy::Limits {
+        let unique = short_hash(crate::nuid::next().as_bytes());
+        config.name = format!("{}-{unique}", config.name);
+    } else {
+        config.direct = false;
+        config.durable.clone_from(&config.name);
+        config.ack_policy = AckPolicy::FlowControl;
+        config.ack_wait = Nanos::ZERO;
+        config.max_deliver = 0;
+        config.inactive_threshold = Nanos::ZERO;
+    }
+}
+
+/// A follower that knows the stream expects it to be the same still.
+fn check_identity(wanted: Option<&[u8]>, identity: &str) -> Result<(), ApiError> {
+    match wanted {
+        Some(wanted) if !wanted.is_empty() && wanted != identity.as_bytes() => {
+            Err(ApiError::consumer_stream_identity_mismatch(identity))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A name for a consumer that came without one.

@@ -2,9 +2,10 @@
 
 use jetsled_jetstream_api::request::ConsumerResetRequest;
 use jetsled_jetstream_api::response::ConsumerReset;
-use jetsled_jetstream_api::{ApiError, json};
+use jetsled_jetstream_api::{ApiError, json, stream_identity};
 
 use super::call::{Call, Done, Outcome};
+use super::consumer_create::STREAM_IDENTITY;
 use crate::info::VERSION;
 
 /// Starts a consumer anew, after its ack floor or at a sequence. Always lenient. Only a consumer that exists answers, and
@@ -26,17 +27,22 @@ fn restart(call: &mut Call<'_>, stream: &str, consumer: &str) -> Outcome<Consume
         json::decode_one(call.payload)?
     };
     let jetstream = call.jetstream;
-    let (mut info, reset_seq, durable) = jetstream
+    let (mut info, reset_seq, identity, durable) = jetstream
         .with_stream(stream, call.flush, |access, flush| {
+            let identity = stream_identity(access.stream().created());
             let (next, durable) = access.change_consumer(consumer, flush, |state, context| {
                 state.reset(request.seq, context)
             })?;
             let next = next.map_err(ApiError::consumer_invalid_reset)?;
             access.release_unneeded(flush);
             let info = access.consumer_info(consumer, flush);
-            Ok((info.ok_or(ApiError::CONSUMER_NOT_FOUND)?, next, durable))
+            let info = info.ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+            Ok((info, next, identity, durable))
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
+    if call.header(STREAM_IDENTITY).is_some() {
+        call.set_reply_header(STREAM_IDENTITY, &identity);
+    }
     info.config.set_reply_metadata(VERSION);
     Ok(Done::after(
         ConsumerReset {

@@ -22,6 +22,8 @@ const MAX_MULTI: usize = 1024;
 /// The most bytes of subjects, headers and payloads in one answer (nats-server's `max_pending`).
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+const PREFIX: &[u8] = b"$JS.API.DIRECT.GET.";
+
 /// Answers a direct get.
 pub(in crate::jetstream) fn direct_get(
     state: &mut ShardState,
@@ -53,7 +55,7 @@ pub(in crate::jetstream) fn direct_get(
         parks: false,
         scratch: Vec::new(),
     };
-    let outcome = parse(request, &reply.name).and_then(|get| {
+    let outcome = parse(request).and_then(|get| {
         let multi = !get.multi_last_for.is_empty();
         let answered = if multi {
             answer_multi(state, stream, &get, &mut reply, flush)
@@ -122,12 +124,15 @@ impl Refusal {
 type Answered = Result<Result<(), Refusal>, ReadError>;
 
 /// What is asked for, by subject or by body.
-fn parse(request: &Request<'_>, stream: &str) -> Result<MsgGetRequest, Refusal> {
+fn parse(request: &Request<'_>) -> Result<MsgGetRequest, Refusal> {
     if level_too_high(request.headers) {
         return Err(Refusal::LEVEL);
     }
-    let prefix = b"$JS.API.DIRECT.GET.".len() + stream.len();
-    let tail = request.subject.get(prefix + 1..).unwrap_or_default();
+    // The stream's own name, or that of its origin if it is a mirror.
+    let named = request.subject.get(PREFIX.len()..).unwrap_or_default();
+    let tail = memchr::memchr(b'.', named)
+        .and_then(|dot| named.get(dot + 1..))
+        .unwrap_or_default();
     if tail.is_empty() && request.payload.is_empty() {
         return Err(Refusal::EMPTY);
     }

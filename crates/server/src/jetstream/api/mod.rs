@@ -26,7 +26,6 @@ mod stream_info;
 mod stream_list;
 mod stream_purge;
 mod stream_update;
-mod unsupported;
 
 use jetsled_jetstream_api::Timestamp;
 

@@ -6,7 +6,7 @@ use jetsled_jetstream_api::response::StreamCreate;
 use jetsled_jetstream_api::{ApiError, StreamConfig};
 
 use super::call::{Call, Done, Outcome};
-use super::{stream_info, unsupported};
+use super::stream_info;
 use crate::jetstream::account::AccountJetStream;
 use crate::jetstream::advisory;
 
@@ -16,8 +16,9 @@ pub(super) fn create(call: &mut Call<'_>, stream: &str) -> Outcome<StreamCreate>
     let StreamConfigRequest { config, pedantic } = call.accept(request);
     check_name(&config, stream)?;
     config.check_create()?;
-    let config = config.validated(call.jetstream.server_limits(), pedantic)?;
-    unsupported::check_stream(&config)?;
+    let jetstream = call.jetstream;
+    let lookup = |name: &str| jetstream.stream_config(name);
+    let config = config.validated_among(jetstream.server_limits(), pedantic, &lookup)?;
     check_account(call.jetstream, &config)?;
     let is_new = call.jetstream.stream(stream).is_none();
     let (_, durable) = call.jetstream.create_stream(config)?;

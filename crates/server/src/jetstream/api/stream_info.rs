@@ -70,10 +70,13 @@ pub(super) fn gather(
     let id = access.id();
     let mut state = access.store().state(id, deleted)?;
     state.consumer_count = access.consumer_count() as u64;
+    let (mirror, sources) = access.origins();
     Ok(StreamInfo {
         config: access.config().clone(),
         created: access.stream().created(),
         state,
+        mirror,
+        sources,
         timestamp: access.now(),
         ..StreamInfo::default()
     })

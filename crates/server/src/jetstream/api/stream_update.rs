@@ -7,7 +7,7 @@ use jetsled_jetstream_api::{ApiError, StreamConfig};
 
 use super::call::{Call, Done, Outcome};
 use super::stream_create::{announce, check_account, check_name};
-use super::{stream_info, unsupported};
+use super::stream_info;
 use crate::jetstream::access::StreamAccess;
 
 /// Replaces a stream's configuration.
@@ -26,8 +26,9 @@ pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate>
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
     let decide = |old: &StreamConfig| {
-        let config = old.updated(config, jetstream.server_limits(), pedantic)?;
-        unsupported::check_stream(&config)?;
+        let lookup = |name: &str| jetstream.stream_config(name);
+        let limits = jetstream.server_limits();
+        let config = old.updated_among(config, limits, pedantic, &lookup)?;
         check_account(jetstream, &config)?;
         Ok(config)
     };

@@ -10,6 +10,7 @@ mod erase;
 mod fields;
 mod message;
 mod purge;
+mod source_position;
 mod stream_config;
 mod stream_deleted;
 mod stream_state;
@@ -23,6 +24,7 @@ pub use delete::Delete;
 pub use erase::Erase;
 pub use message::Message;
 pub use purge::Purge;
+pub use source_position::SourcePosition;
 pub use stream_config::StreamConfig;
 pub use stream_deleted::StreamDeleted;
 pub use stream_state::StreamState;
@@ -64,6 +66,8 @@ pub enum Record<'a> {
     BatchCommit(BatchCommit),
     /// A deleted message's bytes must go.
     Erase(Erase<'a>),
+    /// A message of a source was dealt with and not stored.
+    SourcePosition(SourcePosition<'a>),
 }
 
 /// The kinds as they stand on the disk. Numbers are never given a second meaning.
@@ -80,6 +84,7 @@ pub(crate) mod kind {
     pub(crate) const CONSUMER_PROGRESS: u8 = 10;
     pub(crate) const BATCH_COMMIT: u8 = 11;
     pub(crate) const ERASE: u8 = 12;
+    pub(crate) const SOURCE_POSITION: u8 = 13;
     /// The log's own: writing went on here after an opening or a failed write.
     pub(crate) const RESUME: u8 = 0xf0;
     /// The log's own: the segment ends here.
@@ -103,6 +108,7 @@ impl<'a> Record<'a> {
             Self::ConsumerProgress(r) => r.stream,
             Self::BatchCommit(r) => r.stream,
             Self::Erase(r) => r.stream,
+            Self::SourcePosition(r) => r.stream,
         }
     }
 
@@ -120,6 +126,7 @@ impl<'a> Record<'a> {
             Self::ConsumerProgress(_) => kind::CONSUMER_PROGRESS,
             Self::BatchCommit(_) => kind::BATCH_COMMIT,
             Self::Erase(_) => kind::ERASE,
+            Self::SourcePosition(_) => kind::SOURCE_POSITION,
         }
     }
 
@@ -142,6 +149,7 @@ impl<'a> Record<'a> {
             Self::ConsumerProgress(r) => ConsumerProgress::FIXED + r.delta.len() as u64,
             Self::BatchCommit(_) => BatchCommit::BODY_LEN,
             Self::Erase(r) => Erase::FIXED + r.front.len() as u64,
+            Self::SourcePosition(r) => r.source.len() as u64,
         }
     }
 
@@ -175,6 +183,7 @@ impl<'a> Record<'a> {
             Self::ConsumerProgress(r) => r.encode_body(out),
             Self::BatchCommit(r) => r.encode_body(out),
             Self::Erase(r) => r.encode_body(out),
+            Self::SourcePosition(r) => out.extend_from_slice(r.source),
         }
     }
 
@@ -203,6 +212,10 @@ impl<'a> Record<'a> {
             }
             kind::BATCH_COMMIT => Self::BatchCommit(BatchCommit::decode(stream, body)?),
             kind::ERASE => Self::Erase(Erase::decode(stream, body)?),
+            kind::SOURCE_POSITION => Self::SourcePosition(SourcePosition {
+                stream,
+                source: body,
+            }),
             _ => return None,
         })
     }

@@ -19,14 +19,24 @@ pub(in crate::stream) struct Accepted<'a> {
 }
 
 impl Stream {
-    /// Logs and applies a message. Answers its sequence and that of its predecessor on the subject.
+    /// Logs and applies the next message. Answers its sequence and that of its predecessor on the subject.
     pub(in crate::stream) fn store(
         &mut self,
         log: &mut Log,
         message: &Accepted<'_>,
         time: Timestamp,
     ) -> Result<(u64, u64), ChangeError> {
-        let seq = self.last + 1;
+        self.store_at(log, self.last + 1, message, time)
+    }
+
+    /// As [`Stream::store`], with a sequence above the last one: those between stay unused.
+    pub(super) fn store_at(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        message: &Accepted<'_>,
+        time: Timestamp,
+    ) -> Result<(u64, u64), ChangeError> {
         let segment = if self.memory.is_some() {
             None
         } else {
@@ -113,6 +123,9 @@ impl Stream {
             self.end_schedule(log, steering)?;
         }
         self.note_schedule(log, seq, Timestamp(time), message.subject, steering)?;
+        if let Some(source) = steering.stream_source {
+            self.note_source(source);
+        }
         Ok(previous)
     }
 
