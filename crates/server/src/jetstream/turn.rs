@@ -209,6 +209,9 @@ impl ShardState {
         };
         let logged = log_progress(store, stream, consumer, outbox);
         let durable_later = matches!(logged, Ok(Some(_)));
+        // An ack that changes nothing repeats one whose record may still be on its way to the disk.
+        let confirmed_later =
+            durable_later || !stream.in_memory() && store.durable() < store.position();
         let mut someone_waits = false;
         destinations.clear();
         let mut delivery_to = Delivering {
@@ -243,7 +246,7 @@ impl ShardState {
                     };
                     stream.account.deliver(&message, flush);
                 }
-                Command::AckReply { to } if durable_later => {
+                Command::AckReply { to } if logged.is_ok() && confirmed_later => {
                     someone_waits = true;
                     parked.reply(&stream.account, to, ReplyKind::Ack, |_| {});
                 }
