@@ -33,6 +33,10 @@ impl StreamView for Endless {
         self.meta(from)
     }
 
+    fn contains(&self, _seq: StreamSeq) -> bool {
+        true
+    }
+
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
         let timestamp = Timestamp(1_700_000_000_000_000_000);
         Some(MessageMeta {

@@ -1,7 +1,8 @@
 //! One consumer: its parts, and its life from creation or recovery through updates.
 
 use jetsled_jetstream_api::{
-    AckPolicy, ConsumerConfig, Nanos, PriorityPolicy, ReplayPolicy, StreamSeq, Timestamp,
+    AckPolicy, ConsumerConfig, ConsumerSeq, Nanos, PriorityPolicy, ReplayPolicy, StreamSeq,
+    Timestamp,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -186,19 +187,16 @@ impl Consumer {
         if self.state.delivered != seen {
             ctx.out.progress.clamped(last);
         }
-        let first = ctx.view.first_seq();
-        while let Some(message) = self.state.pending.first().copied()
-            && message.stream_seq < first
-        {
-            self.state
-                .ack(message.stream_seq, message.consumer_seq, ctx.now);
-            ctx.out.progress.acked(message.stream_seq, ctx.now);
-        }
-        while let Some((seq, _)) = self.state.exhausted.first_key_value()
-            && *seq < first
-        {
-            ctx.out.progress.acked(*seq, ctx.now);
-            self.state.exhausted.pop_first();
+        // A removal may have outlived what was logged of it here.
+        let unacked = self.state.pending.iter().map(|message| message.stream_seq);
+        let given_up = self.state.exhausted.keys().copied();
+        let gone: Vec<StreamSeq> = unacked
+            .chain(given_up)
+            .filter(|seq| !ctx.view.contains(*seq))
+            .collect();
+        for seq in gone {
+            self.state.ack(seq, ConsumerSeq::default(), ctx.now);
+            ctx.out.progress.acked(seq, ctx.now);
         }
         self.next = self.state.delivered.stream.next();
         self.recount(ctx);

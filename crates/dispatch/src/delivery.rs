@@ -78,9 +78,9 @@ impl Consumer {
             && pull.queue.has_no_wait()
         {
             match wait {
-                WaitFor::Time(_) => {}
-                WaitFor::Acks => self.review_requests(AtEnd::Blocked, ctx),
-                _ => self.review_requests(AtEnd::Yes, ctx),
+                // Those end when they have waited for something: see `on_time`.
+                WaitFor::Time(_) | WaitFor::Acks => {}
+                WaitFor::Clients | WaitFor::Messages => self.review_requests(AtEnd::Yes, ctx),
             }
         }
         self.validate_in_debug();
@@ -505,9 +505,6 @@ impl Consumer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AtEnd {
     Yes,
-    /// Not the end, but `max_ack_pending`: only requests that wait for a first message and have had one end (observed
-    /// nats-server 2.15.1).
-    Blocked,
     No,
 }
 

@@ -46,6 +46,8 @@ pub(crate) enum Change {
     Since { seq: StreamSeq, since: Timestamp },
     /// The stream starts at `first` now.
     Purged { first: StreamSeq },
+    /// Nothing up to this was left to deliver.
+    Passed { seq: StreamSeq },
     /// The stream ends at `last`, before what this consumer has seen.
     Clamped { last: StreamSeq },
 }
@@ -62,6 +64,7 @@ const EXHAUSTED: u8 = 9;
 const SINCE: u8 = 10;
 const PURGED: u8 = 11;
 const CLAMPED: u8 = 12;
+const PASSED: u8 = 13;
 
 /// The longest run in one operation, so that damage cannot ask for much work.
 const MAX_RUN: u64 = 1 << 20;
@@ -145,6 +148,10 @@ impl ProgressWriter {
 
     pub(crate) fn purged(&mut self, first: StreamSeq) {
         self.single(PURGED, first);
+    }
+
+    pub(crate) fn passed(&mut self, seq: StreamSeq) {
+        self.single(PASSED, seq);
     }
 
     pub(crate) fn clamped(&mut self, last: StreamSeq) {
@@ -282,6 +289,9 @@ pub(crate) fn read(bytes: &[u8], mut change: impl FnMut(Change)) -> Result<(), D
             }),
             PURGED => change(Change::Purged {
                 first: seq(&mut reader)?,
+            }),
+            PASSED => change(Change::Passed {
+                seq: seq(&mut reader)?,
             }),
             CLAMPED => change(Change::Clamped {
                 last: seq(&mut reader)?,

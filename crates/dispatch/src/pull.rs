@@ -182,13 +182,8 @@ impl Consumer {
                 tell(request, Status::RequestTimeout(request.unserved()));
                 return Keep::No;
             }
-            let is_served_one_shot = request.expires.is_some() && request.delivered > 0;
-            let is_over = match at_end {
-                AtEnd::Yes => request.expires.is_none() || is_served_one_shot,
-                AtEnd::Blocked => is_served_one_shot,
-                AtEnd::No => false,
-            };
-            if request.no_wait && is_over {
+            let one_shot_is_over = request.expires.is_none() || request.delivered > 0;
+            if at_end == AtEnd::Yes && request.no_wait && one_shot_is_over {
                 tell(request, Status::NoMessages);
                 return Keep::No;
             }

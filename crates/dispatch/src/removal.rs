@@ -57,7 +57,8 @@ impl Consumer {
                     return;
                 }
                 let numbers = AckNumbers {
-                    delivered: u64::from(message.deliveries),
+                    // One too few of a redelivered message (observed nats-server 2.15.1).
+                    delivered: u64::from(message.deliveries.saturating_sub(1).max(1)),
                     stream_seq: seq,
                     consumer_seq: message.consumer_seq,
                     timestamp: Timestamp::EPOCH,
@@ -82,13 +83,27 @@ impl Consumer {
             if filtered && own().all(|own| subject::is_subset(own, purged)) {
                 let next = ctx.view.next_match(first, &self.rules.filter);
                 first = next.map_or(ctx.view.last_seq().next(), |meta| meta.seq);
+                // What an earlier filter let through is still there.
+                let pending = self.state.pending.first().map(|message| message.stream_seq);
+                let exhausted = self.state.exhausted.keys().next().copied();
+                first = pending
+                    .into_iter()
+                    .chain(exhausted)
+                    .fold(first, StreamSeq::min);
             } else if filtered && !own().any(|own| subject::is_subset(purged, own)) {
                 return;
             }
         }
+        let pending = self.state.pending.len();
+        self.next = self.next.max(first);
         self.state.purge(first);
         ctx.out.progress.purged(first);
-        self.next = self.next.max(first);
+        // What does not match and was passed counts as delivered from now on.
+        self.state.pass(self.next.previous());
+        ctx.out.progress.passed(self.next.previous());
+        if self.state.pending.len() < pending {
+            self.state.last_acked = Some(ctx.now);
+        }
         self.recount(ctx);
         self.validate_in_debug();
     }

@@ -227,6 +227,17 @@ impl State {
         }
     }
 
+    /// Nothing up to `seq` is left to deliver; it counts as delivered.
+    pub(crate) fn pass(&mut self, seq: StreamSeq) {
+        if self.skip_list.is_some() {
+            return;
+        }
+        self.delivered.stream = self.delivered.stream.max(seq);
+        if self.pending.is_empty() {
+            self.ack_floor = self.delivered;
+        }
+    }
+
     /// Forgets what lies behind the end of the stream: it lost messages that this state has seen.
     pub(crate) fn clamp(&mut self, last: StreamSeq) {
         // A start beyond the end that was asked for is not a loss.
@@ -282,6 +293,7 @@ impl State {
                 self.pending.set_since(seq, since);
             }
             Change::Purged { first } => self.purge(first),
+            Change::Passed { seq } => self.pass(seq),
             Change::Clamped { last } => self.clamp(last),
         }
     }

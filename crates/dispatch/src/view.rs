@@ -44,6 +44,9 @@ pub trait StreamView {
     /// The message at `seq`, or `None` when it is gone. For redeliveries.
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta>;
 
+    /// Whether the message at `seq` is still there; without reading it. Called for what was under way at a restart.
+    fn contains(&self, seq: StreamSeq) -> bool;
+
     /// How many messages at or above `from` match. Called for the new messages whenever some became visible
     /// to a consumer that delivers; should cost no more than their number.
     fn num_pending(&mut self, from: StreamSeq, filter: &SubjectFilter) -> u64;

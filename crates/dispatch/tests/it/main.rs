@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod acks;
+mod history;
 mod inactivity;
 mod model;
 mod priority;

@@ -196,20 +196,19 @@ fn requests_that_do_not_wait() {
 }
 
 #[test]
-fn a_served_one_shot_request_ends_when_acks_hold_it_up() {
+fn a_served_one_shot_request_held_up_by_acks_ends_at_its_heartbeat() {
     let config = r#"{"durable_name":"C","ack_policy":"explicit","max_ack_pending":2}"#;
-    let one_shot = r#"{"batch":5,"no_wait":true,"expires":1000000000}"#;
+    let one_shot = r#"{"batch":5,"no_wait":true,"expires":1000000000,"idle_heartbeat":100000000}"#;
     let mut world = World::new(config, &["a", "a", "a"]);
     assert_eq!(
         world.pull("r1", one_shot),
-        [
-            "r1: 1 as 1, 2 left",
-            "r1: 2 as 2, 1 left",
-            "r1: 404 No Messages"
-        ]
+        ["r1: 1 as 1, 2 left", "r1: 2 as 2, 1 left"]
     );
+    assert_eq!(world.advance(100), ["r1: 404 No Messages"]);
     // One that has had none goes on waiting.
     assert!(world.pull("r2", one_shot).is_empty());
+    let lines = world.advance(100);
+    assert!(lines[0].starts_with("r2: 100 Idle Heartbeat"), "{lines:?}");
 }
 
 #[test]

@@ -77,6 +77,10 @@ impl StreamView for MemoryStream {
             .map(|message| meta(seq.get(), message))
     }
 
+    fn contains(&self, seq: StreamSeq) -> bool {
+        self.messages.contains_key(&seq.get())
+    }
+
     fn num_pending(&mut self, from: StreamSeq, filter: &SubjectFilter) -> u64 {
         self.matching(from.get(), filter).count() as u64
     }
@@ -140,6 +144,8 @@ pub(crate) struct World {
     /// The last delivery of each message.
     pub(crate) delivered: BTreeMap<u64, AckNumbers>,
     pub(crate) out: Outbox,
+    /// What was said when the numbers were asked for.
+    pub(crate) told: Vec<String>,
     /// The subject of the last flow control request.
     pub(crate) last_flow_control: Option<String>,
     identity: ConsumerIdentity,
@@ -219,6 +225,7 @@ impl World {
             log: Vec::new(),
             delivered: BTreeMap::new(),
             out,
+            told: Vec::new(),
             last_flow_control: None,
             identity,
         };
@@ -250,6 +257,21 @@ impl World {
                 return lines;
             }
         }
+    }
+
+    /// An event without a dispatch.
+    pub(crate) fn raise(
+        &mut self,
+        event: impl FnOnce(&mut Consumer, &mut Context<'_>),
+    ) -> Vec<String> {
+        let mut ctx = Context {
+            view: &mut self.stream,
+            interest: &self.subscribers,
+            now: self.now,
+            out: &mut self.out,
+        };
+        event(&mut self.consumer, &mut ctx);
+        self.settle()
     }
 
     /// Logs and runs what is in the outbox.
@@ -444,7 +466,8 @@ impl World {
             now: self.now,
             out: &mut self.out,
         });
-        self.settle();
+        let told = self.settle();
+        self.told.extend(told);
         info
     }
 

@@ -257,23 +257,21 @@ impl<'a> StreamAccess<'a> {
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
         let restarts = config.sourcing;
-        let restarted = self.state.with_consumer(target, |consumer, ctx| {
+        // The reply tells of the consumer before anything is delivered under the new configuration.
+        let info = self.state.with_consumer(target, |consumer, ctx| {
             consumer.update(config, ctx);
-            // The follower counts deliveries from one again, and is told where that begins. The ack floor is always a place to go on from.
-            restarts.then(|| {
+            if restarts {
+                // The follower counts deliveries from one again, and is told where that begins. The ack floor is always a place to go on from.
                 let _at_floor = consumer.reset(StreamSeq(0), ctx);
-                consumer.info(ctx)
-            })
+            }
+            consumer.info(ctx)
         });
         if let Some(consumer) = self.state.consumer_mut(target) {
             consumer.reconfigured();
         }
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);
-        let info = restarted
-            .flatten()
-            .or_else(|| self.consumer_info(name, flush))
-            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let info = info.ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         Ok((info, written(self.state)))
     }
 

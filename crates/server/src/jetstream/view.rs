@@ -73,6 +73,11 @@ impl StreamView for DurableView<'_> {
         self.read(found).map(convert)
     }
 
+    fn contains(&self, seq: StreamSeq) -> bool {
+        let stream = self.store.stream(self.stream);
+        seq <= self.last && stream.is_some_and(|stream| stream.contains(seq))
+    }
+
     fn num_pending(&mut self, from: StreamSeq, filter: &SubjectFilter) -> u64 {
         if from > self.last {
             return 0;

@@ -320,6 +320,12 @@ impl Stream {
         }
     }
 
+    /// Whether the message is there; without a look at the log.
+    #[must_use]
+    pub fn contains(&self, seq: StreamSeq) -> bool {
+        self.is_live(seq.get())
+    }
+
     pub(crate) fn is_live(&self, seq: u64) -> bool {
         self.messages > 0 && seq >= self.first && seq <= self.last && !self.gaps.contains(seq)
     }

@@ -1,5 +1,6 @@
 //! `CONSUMER.RESET.<stream>.<consumer>`
 
+use jetsled_dispatch::ResetError;
 use jetsled_jetstream_api::request::ConsumerResetRequest;
 use jetsled_jetstream_api::response::ConsumerReset;
 use jetsled_jetstream_api::{ApiError, json, stream_identity};
@@ -30,13 +31,14 @@ fn restart(call: &mut Call<'_>, stream: &str, consumer: &str) -> Outcome<Consume
     let (mut info, reset_seq, identity, durable) = jetstream
         .with_stream(stream, call.flush, |access, flush| {
             let identity = stream_identity(access.stream().created());
-            let (next, durable) = access.change_consumer(consumer, flush, |state, context| {
-                state.reset(request.seq, context)
-            })?;
-            let next = next.map_err(ApiError::consumer_invalid_reset)?;
+            // The reply tells of the start, before anything is delivered again.
+            let (outcome, durable) =
+                access.change_consumer(consumer, flush, |state, context| {
+                    let next = state.reset(request.seq, context)?;
+                    Ok::<_, ResetError>((state.info(context), next))
+                })?;
+            let (info, next) = outcome.map_err(ApiError::consumer_invalid_reset)?;
             access.release_unneeded(flush);
-            let info = access.consumer_info(consumer, flush);
-            let info = info.ok_or(ApiError::CONSUMER_NOT_FOUND)?;
             Ok((info, next, identity, durable))
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
