@@ -15,6 +15,7 @@
 //! 4. set one timer for [`Consumer::next_wake`], which leads to [`Consumer::on_time`] and step 2.
 
 mod ack;
+mod archive;
 mod checkpoint;
 mod consumer;
 mod control;
@@ -44,6 +45,7 @@ mod time;
 mod varint;
 mod view;
 
+pub use archive::ArchivedStateError;
 pub use consumer::Consumer;
 pub use error::{RecoverError, ResetError};
 pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy};

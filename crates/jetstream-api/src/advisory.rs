@@ -2,6 +2,7 @@
 
 mod consumer;
 mod stream;
+mod transfer;
 
 use serde::Serialize;
 
@@ -14,6 +15,7 @@ pub use consumer::{
 pub use stream::{
     ApiAudit, ApiLimitReached, BatchAbandonReason, StreamActionAdvisory, StreamBatchAbandoned,
 };
+pub use transfer::{RestoreComplete, RestoreCreate, SnapshotComplete, SnapshotCreate};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -36,8 +36,9 @@ mod wire_enum;
 pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};
 pub use batch_flow::BatchFlow;
 pub use consumer::{
-    AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, DeliverPolicy, PriorityGroupState,
-    PriorityPolicy, ReplayPolicy, SequenceInfo, check_group_name,
+    AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, ConsumerState, DeliverPolicy,
+    PendingAck, PriorityGroupState, PriorityPolicy, ReplayPolicy, SequenceInfo, SequencePair,
+    check_group_name,
 };
 pub use error::{ApiError, ERROR_TABLE};
 pub use limits::{AccountLimits, ServerLimits};

@@ -6,6 +6,7 @@ mod copies;
 mod reads;
 mod reclaim;
 mod recover;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -67,6 +68,9 @@ struct StoredConfig {
     account: String,
     created: Timestamp,
     config: StreamConfig,
+    /// Whether the stream is being filled from an archive: it is dropped at the next start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    restoring: bool,
 }
 
 impl StoredConfig {
@@ -75,6 +79,7 @@ impl StoredConfig {
             account: stream.account().to_owned(),
             created: stream.created(),
             config: stream.config().clone(),
+            restoring: stream.is_restoring(),
         };
         serde_json::to_vec(&stored).expect("a configuration has no map with keys that are not text")
     }
@@ -91,9 +96,13 @@ impl Shard {
         config: StreamConfig,
         created: Timestamp,
     ) -> Result<StreamId, ChangeError> {
-        self.check_broken()?;
         let id = StreamId(self.next_stream);
-        let mut stream = Stream::new(id, account, config, created);
+        self.add_stream(Stream::new(id, account, config, created))
+    }
+
+    fn add_stream(&mut self, mut stream: Stream) -> Result<StreamId, ChangeError> {
+        self.check_broken()?;
+        let id = stream.id();
         if !stream.is_memory() {
             let config = StoredConfig::encode(&stream);
             let record = Record::StreamConfig(log::StreamConfig {
@@ -127,6 +136,7 @@ impl Shard {
                 account: target.account().to_owned(),
                 created: target.created(),
                 config: config.clone(),
+                restoring: target.is_restoring(),
             };
             let bytes = serde_json::to_vec(&stored)
                 .expect("a configuration has no map with keys that are not text");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{
-    AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, SourceInfo, StreamConfig, StreamSeq,
-    Timestamp, flow_control_subject,
+    AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, ConsumerState, SourceInfo,
+    StreamConfig, StreamSeq, Timestamp, flow_control_subject,
 };
 use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, StreamId};
 
@@ -14,7 +14,7 @@ use super::account::{AccountJetStream, DurableAt, written};
 use super::advisory;
 use super::consumer::{self, RunningConsumer};
 use super::runtime::Runtime;
-use super::shard::ShardState;
+use super::shard::{ShardState, Wait};
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::view::{AccountInterest, DurableView};
@@ -159,6 +159,30 @@ impl<'a> StreamAccess<'a> {
             .map(|consumer| (consumer.name(), consumer.state.config()))
     }
 
+    /// Name, configuration and state of the consumers that clients may see, for an archive that ends with the sequence `last`.
+    pub(super) fn archived_consumers(
+        &self,
+        last: StreamSeq,
+    ) -> Vec<(String, ConsumerConfig, ConsumerState)> {
+        let consumers = self.running().consumers.values();
+        let mut archived: Vec<_> = consumers
+            .filter(|consumer| !consumer.state.config().direct)
+            .map(|consumer| {
+                let state = &consumer.state;
+                let name = consumer.name().to_owned();
+                (name, state.config().clone(), state.archived_state(last))
+            })
+            .collect();
+        archived.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        archived
+    }
+
+    /// What to wait for until everything written so far is durable.
+    pub(super) fn wait(&mut self) -> Wait {
+        self.state.commit_now();
+        self.state.wait()
+    }
+
     /// The consumer's state.
     pub(super) fn consumer_info(
         &mut self,
@@ -189,11 +213,7 @@ impl<'a> StreamAccess<'a> {
             // Its follower asks for another one after a restart.
             store.put_transient_consumer(stream_id, name)
         } else {
-            let record = ConsumerRecord {
-                created: now,
-                config: config.clone(),
-            };
-            store.put_consumer(stream_id, name, &record.encode())
+            store.put_consumer(stream_id, name, &encode_consumer(now, &config))
         };
         let key = key.map_err(consumer_failed)?;
         self.state.store.watch_removed(stream_id, true);
@@ -329,13 +349,10 @@ impl<'a> StreamAccess<'a> {
             return Ok(());
         }
         let created = consumer.state.identity().created;
-        let record = ConsumerRecord {
-            created,
-            config: config.clone(),
-        };
+        let record = encode_consumer(created, config);
         self.state
             .store
-            .put_consumer(target.stream.stream, name, &record.encode())
+            .put_consumer(target.stream.stream, name, &record)
             .map_err(consumer_failed)?;
         Ok(())
     }
@@ -390,6 +407,15 @@ impl ConsumerRecord {
     fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a configuration is plain data")
     }
+}
+
+/// A consumer as the store keeps it.
+pub(super) fn encode_consumer(created: Timestamp, config: &ConsumerConfig) -> Vec<u8> {
+    ConsumerRecord {
+        created,
+        config: config.clone(),
+    }
+    .encode()
 }
 
 /// A consumer's identity in the dispatcher.

@@ -1,5 +1,7 @@
 //! JetStream of one account: its streams by name, and their administration.
 
+mod restoring;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -21,6 +23,8 @@ use super::target::StreamTarget;
 use crate::account::Account;
 use crate::routing::FlushSet;
 
+pub(super) use restoring::{Reservation, RestoredStream};
+
 /// What JetStream keeps for one account; hangs on [`Account::jetstream`].
 pub(crate) struct AccountJetStream {
     account: Weak<Account>,
@@ -30,6 +34,8 @@ pub(crate) struct AccountJetStream {
     administration: Mutex<()>,
     /// A leaf lock: nothing else is locked while it is held.
     streams: RwLock<BTreeMap<Arc<str>, StreamHandle>>,
+    /// Streams that are being restored. A leaf lock.
+    restoring: Mutex<BTreeMap<Arc<str>, Arc<StreamConfig>>>,
     pub(super) push_interest: PushInterest,
     pub(super) api_total: AtomicU64,
     pub(super) api_errors: AtomicU64,
@@ -88,6 +94,7 @@ impl AccountJetStream {
             limits: RwLock::new(limits),
             administration: Mutex::new(()),
             streams: RwLock::default(),
+            restoring: Mutex::default(),
             push_interest: PushInterest::default(),
             api_total: AtomicU64::new(0),
             api_errors: AtomicU64::new(0),
@@ -155,7 +162,16 @@ impl AccountJetStream {
         flush: &mut FlushSet,
         f: impl FnOnce(&mut StreamAccess<'_>, &mut FlushSet) -> R,
     ) -> Option<R> {
-        let handle = self.stream(name)?;
+        self.with_stream_at(&self.stream(name)?, flush, f)
+    }
+
+    /// As [`AccountJetStream::with_stream`], for a stream that was found before; `None` if it has been deleted.
+    pub(super) fn with_stream_at<R>(
+        &self,
+        handle: &StreamHandle,
+        flush: &mut FlushSet,
+        f: impl FnOnce(&mut StreamAccess<'_>, &mut FlushSet) -> R,
+    ) -> Option<R> {
         let mut state = self.shard(handle.target.shard)?.lock();
         let result =
             StreamAccess::new(&mut state, handle.target, self).map(|mut a| f(&mut a, flush));
@@ -176,6 +192,9 @@ impl AccountJetStream {
             } else {
                 Err(ApiError::STREAM_NAME_EXIST)
             };
+        }
+        if self.restoring.lock().contains_key(config.name.as_str()) {
+            return Err(ApiError::STREAM_NAME_EXIST);
         }
         self.check_limits(None, &config)?;
         config.check_origin_filters()?;
@@ -452,15 +471,38 @@ impl AccountJetStream {
         Ok(())
     }
 
+    /// Checks that a stream that has `count` consumers may have one more: the smallest positive limit of the stream, the account and,
+    /// if the stream has none, the server.
+    pub(super) fn check_consumer_count(
+        &self,
+        config: &StreamConfig,
+        count: usize,
+    ) -> Result<(), ApiError> {
+        let of_stream = match config.max_consumers {
+            limit if limit > 0 => limit,
+            _ => self.server_limits().default_max_consumers,
+        };
+        let limits = [of_stream, self.account_limits().max_consumers];
+        let limit = limits.into_iter().filter(|limit| *limit > 0).min();
+        if limit.is_some_and(|limit| count as u64 >= limit.unsigned_abs()) {
+            return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
+        }
+        Ok(())
+    }
+
     /// Checks the account's and the server's limits for a stream that is made or changed.
-    fn check_limits(
+    pub(super) fn check_limits(
         &self,
         old: Option<&StreamHandle>,
         config: &StreamConfig,
     ) -> Result<(), ApiError> {
         let streams = self.streams.read();
+        let restoring = self.restoring.lock();
         let max_streams = usize::try_from(self.account_limits().max_streams).ok();
-        if old.is_none() && max_streams.is_some_and(|max| streams.len() >= max) {
+        let name = config.name.as_str();
+        let others = streams.len() - usize::from(streams.contains_key(name));
+        let count = others + restoring.len();
+        if old.is_none() && max_streams.is_some_and(|max| count >= max) {
             return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
         }
         let (account_max, server_max, exceeded) = match config.storage {
@@ -478,9 +520,10 @@ impl AccountJetStream {
         let wanted = u64::try_from(config.max_bytes).unwrap_or(0).max(1);
         let reserved: u64 = streams
             .values()
-            .filter(|other| other.config.storage == config.storage)
-            .filter(|other| other.config.name != config.name)
-            .filter_map(|other| u64::try_from(other.config.max_bytes).ok())
+            .map(|other| &other.config)
+            .chain(restoring.values())
+            .filter(|other| other.storage == config.storage && other.name != config.name)
+            .filter_map(|other| u64::try_from(other.max_bytes).ok())
             .sum();
         if u64::try_from(account_max).is_ok_and(|max| reserved.saturating_add(wanted) > max) {
             return Err(exceeded);
@@ -496,15 +539,17 @@ impl AccountJetStream {
         old: Option<&StreamHandle>,
         config: &StreamConfig,
     ) -> Result<(), ApiError> {
+        let collides = |other: &StreamConfig| {
+            other.subjects.iter().any(|theirs| {
+                config
+                    .subjects
+                    .iter()
+                    .any(|ours| subject::collides(ours.as_bytes(), theirs.as_bytes()))
+            })
+        };
         let overlaps = self.streams.read().values().any(|other| {
-            old.is_none_or(|old| old.target != other.target)
-                && other.config.subjects.iter().any(|theirs| {
-                    config
-                        .subjects
-                        .iter()
-                        .any(|ours| subject::collides(ours.as_bytes(), theirs.as_bytes()))
-                })
-        });
+            old.is_none_or(|old| old.target != other.target) && collides(&other.config)
+        }) || self.restoring.lock().values().any(|other| collides(other));
         if overlaps {
             Err(ApiError::STREAM_SUBJECT_OVERLAP)
         } else {

@@ -195,6 +195,13 @@ pub(super) fn consumer_action(
     );
 }
 
+/// Publishes an advisory at once. Not with a shard locked.
+pub(super) fn publish_now<T: AdvisoryBody>(account: &Arc<Account>, body: &T) {
+    let mut flush = FlushSet::new();
+    publish(account, body, &mut flush);
+    flush.flush();
+}
+
 /// The JetStream domain, if there is one.
 fn domain(account: &Account) -> Option<&str> {
     account.jetstream.get()?.runtime().domain.as_deref()

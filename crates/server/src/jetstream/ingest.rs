@@ -9,6 +9,7 @@ use jetsled_protocol::headers;
 
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
+use super::transfer::TransferId;
 use super::{AccountJetStream, api, clock, domain};
 use crate::account::Account;
 use crate::routing::{FlushSet, Payload, RoutedMessage};
@@ -51,6 +52,7 @@ enum To {
     Pull(ConsumerTarget),
     Ack(ConsumerTarget, AckNumbers),
     FlowControl(ConsumerTarget),
+    Transfer(TransferId),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +87,7 @@ impl IngestBatch {
             Target::DirectGet(stream) => To::DirectGet(stream),
             Target::Pull(consumer) => To::Pull(consumer),
             Target::FlowControl(consumer) => To::FlowControl(consumer),
+            Target::Transfer(transfer) => To::Transfer(transfer),
             Target::Ack(consumer) => match AckSubject::parse(message.subject) {
                 Some(ack) => To::Ack(consumer, ack.numbers),
                 None => return,
@@ -98,7 +101,7 @@ impl IngestBatch {
         // An ack's subject has been read; only its payload matters from here on.
         if !matches!(to, To::Ack(..)) {
             let rest = match to {
-                To::Stream(_) | To::NotEnabled => None,
+                To::Stream(_) | To::Transfer(_) | To::NotEnabled => None,
                 _ => self.accounts[account as usize]
                     .runtime()
                     .domain
@@ -150,13 +153,23 @@ impl IngestBatch {
         let mut rest = self.entries.as_slice();
         while let [first, ..] = rest {
             let Some(shard) = first.to.shard() else {
-                if let To::NotEnabled = first.to {
-                    let (subject, rest) = self.bytes[first.at..].split_at(first.subject as usize);
-                    let reply = &rest[..first.reply as usize];
-                    let account = &self.without[first.account as usize];
-                    api::not_enabled(account, subject, reply, flush);
-                } else {
-                    api::handle(&self.request(first), now, flush);
+                match first.to {
+                    To::NotEnabled => {
+                        let (subject, rest) =
+                            self.bytes[first.at..].split_at(first.subject as usize);
+                        let reply = &rest[..first.reply as usize];
+                        let account = &self.without[first.account as usize];
+                        api::not_enabled(account, subject, reply, flush);
+                    }
+                    To::Transfer(transfer) => {
+                        let request = self.request(first);
+                        request
+                            .account
+                            .runtime()
+                            .transfers
+                            .receive(transfer, &request);
+                    }
+                    _ => api::handle(&self.request(first), now, flush),
                 }
                 rest = &rest[1..];
                 continue;
@@ -186,7 +199,7 @@ impl IngestBatch {
     fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
         let request = self.request(entry);
         match entry.to {
-            To::Api | To::NotEnabled => {}
+            To::Api | To::Transfer(_) | To::NotEnabled => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
             To::Ack(consumer, numbers) => {
@@ -261,7 +274,7 @@ impl To {
     /// The shard that takes it; API requests find theirs on their own.
     fn shard(self) -> Option<u16> {
         match self {
-            Self::Api | Self::NotEnabled => None,
+            Self::Api | Self::Transfer(_) | Self::NotEnabled => None,
             Self::Stream(stream) | Self::DirectGet(stream) => Some(stream.shard),
             Self::Pull(consumer) | Self::Ack(consumer, _) | Self::FlowControl(consumer) => {
                 Some(consumer.stream.shard)

@@ -11,6 +11,7 @@
 //! | `api` | `$JS.API`: requests and replies |
 //! | `follower` | mirrors and sources |
 //! | `rename` | subject transforms and republishing |
+//! | `transfer` | streams as archives: snapshots and restores |
 //! | `snapshot` | what monitoring shows |
 //! | `start` | opening the store and restoring what it holds |
 
@@ -38,6 +39,7 @@ mod snapshot;
 mod start;
 mod stream;
 mod target;
+mod transfer;
 mod turn;
 mod view;
 mod worker;

@@ -7,6 +7,7 @@ use jetsled_jetstream_api::ServerLimits;
 
 use super::batch::BatchLimits;
 use super::shard::ShardHandle;
+use super::transfer::Transfers;
 use crate::account::Account;
 
 /// The shards and limits of a running JetStream.
@@ -25,6 +26,8 @@ pub(super) struct Runtime {
     pub(super) max_memory: AtomicU64,
     /// Bytes that all file streams may reserve.
     pub(super) max_file: AtomicU64,
+    /// Snapshots and restores under way.
+    pub(super) transfers: Arc<Transfers>,
     /// The largest message that a client may publish, in bytes.
     pub(super) max_payload: usize,
 }

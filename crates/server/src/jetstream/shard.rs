@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
@@ -35,6 +36,9 @@ const STORE_TICK: Nanos = Nanos(250_000_000);
 /// A one-shot schedule whose message was not stored tries again after this time.
 const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
 
+/// Who waits for a commit looks for the end of the server this often.
+const COMMIT_CHECK: Duration = Duration::from_millis(500);
+
 /// A shard and the worker that commits for it.
 ///
 /// Lock order: a shard's lock comes before an account's sublist and a connection's output queue, and after
@@ -44,6 +48,8 @@ pub(super) struct ShardHandle {
     state: Mutex<ShardState>,
     /// Wakes the worker.
     pub(super) work: Condvar,
+    /// Tells threads that may wait of a commit's end.
+    pub(super) committed: Condvar,
 }
 
 /// What the shard's lock guards.
@@ -78,6 +84,8 @@ pub(super) struct ShardState {
     /// Whether the worker sleeps, and until when.
     pub(super) sleeping_until: Option<Timestamp>,
     pub(super) stopping: bool,
+    /// Commits after which everything not durable was gone.
+    pub(super) failed_commits: u64,
 }
 
 impl ShardHandle {
@@ -104,8 +112,10 @@ impl ShardHandle {
                 following: FollowerQueue::default(),
                 sleeping_until: None,
                 stopping: false,
+                failed_commits: 0,
             }),
             work: Condvar::new(),
+            committed: Condvar::new(),
         }
     }
 
@@ -119,6 +129,21 @@ impl ShardHandle {
         }
     }
 
+    /// Blocks until what was written is durable; a commit must have been asked for. Not for connections' tasks.
+    pub(super) fn wait_durable(&self, wait: Wait) -> Result<(), CommitLost> {
+        let mut state = self.state.lock();
+        loop {
+            state.check_kept(&wait)?;
+            if state.store.durable() >= wait.position {
+                return Ok(());
+            }
+            if state.stopping {
+                return Err(CommitLost);
+            }
+            self.committed.wait_for(&mut state, COMMIT_CHECK);
+        }
+    }
+
     /// The lock for the worker, which waits on it.
     pub(super) fn lock_as_worker(&self) -> MutexGuard<'_, ShardState> {
         let mut state = self.state.lock();
@@ -126,6 +151,25 @@ impl ShardHandle {
         state
     }
 }
+
+/// What was written up to some moment, for [`ShardHandle::wait_durable`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    position: LogPosition,
+    failed_commits: u64,
+}
+
+impl Wait {
+    /// Takes in what was written since.
+    pub(super) fn until_written(&mut self, state: &ShardState) {
+        self.position = state.store.position();
+    }
+}
+
+/// A commit failed: what was written is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the change could not be written to disk")]
+pub(super) struct CommitLost;
 
 /// The shard's state, locked.
 pub(super) struct ShardGuard<'a> {
@@ -175,6 +219,23 @@ impl ShardState {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Everything written so far, to wait for.
+    pub(super) fn wait(&self) -> Wait {
+        Wait {
+            position: self.store.position(),
+            failed_commits: self.failed_commits,
+        }
+    }
+
+    /// Whether what was written since `wait` was made is still there.
+    pub(super) fn check_kept(&self, wait: &Wait) -> Result<(), CommitLost> {
+        if self.failed_commits == wait.failed_commits {
+            Ok(())
+        } else {
+            Err(CommitLost)
+        }
     }
 
     /// Asks for a commit at once: somebody waits for it.

@@ -19,9 +19,9 @@ pub(crate) struct AccountUse {
     pub(crate) memory: u64,
     /// Bytes of file streams.
     pub(crate) storage: u64,
-    /// Bytes that memory streams, or the account as a whole, have reserved.
+    /// The sum of `max_bytes` of memory streams.
     pub(crate) reserved_memory: u64,
-    /// Bytes that file streams, or the account as a whole, have reserved.
+    /// The sum of `max_bytes` of file streams.
     pub(crate) reserved_storage: u64,
     /// The account's limit on memory.
     pub(crate) memory_limit: Option<u64>,
@@ -128,8 +128,6 @@ impl AccountJetStream {
                 .get(&handle.target.stream)
                 .map_or(0, RunningStream::public_consumers);
         }
-        used.reserved_memory = used.memory_limit.unwrap_or(used.reserved_memory);
-        used.reserved_storage = used.storage_limit.unwrap_or(used.reserved_storage);
         used
     }
 

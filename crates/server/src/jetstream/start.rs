@@ -253,6 +253,7 @@ impl JetStream {
                     state.restore_consumer(&jetstream, &consumer, &mut flush);
                 }
             }
+            state.end_of_batch(&mut flush);
         }
         flush.flush();
         // Another account's API may stand in its place.
@@ -269,6 +270,7 @@ impl JetStream {
     /// Finishes what is under way, makes it durable and closes the store. Called once, after all client connections are
     /// closed.
     pub(crate) fn shutdown(&self) {
+        self.runtime.transfers.stop();
         for shard in &*self.runtime.shards {
             shard.lock().stopping = true;
         }
@@ -307,6 +309,7 @@ impl Runtime {
                 .max_file_store
                 .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir()))
                 .into(),
+            transfers: Arc::default(),
             max_payload: options.max_payload,
         }
     }

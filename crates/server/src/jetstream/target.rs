@@ -2,6 +2,8 @@
 
 use jetsled_store::{ConsumerKey, StreamId};
 
+use super::transfer::TransferId;
+
 /// A destination inside JetStream. Small and plain, so that a match result copies it without counting references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
@@ -17,6 +19,8 @@ pub(crate) enum Target {
     Ack(ConsumerTarget),
     /// `$JS.FC.<stream>.<consumer>.*`: answers to flow control requests.
     FlowControl(ConsumerTarget),
+    /// `$JS.SNAPSHOT.ACK.<stream>.<id>.>` and `$JS.SNAPSHOT.RESTORE.<stream>.<id>`.
+    Transfer(TransferId),
 }
 
 /// Where a stream lives.

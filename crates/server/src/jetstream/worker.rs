@@ -106,7 +106,10 @@ impl Worker {
             drop(state);
             let committed = commit.run();
             state = shard.lock_as_worker();
-            if let Err(error) = state.store.finish_commit(committed) {
+            let finished = state.store.finish_commit(committed);
+            shard.committed.notify_all();
+            if let Err(error) = finished {
+                state.failed_commits += 1;
                 state.commit_failed(&error, &mut self.parked, &mut self.flush);
             }
         }

@@ -82,6 +82,11 @@ impl FlushSet {
         self.drop_instead_of_stall = drop_instead_of_stall;
     }
 
+    /// The connection whose messages these are answers to, if it is one's.
+    pub(crate) fn producer(&self) -> Option<&Client> {
+        self.producer.as_deref()
+    }
+
     /// Submits the ingest batch, then appends to each touched connection's outbound queue under one
     /// lock each and writes to its socket without blocking; what the socket does not take is left to
     /// the connection's own task.

@@ -103,6 +103,10 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
         for stream in self.streams.values_mut() {
+            // What expires meanwhile would leave delete markers in the way of what is still to come.
+            if stream.is_restoring() {
+                continue;
+            }
             let last = stream.last_seq();
             let scheduled = &mut self.scheduled;
             let worked = stream
@@ -183,6 +187,7 @@ impl Shard {
                 .get(key)
                 .is_some_and(|entry| !entry.in_memory)
         });
+        let kept = kept.chain(self.restoring_consumers());
         Checkpoint {
             shard: self.seat.number,
             catalog: self.seat.catalog.clone(),

@@ -1,6 +1,8 @@
 //! Reading a shard's streams. All calls see what was published, durable or not, unless they say otherwise; a stream that does
 //! not exist reads as empty.
 
+use std::ops::ControlFlow;
+
 use jetsled_jetstream_api::{StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
@@ -22,6 +24,26 @@ impl Shard {
         match self.streams.get(&stream) {
             Some(stream) => stream.load(&mut self.log, seq.0),
             None => Ok(None),
+        }
+    }
+
+    /// Shows `visit` the messages from `from` up to `up_to`, both included, until it breaks off; what damage took is passed over.
+    /// Answers where to go on, one past `up_to` at the end.
+    ///
+    /// # Errors
+    /// When a record can not be read now.
+    pub fn read_run(
+        &mut self,
+        stream: StreamId,
+        from: StreamSeq,
+        up_to: StreamSeq,
+        visit: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<StreamSeq, ReadError> {
+        match self.streams.get_mut(&stream) {
+            Some(stream) => stream
+                .read_run(&mut self.log, from.0, up_to.0, visit)
+                .map(StreamSeq),
+            None => Ok(up_to.next()),
         }
     }
 

@@ -303,10 +303,14 @@ impl Replay {
         };
         self.configs.insert(stream, at.start());
         match shard.streams.get_mut(&stream) {
-            Some(target) => target.apply_config(&mut shard.log, stored.config),
+            Some(target) => {
+                target.set_restoring(stored.restoring);
+                target.apply_config(&mut shard.log, stored.config)
+            }
             None => {
                 let mut target =
                     Stream::new(stream, &stored.account, stored.config, stored.created);
+                target.set_restoring(stored.restoring);
                 target.set_emitted_at(at.start());
                 shard.streams.insert(stream, target);
                 Ok(())
@@ -431,6 +435,7 @@ impl Shard {
         let streams = &self.streams;
         self.consumers
             .retain(|_, consumer| streams.contains_key(&consumer.stream));
+        self.drop_unfinished_restores();
         Ok(replay.orphans)
     }
 
@@ -547,8 +552,9 @@ impl Checkpointed {
                     .zip(serde_json::from_slice::<StoredConfig>(&value).ok())
                     .map(|(id, stored)| {
                         let id = StreamId(id);
-                        let stream =
+                        let mut stream =
                             Stream::new(id, &stored.account, stored.config, stored.created);
+                        stream.set_restoring(stored.restoring);
                         streams.insert(id, stream);
                     })
                     .is_some(),

@@ -15,6 +15,7 @@ mod read;
 mod remove;
 mod replay;
 mod request;
+mod restore;
 mod schedules;
 mod seq_set;
 mod snapshot;
@@ -90,6 +91,8 @@ pub struct Stream {
     is_unused: bool,
     /// Published to since the last commit was taken.
     touched: bool,
+    /// It is being filled from an archive.
+    restoring: bool,
     /// What left while somebody watched.
     removed: Option<Vec<Removed>>,
     /// What was stored of the last message otherwise than it came.
@@ -139,6 +142,7 @@ impl Stream {
             head_is_old: true,
             is_unused: config_first_is_default,
             touched: false,
+            restoring: false,
             removed: None,
             edits: Edits::default(),
             counter_value: String::new(),
@@ -219,6 +223,16 @@ impl Stream {
     #[must_use]
     pub fn counter_value(&self) -> &str {
         &self.counter_value
+    }
+
+    /// Whether it is being filled from an archive, see [`Shard::begin_restore`](crate::Shard::begin_restore).
+    #[must_use]
+    pub fn is_restoring(&self) -> bool {
+        self.restoring
+    }
+
+    pub(crate) fn set_restoring(&mut self, restoring: bool) {
+        self.restoring = restoring;
     }
 
     /// Whether its messages are in memory only.

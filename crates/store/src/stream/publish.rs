@@ -17,6 +17,7 @@ use super::ttl::{MessageTtl, NANOS_A_SECOND};
 use super::{Publish, PublishError, Published, Stream};
 use crate::log::Log;
 pub(super) use apply::Accepted;
+pub(super) use checks::MAX_RECORD;
 pub(super) use edits::Edits;
 pub(super) use rollup::Rollup;
 pub(super) use schedule::IsSchedule;

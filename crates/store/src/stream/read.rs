@@ -1,5 +1,7 @@
 //! Reading a stream: by sequence, by subject, by time, counts.
 
+use std::ops::ControlFlow;
+
 use jetsled_jetstream_api::{LostStreamData, StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
@@ -23,6 +25,30 @@ impl Stream {
         } else {
             Ok(None)
         }
+    }
+
+    /// Shows messages in order until `visit` breaks off; answers where to go on. Damaged ones are gone.
+    pub(crate) fn read_run(
+        &mut self,
+        log: &mut Log,
+        from: u64,
+        up_to: u64,
+        visit: &mut dyn FnMut(&StoredMessage<'_>) -> ControlFlow<()>,
+    ) -> Result<u64, ReadError> {
+        let mut from = from;
+        while let Some(seq) = self.next_live(from).filter(|seq| *seq <= up_to) {
+            from = seq + 1;
+            match fetch(self.memory.as_ref(), log, self.id, seq) {
+                Ok(Some(message)) => {
+                    if visit(&message).is_break() {
+                        return Ok(from);
+                    }
+                }
+                Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => self.lose(seq),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(up_to.saturating_add(1))
     }
 
     /// What a consumer must know of the message at `seq`; one that is damaged is gone.

@@ -185,7 +185,7 @@ impl Stream {
         Ok(None)
     }
 
-    fn log_delete(&mut self, log: &mut Log, seq: u64) -> Result<(), log::AppendError> {
+    pub(super) fn log_delete(&mut self, log: &mut Log, seq: u64) -> Result<(), log::AppendError> {
         if self.memory.is_none() {
             log.append(&Record::Delete(log::Delete {
                 stream: self.id,

@@ -7,6 +7,7 @@ mod erase;
 mod model;
 mod properties;
 mod recovery;
+mod restore;
 mod rules;
 mod schedules;
 

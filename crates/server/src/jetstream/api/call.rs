@@ -7,8 +7,10 @@ use jetsled_jetstream_api::response::{Response, ResponseBody};
 use jetsled_jetstream_api::{ApiError, Timestamp};
 use jetsled_protocol::headers;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::level::level_too_high;
+use crate::events::{ClientInfo, Detail};
 use crate::jetstream::account::{AccountJetStream, ApiReply, DurableAt};
 use crate::jetstream::ingest::Request;
 use crate::routing::FlushSet;
@@ -91,6 +93,33 @@ impl<'a> Call<'a> {
             self.jetstream.count_api(true);
         }
         self.send(outcome);
+    }
+
+    /// Leaves the answer to what `endpoint` starts, unless that fails.
+    pub(super) fn answer_later<T: ResponseBody>(
+        &mut self,
+        endpoint: impl FnOnce(&mut Self) -> Result<(), ApiError>,
+    ) {
+        let started = self.run(|call| endpoint(call).map(Done::now));
+        if let Err(error) = started {
+            self.jetstream.count_api(true);
+            self.send::<T>(Err(error));
+        }
+    }
+
+    /// Where the answer goes; empty if nobody wants it.
+    pub(super) fn reply(&self) -> &[u8] {
+        self.request.reply
+    }
+
+    /// Who asks, as advisories tell it.
+    pub(super) fn client(&self) -> Box<RawValue> {
+        let client = self.flush.producer();
+        let mut info = client.map_or_else(ClientInfo::default, |client| {
+            ClientInfo::of(client, Detail::All)
+        });
+        info.name_tag = "".into();
+        serde_json::value::to_raw_value(&info).expect("a description is plain data")
     }
 
     /// Decodes the body; an empty one is the default.

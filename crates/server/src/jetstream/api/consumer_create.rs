@@ -87,7 +87,7 @@ fn put(
             return Err(ApiError::CONSUMER_DOES_NOT_EXIST);
         }
         if !config.is_internal() {
-            check_count(access, jetstream)?;
+            jetstream.check_consumer_count(access.config(), access.limited_consumers())?;
         }
         config.check_work_queue_stream(access.config())?;
         check_work_queue(access, &name, &config)?;
@@ -109,20 +109,6 @@ fn put(
         return Err(ApiError::CONSUMER_NAME_EXIST);
     }
     access.update_consumer(&name, config, flush)
-}
-
-/// The smallest positive limit of the stream, the account and, if the stream has none, the server.
-fn check_count(access: &StreamAccess<'_>, jetstream: &AccountJetStream) -> Result<(), ApiError> {
-    let of_stream = match access.config().max_consumers {
-        limit if limit > 0 => limit,
-        _ => jetstream.server_limits().default_max_consumers,
-    };
-    let limits = [of_stream, jetstream.account_limits().max_consumers];
-    let limit = limits.into_iter().filter(|limit| *limit > 0).min();
-    if limit.is_some_and(|limit| access.limited_consumers() as u64 >= limit.unsigned_abs()) {
-        return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
-    }
-    Ok(())
 }
 
 fn check_work_queue(

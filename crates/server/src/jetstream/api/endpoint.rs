@@ -23,8 +23,12 @@ pub(super) enum Endpoint<'a> {
     StreamPurge {
         stream: &'a str,
     },
-    StreamSnapshot,
-    StreamRestore,
+    StreamSnapshot {
+        stream: &'a str,
+    },
+    StreamRestore {
+        stream: &'a str,
+    },
     MsgGet {
         stream: &'a str,
     },
@@ -107,8 +111,8 @@ impl<'a> Endpoint<'a> {
             "INFO" => Self::StreamInfo { stream },
             "DELETE" => Self::StreamDelete { stream },
             "PURGE" => Self::StreamPurge { stream },
-            "SNAPSHOT" => Self::StreamSnapshot,
-            "RESTORE" => Self::StreamRestore,
+            "SNAPSHOT" => Self::StreamSnapshot { stream },
+            "RESTORE" => Self::StreamRestore { stream },
             "MSG.GET" => Self::MsgGet { stream },
             "MSG.DELETE" => Self::MsgDelete { stream },
             "LEADER.STEPDOWN" => Self::Clustering(Clustering::StreamLeaderStepdown),
@@ -212,7 +216,10 @@ mod tests {
         check("STREAM.PURGE.S", Some(Endpoint::StreamPurge { stream }));
         check("STREAM.MSG.GET.S", Some(Endpoint::MsgGet { stream }));
         check("STREAM.MSG.DELETE.S", Some(Endpoint::MsgDelete { stream }));
-        check("STREAM.SNAPSHOT.S", Some(Endpoint::StreamSnapshot));
+        check(
+            "STREAM.SNAPSHOT.S",
+            Some(Endpoint::StreamSnapshot { stream }),
+        );
         let stepdown = Endpoint::Clustering(Clustering::StreamLeaderStepdown);
         check("STREAM.LEADER.STEPDOWN.S", Some(stepdown));
         let create = |form| Some(Endpoint::ConsumerCreate { stream, form });

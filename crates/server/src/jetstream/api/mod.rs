@@ -19,12 +19,13 @@ mod level;
 mod msg_delete;
 mod msg_get;
 mod not_enabled;
-mod snapshot;
 mod stream_create;
 mod stream_delete;
 mod stream_info;
 mod stream_list;
 mod stream_purge;
+mod stream_restore;
+mod stream_snapshot;
 mod stream_update;
 
 use jetsled_jetstream_api::Timestamp;
@@ -37,6 +38,7 @@ use crate::routing::FlushSet;
 pub(super) use direct_get::direct_get;
 pub(super) use level::level_too_high;
 pub(super) use not_enabled::not_enabled;
+pub(super) use stream_info::gather;
 
 /// Answers a request below `$JS.API.`. What is no endpoint gets no reply (observed nats-server 2.15.1).
 pub(super) fn handle(request: &Request<'_>, now: Timestamp, flush: &mut FlushSet) {
@@ -56,8 +58,8 @@ pub(super) fn handle(request: &Request<'_>, now: Timestamp, flush: &mut FlushSet
         Endpoint::StreamInfo { stream } => call.answer(|c| stream_info::info(c, stream)),
         Endpoint::StreamDelete { stream } => call.answer(|c| stream_delete::delete(c, stream)),
         Endpoint::StreamPurge { stream } => call.answer(|c| stream_purge::purge(c, stream)),
-        Endpoint::StreamSnapshot => call.answer(snapshot::snapshot),
-        Endpoint::StreamRestore => call.answer(snapshot::restore),
+        Endpoint::StreamSnapshot { stream } => stream_snapshot::snapshot(&mut call, stream),
+        Endpoint::StreamRestore { stream } => call.answer(|c| stream_restore::restore(c, stream)),
         Endpoint::MsgGet { stream } => call.answer_uncounted(|c| msg_get::get(c, stream)),
         Endpoint::MsgDelete { stream } => call.answer(|c| msg_delete::delete(c, stream)),
         Endpoint::ConsumerCreate { stream, form } => {

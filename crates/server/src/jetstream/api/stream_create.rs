@@ -19,6 +19,8 @@ pub(super) fn create(call: &mut Call<'_>, stream: &str) -> Outcome<StreamCreate>
     let jetstream = call.jetstream;
     let lookup = |name: &str| jetstream.stream_config(name);
     let config = config.validated_among(jetstream.server_limits(), pedantic, &lookup)?;
+    // Before what the account says of each stream, and of a name in use (observed nats-server 2.15.1).
+    jetstream.check_limits(None, &config)?;
     check_account(call.jetstream, &config)?;
     let is_new = call.jetstream.stream(stream).is_none();
     let (_, durable) = call.jetstream.create_stream(config)?;

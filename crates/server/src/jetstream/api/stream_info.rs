@@ -63,7 +63,7 @@ pub(super) fn of(call: &mut Call<'_>, stream: &str) -> Result<StreamInfo, ApiErr
 }
 
 /// What the stream itself knows.
-pub(super) fn gather(
+pub(in crate::jetstream) fn gather(
     access: &mut StreamAccess<'_>,
     deleted: DeletedDetails,
 ) -> Result<StreamInfo, ReadError> {

@@ -10,7 +10,7 @@ use crate::stream::ttl::MessageTtl;
 use crate::stream::{Publish, PublishError, Sender, Stream};
 
 /// The largest record of a file stream (observed nats-server 2.15.1).
-const MAX_RECORD: u64 = 32 << 20;
+pub(in crate::stream) const MAX_RECORD: u64 = 32 << 20;
 /// The largest header block.
 const MAX_HEADERS: usize = 65_535;
 
