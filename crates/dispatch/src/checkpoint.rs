@@ -106,10 +106,15 @@ pub(crate) fn decode(bytes: &[u8], ack_policy: AckPolicy) -> Result<State, Unrea
 }
 
 fn read_position(reader: &mut Reader<'_>) -> Result<Position, Damaged> {
-    Ok(Position {
+    let damaged = reader.damaged();
+    let position = Position {
         consumer: ConsumerSeq(reader.number()?),
         stream: StreamSeq(reader.number()?),
-    })
+    };
+    if position.consumer.get() == u64::MAX || position.stream.get() == u64::MAX {
+        return Err(damaged);
+    }
+    Ok(position)
 }
 
 fn read_time(reader: &mut Reader<'_>) -> Result<Option<Timestamp>, Damaged> {

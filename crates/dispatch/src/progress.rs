@@ -243,7 +243,12 @@ pub(crate) fn read(bytes: &[u8], mut change: impl FnMut(Change)) -> Result<(), D
         let damaged = reader.damaged();
         let tag = reader.byte()?;
         let mut seq = |reader: &mut Reader<'_>| {
+            let damaged = reader.damaged();
             last_seq = last_seq.wrapping_add(reader.signed()? as u64);
+            // No message has the last of all numbers: one more follows each.
+            if last_seq == u64::MAX {
+                return Err(damaged);
+            }
             Ok(StreamSeq(last_seq))
         };
         match tag {

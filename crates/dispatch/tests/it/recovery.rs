@@ -197,6 +197,12 @@ proptest! {
     }
 }
 
+/// Found by the property above.
+#[test]
+fn a_record_beyond_the_last_sequence_is_refused() {
+    assert!(recover_from(None, &[9, 6, 5, 6, 13, 13]).is_err());
+}
+
 #[test]
 fn a_consumer_that_rests_keeps_its_progress_in_one_piece() {
     let mut world = World::new(EXPLICIT, &["a"; 5]);
