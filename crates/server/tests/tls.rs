@@ -243,3 +243,62 @@ fn a_client_that_does_not_start_tls_is_told_and_closed() {
             .any(|window| window == b"PONG")
     );
 }
+
+/// The answer to CONNECT and PING of a client with a certificate.
+fn answer(certificates: &Certificates, server: &TestServer) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(server.address)?;
+    line(&mut stream)?;
+    let mut peer = encrypt(
+        stream,
+        certificates.client_config(true, rustls::ALL_VERSIONS),
+    );
+    peer.write_all(b"CONNECT {\"verbose\":false}\r\nPING\r\n")?;
+    line(&mut peer)
+}
+
+#[test]
+fn a_certificate_may_say_who_the_client_is() {
+    let certificates = Certificates::new();
+    for (user, expected) in [
+        ("client", "PONG\r\n"),
+        ("other", "-ERR 'Authorization Violation'\r\n"),
+    ] {
+        let mut tls = certificates.options();
+        (tls.verify, tls.verify_and_map) = (true, true);
+        let users = format!("authorization {{ users: [ {{user: {user}}} ] }}");
+        let mut configured = support::options_of(&users);
+        configured.tls = Some(tls);
+        let server = TestServer::start(|options| *options = configured);
+        assert_eq!(answer(&certificates, &server).unwrap(), expected, "{user}");
+    }
+}
+
+#[test]
+fn only_pinned_certificates_may_be_used() {
+    let certificates = Certificates::new();
+    let own = jetsled_auth::public_key_digest(&certificates.client.0).unwrap();
+    for (pinned, is_welcome) in [(own, true), ("0".repeat(64), false)] {
+        let server = certificates.start(|tls| {
+            tls.verify = true;
+            tls.pinned_certs = [pinned].into();
+        });
+        assert_eq!(answer(&certificates, &server).is_ok(), is_welcome);
+    }
+}
+
+#[test]
+fn certificates_are_read_again_when_their_files_change() {
+    let mut certificates = Certificates::new();
+    let server = certificates.start(|_| {});
+    answer(&certificates, &server).unwrap();
+    let others = Certificates::new();
+    for name in ["ca.pem", "key.pem", "cert.pem"] {
+        std::fs::copy(others.file(name), certificates.file(name)).unwrap();
+    }
+    certificates.root = others.root.clone();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while answer(&certificates, &server).is_err() {
+        assert!(std::time::Instant::now() < deadline, "still the old one");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
