@@ -1,5 +1,6 @@
 //! Exactly once, end to end, through random kills of the server and of clients: producers name their messages and repeat
 //! what was not acknowledged, workers let an effect take place when its ack is confirmed. See docs/guarantees.md.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -360,7 +360,7 @@ fn an_origin_made_anew_is_copied_from_its_start() {
     assert!(world.started_over());
     let request = world.asked();
     assert_eq!(request.headers[1].1, "");
-    let text = String::from_utf8(request.body.clone()).expect("JSON is text");
+    let text = String::from_utf8(request.body).expect("JSON is text");
     assert!(text.contains(r#""deliver_policy":"all""#), "{text}");
     world.created("new", 0);
     assert_eq!(world.out[0], FollowerCommand::Recreated);
