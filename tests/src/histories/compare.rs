@@ -118,7 +118,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The steps of a history that were answered otherwise, but for the [allowed](super::allowed) differences.
+/// The steps of a history that were answered otherwise, but for the [allowed] differences.
 pub fn differences(history: &History, want: &Answers, got: &Answers) -> Vec<Difference> {
     let mut differences = Vec::new();
     let steps = history.steps.len();
