@@ -6,7 +6,7 @@
 //! ([`recording`]), so that comparing needs only the program under test.
 //!
 //! [`catalog`] has the parts: lists of requests, written as text in `tests/histories/*.txt` ([`script`]), and random
-//! histories made from a seed ([`random`]). [`allowed`] has the differences that are meant.
+//! histories made from a seed (`random`). [`allowed`] has the differences that are meant.
 
 pub mod allowed;
 pub mod catalog;
