@@ -1,8 +1,8 @@
 //! The differential test: the same histories played to nats-server and to jetsled, answers compared.
 //!
 //! A [`History`] is a list of [`Step`]s (API requests, publishes, pulls, acks) with an account of its own. The
-//! [`Player`](player) plays it over one plain connection and writes down everything that comes back, with the few
-//! [masks](mask) that time and chance need. What nats-server answered is kept in `tests/histories/*.gz`
+//! player plays it over one plain connection and writes down everything that comes back, with the few
+//! masks that time and chance need. What nats-server answered is kept in `tests/histories/*.gz`
 //! ([`recording`]), so that comparing needs only the program under test.
 //!
 //! [`catalog`] has the parts: lists of requests, written as text in `tests/histories/*.txt` ([`script`]), and random
