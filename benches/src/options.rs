@@ -13,6 +13,7 @@ Runs each case against each server in turn, warmed up and interleaved, and print
 compared with each of the others. Without --server the workspace's own jetsled runs alone.
 
   --server NAME=COMMAND   a server; COMMAND is split at blanks; address, port and store directory are added to it
+  --limit NAME=TEXT       server NAME runs only cases whose name contains TEXT (may be given several times)
   --only TEXT             only cases whose name contains TEXT (may be given several times)
   --list                  print the names of the cases
   --seconds N             length of one measurement (default 2)
@@ -20,6 +21,7 @@ compared with each of the others. Without --server the workspace's own jetsled r
   --dir DIR               where store directories are made (default: the system's temporary directory)
   --json FILE             write every measurement there
   --markdown FILE         write the table there as well
+  --svg FILE              draw the ratios there
   --smoke                 every case once and briefly: does it still run?";
 
 /// What to run.
@@ -34,6 +36,7 @@ pub(crate) struct Options {
     pub(crate) dir: PathBuf,
     pub(crate) json: Option<PathBuf>,
     pub(crate) markdown: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
     pub(crate) smoke: bool,
 }
 
@@ -43,6 +46,8 @@ pub(crate) struct ServerSpec {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// Texts of which one must be in a case's name; none: every case.
+    pub(crate) limits: Vec<String>,
 }
 
 impl ServerSpec {
@@ -58,7 +63,13 @@ impl ServerSpec {
             name: name.to_owned(),
             program: std::path::absolute(program).map_err(|error| error.to_string())?,
             args: words.map(OsString::from).collect(),
+            limits: Vec::new(),
         })
+    }
+
+    /// Whether it takes part in a case.
+    pub(crate) fn runs(&self, case: &str) -> bool {
+        self.limits.is_empty() || self.limits.iter().any(|text| case.contains(text.as_str()))
     }
 }
 
@@ -74,6 +85,7 @@ impl Options {
             dir: std::env::temp_dir(),
             json: None,
             markdown: None,
+            svg: None,
             smoke: false,
         };
         let mut parser = lexopt::Parser::from_env();
@@ -86,6 +98,7 @@ impl Options {
                         .servers
                         .push(ServerSpec::parse(&parser.value()?.string()?)?);
                 }
+                Long("limit") => options.limit(&parser.value()?.string()?)?,
                 Long("only") => options.only.push(parser.value()?.string()?),
                 Long("seconds") => {
                     let seconds: f64 = parser.value()?.parse()?;
@@ -101,6 +114,7 @@ impl Options {
                 Long("dir") => options.dir = parser.value()?.into(),
                 Long("json") => options.json = Some(parser.value()?.into()),
                 Long("markdown") => options.markdown = Some(parser.value()?.into()),
+                Long("svg") => options.svg = Some(parser.value()?.into()),
                 Long("smoke") => options.smoke = true,
                 _ => return Err(arg.unexpected()),
             }
@@ -114,8 +128,22 @@ impl Options {
                 name: "jetsled".to_owned(),
                 program: jetsled_testkit::program().to_owned(),
                 args: Vec::new(),
+                limits: Vec::new(),
             });
         }
         Ok(options)
+    }
+
+    fn limit(&mut self, text: &str) -> Result<(), lexopt::Error> {
+        let (name, part) = text
+            .split_once('=')
+            .ok_or_else(|| format!("--limit takes NAME=TEXT, not {text:?}"))?;
+        let server = self
+            .servers
+            .iter_mut()
+            .find(|server| server.name == name)
+            .ok_or_else(|| format!("--limit names {name:?}, which no --server before it does"))?;
+        server.limits.push(part.to_owned());
+        Ok(())
     }
 }

@@ -89,11 +89,26 @@ impl Report {
 }
 
 impl CaseReport {
+    /// How many times better `ours` is; `None` where one of the two has no figure.
+    pub(crate) fn ratio(&self, ours: &ServerReport, other: &ServerReport) -> Option<f64> {
+        let ratio = if self.unit.more_is_better() {
+            ours.median() / other.median()
+        } else {
+            other.median() / ours.median()
+        };
+        ratio.is_finite().then_some(ratio)
+    }
+
     pub(crate) fn row(&self) -> String {
         let mut row = format!("| {} |", self.name);
         for server in &self.servers {
             if server.samples.is_empty() {
-                row.push_str(" failed | | |");
+                let text = if server.failures.is_empty() {
+                    ""
+                } else {
+                    "failed"
+                };
+                let _infallible = write!(row, " {text} | | |");
                 continue;
             }
             let values = || server.samples.iter().map(|sample| sample.value);
@@ -119,15 +134,11 @@ impl CaseReport {
         }
         if let Some((first, others)) = self.servers.split_first() {
             for other in others {
-                let ratio = if self.unit.more_is_better() {
-                    first.median() / other.median()
-                } else {
-                    other.median() / first.median()
-                };
-                if ratio.is_finite() {
-                    let _infallible = write!(row, " {ratio:.2}x |");
-                } else {
-                    row.push_str(" |");
+                match self.ratio(first, other) {
+                    Some(ratio) => {
+                        let _infallible = write!(row, " {ratio:.2}x |");
+                    }
+                    None => row.push_str(" |"),
                 }
             }
         }

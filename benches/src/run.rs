@@ -7,6 +7,7 @@ use jetsled_testkit::Launch;
 
 use crate::Error;
 use crate::cases::{self, Case, Scale, Target};
+use crate::chart;
 use crate::measure::{cpu_seconds, fdatasync, resident_kib};
 use crate::options::{Options, ServerSpec};
 use crate::report::{CaseReport, Measured, Report, ServerReport};
@@ -60,6 +61,9 @@ pub(crate) fn run(options: &Options) -> Result<usize, Error> {
         if let Some(path) = &options.markdown {
             fs::write(path, report.markdown())?;
         }
+        if let Some(path) = &options.svg {
+            fs::write(path, chart::draw(&report))?;
+        }
     }
     println!("\n{}", report.markdown());
     let servers = report.cases.iter().flat_map(|case| &case.servers);
@@ -76,7 +80,7 @@ fn run_case(case: &Case, options: &Options) -> Result<CaseReport, Error> {
     let mut running = Vec::new();
     for spec in &options.servers {
         let mut report = ServerReport::default();
-        let server = if case.fresh_servers {
+        let server = if case.fresh_servers || !spec.runs(case.name) {
             Ok(None)
         } else {
             warmed_up(case, spec, options).map(Some)
@@ -95,7 +99,7 @@ fn run_case(case: &Case, options: &Options) -> Result<CaseReport, Error> {
         for index in order {
             let measured = match &running[index] {
                 Some(running) => measure(case, running, options),
-                None if case.fresh_servers => {
+                None if case.fresh_servers && options.servers[index].runs(case.name) => {
                     Running::start(case, &options.servers[index], options)
                         .and_then(|running| measure(case, &running, options))
                 }

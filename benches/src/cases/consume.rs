@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::publish::{fill, stream_messages};
+use super::publish::{Subjects, fill, stream_messages};
 use super::{Case, Sample, Target, Unit};
 use crate::Error;
 use crate::client::Client;
@@ -15,18 +15,18 @@ const BATCH: u64 = 500;
 
 pub(super) fn cases() -> Vec<Case> {
     let filled = |target: &Target| {
-        let count = target.scale.pick(5_000, 1_000_000) as u64;
-        fill(&mut Client::connect(target.address)?, count)
+        let count = target.scale.pick(5_000, 5_000_000);
+        fill(&mut Client::connect(target.address)?, count, Subjects::One)
     };
     vec![
         Case::new(
-            "pull, batches of 500, explicit acks, 128 B",
+            "pull, batches of 500, explicit acks, 128 B, 5 M messages",
             Unit::MessagesPerSecond,
             pull,
         )
         .prepared(filled),
         Case::new(
-            "push replay, flow control, no acks, 128 B",
+            "ordered replay, 128 B, 5 M messages",
             Unit::MessagesPerSecond,
             push,
         )
@@ -95,30 +95,57 @@ fn pull(target: &Target, duration: Duration) -> Result<Sample, Error> {
     }
 }
 
+/// What official clients ask for to read a stream in order.
+fn ordered() -> Value {
+    json!({
+        "name": "bench",
+        "ack_policy": "none",
+        "deliver_policy": "all",
+        "deliver_subject": "_INBOX.push",
+        "flow_control": true,
+        "idle_heartbeat": 5_000_000_000_u64,
+        "max_deliver": 1,
+        "mem_storage": true,
+        "inactive_threshold": 300_000_000_000_u64,
+    })
+}
+
 /// Reads the whole stream as an ordered consumer of the official clients does: flow control and heartbeats, no acks.
 fn push(target: &Target, duration: Duration) -> Result<Sample, Error> {
     let mut client = Client::connect(target.address)?;
     let stored = stream_messages(&mut client, "BENCH")?;
-    replace_consumer(
-        &mut client,
-        &json!({
-            "name": "bench",
-            "ack_policy": "none",
-            "deliver_policy": "all",
-            "deliver_subject": "_INBOX.push",
-            "flow_control": true,
-            "idle_heartbeat": 5_000_000_000_u64,
-            "max_deliver": 1,
-            "mem_storage": true,
-            "inactive_threshold": 300_000_000_000_u64,
-        }),
-    )?;
+    replace_consumer(&mut client, &ordered())?;
     let start = Instant::now();
     // Interest starts the delivery; without waiting for an answer, which would come amid messages.
     client.send(b"SUB _INBOX.push 1\r\n")?;
+    let received = receive(&mut client, stored, start + duration)?;
+    Ok(Sample::rate(received, start.elapsed()))
+}
+
+/// Reads the whole stream `BENCH` once.
+pub(super) fn replay_all(target: &Target) -> Result<(), Error> {
+    let mut client = Client::connect(target.address)?;
+    let stored = stream_messages(&mut client, "BENCH")?;
+    replace_consumer(&mut client, &ordered())?;
+    client.send(b"SUB _INBOX.push 1\r\n")?;
+    let patience = Duration::from_secs(120);
+    let received = receive(&mut client, stored, Instant::now() + patience)?;
+    if received == stored {
+        Ok(())
+    } else {
+        Err(Error::Missing {
+            got: received,
+            wanted: stored,
+            seconds: patience.as_secs(),
+        })
+    }
+}
+
+/// Receives up to `wanted` messages and answers flow control.
+fn receive(client: &mut Client, wanted: u64, deadline: Instant) -> Result<u64, Error> {
     let mut received = 0;
     let mut out = Vec::new();
-    while received < stored && start.elapsed() < duration {
+    while received < wanted && Instant::now() < deadline {
         let message = client.message()?;
         match (message.status, message.reply) {
             (None, _) => received += 1,
@@ -132,10 +159,10 @@ fn push(target: &Target, duration: Duration) -> Result<Sample, Error> {
             (Some(_heartbeat), None) => {}
         }
     }
-    Ok(Sample::rate(received, start.elapsed()))
+    Ok(received)
 }
 
-fn replace_consumer(client: &mut Client, config: &Value) -> Result<(), Error> {
+pub(super) fn replace_consumer(client: &mut Client, config: &Value) -> Result<(), Error> {
     match client.request("$JS.API.CONSUMER.DELETE.BENCH.bench", &Value::Null) {
         Ok(_) | Err(Error::Refused { .. }) => {}
         Err(error) => return Err(error),

@@ -41,13 +41,9 @@ pub(super) fn cases() -> Vec<Case> {
                 ..Flow::pairs(1, 128)
             },
         ),
-        flow(
-            "core publish only, 128 B",
-            Flow {
-                subscribers: 0,
-                ..Flow::pairs(1, 128)
-            },
-        ),
+        flow("core publish only, 16 B", Flow::publish_only(16)),
+        flow("core publish only, 128 B", Flow::publish_only(128)),
+        flow("core publish only, 8 KiB", Flow::publish_only(8192)),
         Case::new(
             "request-reply, 64 in flight, 128 B",
             MessagesPerSecond,
@@ -84,6 +80,13 @@ impl Flow {
             subscribers: 1,
             group: None,
             payload,
+        }
+    }
+
+    fn publish_only(payload: usize) -> Self {
+        Self {
+            subscribers: 0,
+            ..Self::pairs(1, payload)
         }
     }
 

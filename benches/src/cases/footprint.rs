@@ -1,6 +1,8 @@
 //! What a server takes when nothing happens: memory an idle connection, memory a subscription, time to start.
 
-use super::publish::fill;
+use std::time::Duration;
+
+use super::publish::{Subjects, fill};
 use super::{Case, Sample, Target, Unit};
 use crate::Error;
 use crate::client::Client;
@@ -43,33 +45,56 @@ pub(super) fn cases() -> Vec<Case> {
             },
         )
         .on_fresh_servers(),
-        Case::new("start, empty store", Unit::Milliseconds, |target, _| {
-            let value = target.ready_after().as_secs_f64() * 1e3;
-            Ok(Sample {
-                value,
-                p99: None,
-                messages: 0,
-            })
-        })
-        .on_fresh_servers(),
         Case::new(
-            "start after a kill, 1 M messages of 128 B",
-            Unit::Milliseconds,
+            "idle server, resident memory",
+            Unit::Mebibytes,
+            |target, _| Ok(Sample::figure(resident_kib(target.pid())? / 1024.0)),
+        )
+        .on_fresh_servers(),
+        Case::new("program file", Unit::Mebibytes, |target, _| {
+            Ok(Sample::figure(
+                target.program_bytes()? as f64 / f64::from(1 << 20),
+            ))
+        }),
+        Case::new("start, empty store", Unit::Milliseconds, ready_after).on_fresh_servers(),
+        Case::new(
+            "5 M messages over 100 k subjects, resident memory after publish and replay",
+            Unit::Mebibytes,
             |target, _| {
-                target.crash_and_restart()?;
-                let value = target.ready_after().as_secs_f64() * 1e3;
-                Ok(Sample {
-                    value,
-                    p99: None,
-                    messages: 0,
-                })
+                super::consume::replay_all(target)?;
+                Ok(Sample::figure(resident_kib(target.pid())? / 1024.0))
             },
         )
-        .prepared(|target| {
-            let count = target.scale.pick(5_000, 1_000_000) as u64;
-            fill(&mut Client::connect(target.address)?, count)
-        }),
+        .prepared(five_million),
+        Case::new(
+            "5 M messages over 100 k subjects, clean restart",
+            Unit::Milliseconds,
+            |target, duration| {
+                target.restart()?;
+                ready_after(target, duration)
+            },
+        )
+        .prepared(five_million),
+        Case::new(
+            "5 M messages over 100 k subjects, restart after a kill",
+            Unit::Milliseconds,
+            |target, duration| {
+                target.crash_and_restart()?;
+                ready_after(target, duration)
+            },
+        )
+        .prepared(five_million),
     ]
+}
+
+fn five_million(target: &Target) -> Result<(), Error> {
+    let count = target.scale.pick(5_000, 5_000_000);
+    let mut client = Client::connect(target.address)?;
+    fill(&mut client, count, Subjects::HundredThousand)
+}
+
+fn ready_after(target: &Target, _duration: Duration) -> Result<Sample, Error> {
+    Ok(Sample::figure(target.ready_after().as_secs_f64() * 1e3))
 }
 
 /// How much the server grows with each call of `add`.
@@ -84,9 +109,5 @@ fn grown(
         add(&mut clients)?;
     }
     let after = resident_kib(target.pid())?;
-    Ok(Sample {
-        value: (after - before).max(0.0) / count as f64,
-        p99: None,
-        messages: 0,
-    })
+    Ok(Sample::figure((after - before).max(0.0) / count as f64))
 }

@@ -13,17 +13,25 @@ const KEYS: usize = 1000;
 pub(super) fn cases() -> Vec<Case> {
     vec![
         Case::new("KV put, 128 B, p50", Unit::Microseconds, put).prepared(bucket),
-        Case::new("KV get, 128 B, p50", Unit::Microseconds, get).prepared(|target| {
-            bucket(target)?;
-            let mut client = Client::connect(target.address)?;
-            client.subscribe("_INBOX.kv", None)?;
-            for key in 0..KEYS {
-                client.send(put_frame(key).as_bytes())?;
-                client.message()?;
-            }
-            Ok(())
-        }),
+        Case::new("KV get (direct), 128 B, p50", Unit::Microseconds, get).prepared(full_bucket),
+        Case::new(
+            "KV get (message get by last subject), 128 B, p50",
+            Unit::Microseconds,
+            get_by_api,
+        )
+        .prepared(full_bucket),
     ]
+}
+
+fn full_bucket(target: &Target) -> Result<(), Error> {
+    bucket(target)?;
+    let mut client = Client::connect(target.address)?;
+    client.subscribe("_INBOX.kv", None)?;
+    for key in 0..KEYS {
+        client.send(put_frame(key).as_bytes())?;
+        client.message()?;
+    }
+    Ok(())
 }
 
 fn bucket(target: &Target) -> Result<(), Error> {
@@ -61,6 +69,20 @@ fn get(target: &Target, duration: Duration) -> Result<Sample, Error> {
     let frame =
         |key| format!("PUB $JS.API.DIRECT.GET.KV_bench.$KV.bench.key{key:04} _INBOX.kv 0\r\n\r\n");
     timed(target, duration, frame, |body| Ok(body.ends_with(b"vvvv")))
+}
+
+fn get_by_api(target: &Target, duration: Duration) -> Result<Sample, Error> {
+    let frame = |key| {
+        let body = json!({"last_by_subj": format!("$KV.bench.key{key:04}")}).to_string();
+        format!(
+            "PUB $JS.API.STREAM.MSG.GET.KV_bench _INBOX.kv {}\r\n{body}\r\n",
+            body.len()
+        )
+    };
+    timed(target, duration, frame, |body| {
+        let answer: Value = serde_json::from_slice(body)?;
+        Ok(answer["message"]["data"].is_string())
+    })
 }
 
 fn timed(

@@ -5,6 +5,7 @@ mod core;
 mod footprint;
 mod key_value;
 mod publish;
+mod scale;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -41,6 +42,19 @@ impl Target {
         self.server.borrow().ready_after().expect("a target runs")
     }
 
+    /// An orderly stop, and a start on the same data and port.
+    fn restart(&self) -> Result<(), Error> {
+        let mut server = self.server.borrow_mut();
+        server.stop();
+        Ok(server.start_again()?)
+    }
+
+    /// Bytes of the program's file.
+    fn program_bytes(&self) -> Result<u64, Error> {
+        let program = std::fs::canonicalize(format!("/proc/{}/exe", self.pid()))?;
+        Ok(std::fs::metadata(program)?.len())
+    }
+
     /// SIGKILL, and a start on the same data and port.
     fn crash_and_restart(&self) -> Result<(), Error> {
         let mut server = self.server.borrow_mut();
@@ -73,6 +87,7 @@ pub(crate) enum Unit {
     Microseconds,
     Milliseconds,
     Kibibytes,
+    Mebibytes,
 }
 
 impl Unit {
@@ -85,7 +100,7 @@ impl Unit {
             Self::MessagesPerSecond if value >= 1e6 => format!("{:.2}M", value / 1e6),
             Self::MessagesPerSecond => format!("{:.0}k", value / 1e3),
             Self::Microseconds => format!("{value:.0}"),
-            Self::Milliseconds | Self::Kibibytes => format!("{value:.1}"),
+            Self::Milliseconds | Self::Kibibytes | Self::Mebibytes => format!("{value:.1}"),
         }
     }
 
@@ -95,6 +110,7 @@ impl Unit {
             Self::Microseconds => " us",
             Self::Milliseconds => " ms",
             Self::Kibibytes => " KiB",
+            Self::Mebibytes => " MiB",
         };
         self.bare(value) + unit
     }
@@ -114,6 +130,15 @@ impl Sample {
             value: messages as f64 / elapsed.as_secs_f64(),
             p99: None,
             messages,
+        }
+    }
+
+    /// A single figure that no messages stand behind.
+    fn figure(value: f64) -> Self {
+        Self {
+            value,
+            p99: None,
+            messages: 0,
         }
     }
 
@@ -175,6 +200,7 @@ pub(crate) fn all() -> Vec<Case> {
         consume::cases(),
         key_value::cases(),
         footprint::cases(),
+        scale::cases(),
     ]
     .into_iter()
     .flatten()

@@ -11,6 +11,9 @@ use crate::client::Client;
 
 const INBOX: &str = "_INBOX.acks";
 
+/// The subject of one in ten thousand messages of [`Subjects::OneRare`].
+pub(super) const RARE: &str = "bench.rare";
+
 pub(super) fn cases() -> Vec<Case> {
     let file = Publish {
         storage: "file",
@@ -76,9 +79,11 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 #[derive(Clone, Copy)]
-enum Subjects {
+pub(super) enum Subjects {
     One,
     HundredThousand,
+    /// One in ten thousand messages has the subject [`RARE`].
+    OneRare,
     /// One subject each.
     HundredStreams,
 }
@@ -88,21 +93,24 @@ impl Subjects {
     fn frames(self) -> usize {
         match self {
             Self::One | Self::HundredStreams => 1000,
-            Self::HundredThousand => 100_000,
+            Self::HundredThousand | Self::OneRare => 100_000,
         }
     }
 
     fn subject(self, index: usize) -> String {
         match self {
             Self::One => "bench.orders".to_owned(),
-            Self::HundredThousand => format!("bench.orders.{index:06}"),
+            Self::OneRare if index.is_multiple_of(10_000) => RARE.to_owned(),
+            Self::HundredThousand | Self::OneRare => format!("bench.orders.{index:06}"),
             Self::HundredStreams => format!("bench.{:02}", index % 100),
         }
     }
 
     fn streams(self) -> Vec<(String, String)> {
         match self {
-            Self::One | Self::HundredThousand => vec![("BENCH".to_owned(), "bench.>".to_owned())],
+            Self::One | Self::HundredThousand | Self::OneRare => {
+                vec![("BENCH".to_owned(), "bench.>".to_owned())]
+            }
             Self::HundredStreams => (0..100)
                 .map(|index| (format!("BENCH{index:02}"), format!("bench.{index:02}")))
                 .collect(),
@@ -290,12 +298,13 @@ pub(super) fn stream_messages(client: &mut Client, name: &str) -> Result<u64, Er
 }
 
 /// Publishes `count` messages of 128 B to a fresh stream `BENCH`.
-pub(super) fn fill(client: &mut Client, count: u64) -> Result<(), Error> {
+pub(super) fn fill(client: &mut Client, count: usize, subjects: Subjects) -> Result<(), Error> {
+    let count = count as u64;
     let publish = Publish {
         storage: "file",
         payload: 128,
         in_flight: 1000,
-        subjects: Subjects::One,
+        subjects,
         message_ids: false,
     };
     publish.create_streams(client)?;
