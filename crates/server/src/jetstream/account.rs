@@ -101,11 +101,8 @@ impl AccountJetStream {
         }
     }
 
-    pub(super) fn shard(&self, index: u16) -> Option<&ShardHandle> {
-        self.runtime
-            .shards
-            .get(usize::from(index))
-            .map(|shard| &**shard)
+    pub(super) fn shard(&self, index: u16) -> Option<&Arc<ShardHandle>> {
+        self.runtime.shards.get(usize::from(index))
     }
 
     pub(super) fn runtime(&self) -> &Runtime {

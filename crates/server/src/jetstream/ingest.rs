@@ -7,6 +7,7 @@ use jetsled_dispatch::{AckEvent, PullEvent};
 use jetsled_jetstream_api::{AckKind, AckNumbers, AckSubject};
 use jetsled_protocol::headers;
 
+use super::commit::InlineCommit;
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
 use super::transfer::TransferId;
@@ -188,6 +189,9 @@ impl IngestBatch {
                 self.apply(entry, &mut state, flush);
             }
             state.end_of_batch(flush);
+            if flush.commits_inline && flush.inline_commit.is_none() && self.entries.len() == 1 {
+                flush.inline_commit = InlineCommit::take(handle, &mut state);
+            }
         }
         self.entries.clear();
         self.bytes.clear();

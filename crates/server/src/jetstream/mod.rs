@@ -3,7 +3,8 @@
 //! | Module | Concept |
 //! |---|---|
 //! | `target`, `listener`, `ingest` | what JetStream listens on, and how messages reach it |
-//! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that commits |
+//! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that serves it |
+//! | `commit` | group commit, by the worker or by a connection that is alone |
 //! | `batch` | atomic and fast-ingest batches |
 //! | `parked` | replies that wait for a commit |
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
@@ -21,6 +22,7 @@ mod advisory;
 mod api;
 mod batch;
 mod clock;
+mod commit;
 mod consumer;
 mod deliver;
 mod domain;
@@ -45,6 +47,7 @@ mod view;
 mod worker;
 
 pub(crate) use account::AccountJetStream;
+pub(crate) use commit::InlineCommit;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};

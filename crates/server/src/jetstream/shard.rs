@@ -15,6 +15,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::account::ApiReply;
 use super::clock;
+use super::commit::{Commits, Committer};
 use super::follower::FollowerQueue;
 use super::ingest::Request;
 use super::parked::{Parked, ReplyKind, Then};
@@ -50,6 +51,8 @@ pub(super) struct ShardHandle {
     pub(super) work: Condvar,
     /// Tells threads that may wait of a commit's end.
     pub(super) committed: Condvar,
+    /// What a connection that commits needs, for the next one. Its lock is taken with the shard's held, or alone.
+    pub(super) spare_committer: Mutex<Option<Box<Committer>>>,
 }
 
 /// What the shard's lock guards.
@@ -72,6 +75,7 @@ pub(super) struct ShardState {
     pub(super) batch_wake: Option<Timestamp>,
     /// Commit no later than this.
     pub(super) commit_by: Option<Timestamp>,
+    pub(super) commits: Commits,
     /// What consumers no longer need; it leaves at the end of the batch, unless another one does.
     pub(super) released: VecDeque<Released>,
     /// States of consumers that do not run, since their account has no JetStream: checkpoints keep them.
@@ -104,6 +108,7 @@ impl ShardHandle {
                 store_wake: Some(Timestamp::EPOCH),
                 batch_wake: None,
                 commit_by: None,
+                commits: Commits::default(),
                 released: VecDeque::new(),
                 resting: Vec::new(),
                 open_turn: None,
@@ -116,13 +121,17 @@ impl ShardHandle {
             }),
             work: Condvar::new(),
             committed: Condvar::new(),
+            spare_committer: Mutex::new(None),
         }
     }
 
     /// Takes the lock and reads the clock. Dropping the guard wakes the worker if there is work for it.
     pub(super) fn lock(&self) -> ShardGuard<'_> {
-        let mut state = self.state.lock();
-        state.now = clock::now();
+        self.watch(self.lock_as_worker())
+    }
+
+    /// From here on the worker is woken when the guard is dropped and there is work for it.
+    pub(super) fn watch<'a>(&'a self, state: MutexGuard<'a, ShardState>) -> ShardGuard<'a> {
         ShardGuard {
             state,
             work: &self.work,
@@ -144,7 +153,7 @@ impl ShardHandle {
         }
     }
 
-    /// The lock for the worker, which waits on it.
+    /// The lock for one who commits, the worker as a rule: it needs no waking.
     pub(super) fn lock_as_worker(&self) -> MutexGuard<'_, ShardState> {
         let mut state = self.state.lock();
         state.now = clock::now();
@@ -241,6 +250,16 @@ impl ShardState {
     /// Asks for a commit at once: somebody waits for it.
     pub(super) fn commit_now(&mut self) {
         self.commit_by = Some(Timestamp::EPOCH);
+    }
+
+    /// Whether somebody waits for a commit.
+    pub(super) fn wants_commit_now(&self) -> bool {
+        self.commit_by == Some(Timestamp::EPOCH)
+    }
+
+    /// Whether the worker has nothing to do, as far as it knows.
+    pub(super) fn worker_sleeps(&self) -> bool {
+        self.sleeping_until.is_some()
     }
 
     /// Asks for a commit soon: nobody waits, but it should not stay in memory for long.

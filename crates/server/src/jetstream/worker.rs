@@ -1,18 +1,19 @@
-//! A shard's worker thread: group commit, timers, and deliveries that take more than one turn.
+//! A shard's worker thread: it commits for everybody, serves timers, and makes deliveries that take more than one turn.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use jetsled_dispatch::Consumer;
 use jetsled_jetstream_api::{StreamSeq, Timestamp};
-use jetsled_store::{CommitError, Stream, StreamId};
+use jetsled_store::{Stream, StreamId};
 use parking_lot::MutexGuard;
 
+use super::clock;
+use super::commit::{Committer, Sync};
 use super::follower::OriginFollower;
-use super::parked::{Parked, Then};
-use super::shard::{ShardHandle, ShardState, lost_commit};
+use super::parked::Then;
+use super::shard::{ShardHandle, ShardState};
 use super::target::ConsumerTarget;
-use super::{AccountJetStream, clock};
 use crate::routing::FlushSet;
 
 /// Turns of consumers that have more to deliver, between two looks at the log.
@@ -21,20 +22,10 @@ const READY_TURNS: usize = 32;
 /// Timers served between two looks at the log.
 const TIMERS: usize = 1024;
 
-/// Whether a commit ends with a sync of the disk whatever the policy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sync {
-    ByPolicy,
-    Always,
-}
-
 /// What the worker keeps between its rounds.
 #[derive(Default)]
 struct Worker {
-    flush: FlushSet,
-    parked: Parked,
-    unseen: Vec<StreamId>,
-    then: Vec<Then>,
+    committer: Committer,
     /// Whose turn it is.
     followers: Vec<Arc<OriginFollower>>,
 }
@@ -53,17 +44,17 @@ pub(super) fn run(shard: &ShardHandle) {
             continue;
         }
         if state.commit_by.is_some_and(|by| by <= state.now) {
-            state = worker.commit(shard, state, Sync::ByPolicy);
+            state = worker.committer.commit(shard, state, Sync::ByPolicy);
         }
-        state.timers(&mut worker.flush);
-        state.ready_turns(&mut worker.flush);
-        state.carry_out_releases(&mut worker.flush);
-        worker.flush.enqueue();
+        state.timers(&mut worker.committer.flush);
+        state.ready_turns(&mut worker.committer.flush);
+        state.carry_out_releases(&mut worker.committer.flush);
+        worker.committer.flush.enqueue();
         let now = state.now;
         state.following.take_due(now, &mut worker.followers);
         let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
         drop(state);
-        worker.flush.flush();
+        worker.committer.flush.flush();
         worker.follow(shard);
         worker.housekeeping(shard);
         if stopping {
@@ -86,54 +77,11 @@ fn sleep(shard: &ShardHandle, state: &mut MutexGuard<'_, ShardState>, due: Optio
 }
 
 impl Worker {
-    /// Writes and syncs what is in the open buffer, answers those who waited, and shows consumers what is new.
-    fn commit<'s>(
-        &mut self,
-        shard: &'s ShardHandle,
-        mut state: MutexGuard<'s, ShardState>,
-        sync: Sync,
-    ) -> MutexGuard<'s, ShardState> {
-        state.commit_by = None;
-        let now = state.now;
-        let commit = if sync == Sync::Always || state.store.sync_due(now) {
-            state.store.take_sync(now)
-        } else {
-            state.store.take_commit()
-        };
-        std::mem::swap(&mut self.parked, &mut state.parked);
-        std::mem::swap(&mut self.unseen, &mut state.unseen);
-        if let Some(commit) = commit {
-            drop(state);
-            let committed = commit.run();
-            state = shard.lock_as_worker();
-            let finished = state.store.finish_commit(committed);
-            shard.committed.notify_all();
-            if let Err(error) = finished {
-                state.failed_commits += 1;
-                state.commit_failed(&error, &mut self.parked, &mut self.flush);
-            }
-        }
-        if state.store.synced() < state.store.durable() {
-            // Written under a sync interval: look again soon whether it has passed.
-            state.commit_soon();
-        }
-        // Answers go first on each connection, but nothing leaves before consumers were shown what is new: a publisher that has
-        // its ack could otherwise remove a message (roll-up, purge) before anybody has seen it.
-        self.parked.release(&mut self.flush, &mut self.then);
-        for then in self.then.drain(..) {
-            state.carry_out(then, &mut self.flush);
-        }
-        for stream in self.unseen.drain(..) {
-            state.show_new_messages(stream, &mut self.flush);
-        }
-        state
-    }
-
     /// Gives followers of origins their turns. What they store is committed in the next round.
     fn follow(&mut self, shard: &ShardHandle) {
         for follower in self.followers.drain(..) {
-            follower.turn(shard, &mut self.flush);
-            self.flush.flush();
+            follower.turn(shard, &mut self.committer.flush);
+            self.committer.flush.flush();
         }
     }
 
@@ -170,11 +118,13 @@ impl Worker {
         let checkpoint = store.take_checkpoint(running.chain(resting.iter().cloned()));
         drop(state);
         // The checkpoint must not be ahead of the log.
-        let state = self.commit(shard, shard.lock_as_worker(), Sync::Always);
-        self.flush.enqueue();
+        let state = self
+            .committer
+            .commit(shard, shard.lock_as_worker(), Sync::Always);
+        self.committer.flush.enqueue();
         let synced = state.store.synced();
         drop(state);
-        self.flush.flush();
+        self.committer.flush.flush();
         let checkpointed = checkpoint.run(synced);
         let mut state = shard.lock_as_worker();
         if let Err(error) = state.store.finish_checkpoint(checkpointed) {
@@ -187,7 +137,9 @@ impl Worker {
 
     /// The last commit and checkpoint.
     fn stop(&mut self, shard: &ShardHandle) {
-        let state = self.commit(shard, shard.lock_as_worker(), Sync::Always);
+        let state = self
+            .committer
+            .commit(shard, shard.lock_as_worker(), Sync::Always);
         self.checkpoint(shard, state);
     }
 }
@@ -274,7 +226,7 @@ impl ShardState {
     }
 
     /// What was to happen once a commit is durable.
-    fn carry_out(&mut self, then: Then, flush: &mut FlushSet) {
+    pub(super) fn carry_out(&mut self, then: Then, flush: &mut FlushSet) {
         match then {
             Then::Start { stream, consumer } => {
                 let target = ConsumerTarget {
@@ -289,26 +241,5 @@ impl ShardState {
                 }
             }
         }
-    }
-
-    /// Tells those who wait that their change was not written.
-    fn commit_failed(&mut self, error: &CommitError, parked: &mut Parked, flush: &mut FlushSet) {
-        tracing::error!("JetStream shard {} could not write: {error}", self.index);
-        let reason = error.to_string();
-        // What was appended while the commit ran is void as well.
-        for parked in [parked, &mut std::mem::take(&mut self.parked)] {
-            parked.fail(flush, |stream, out| {
-                if let Some(stream) = self.streams.get(&stream) {
-                    lost_commit(&stream.pub_ack, &reason, out);
-                }
-            });
-        }
-        for running in self.streams.values_mut() {
-            if !running.in_memory() {
-                running.batches.commit_failed();
-            }
-        }
-        AccountJetStream::take_out_lost(self, flush);
-        self.following.tell_lost();
     }
 }

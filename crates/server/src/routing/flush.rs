@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use crate::client::{Client, Counted, Output, Sent, Subscription};
-use crate::jetstream::{IngestBatch, OriginFollower};
+use crate::jetstream::{IngestBatch, InlineCommit, OriginFollower};
 
 /// Touched connections up to which a slot is found by looking at all of them.
 const SCAN_SLOTS: usize = 8;
@@ -29,6 +29,10 @@ pub(crate) struct FlushSet {
     exhausted: Vec<Arc<Subscription>>,
     stalled: Option<Arc<Client>>,
     behind: Option<Arc<Client>>,
+    /// Whether the one who flushes may wait for the disk itself.
+    pub(crate) commits_inline: bool,
+    /// The commit that it has to run then.
+    pub(crate) inline_commit: Option<InlineCommit>,
     /// The producing connection: its own full queue does not stall it.
     producer: Option<Arc<Client>>,
     /// Drop what a long queue would get, instead of pausing the producer (`no_fast_producer_stall`).
@@ -55,6 +59,8 @@ impl Default for FlushSet {
             exhausted: Vec::new(),
             stalled: None,
             behind: None,
+            commits_inline: false,
+            inline_commit: None,
             producer: None,
             drop_instead_of_stall: false,
             random: SmallRng::from_rng(&mut rand::rng()),
@@ -141,6 +147,8 @@ impl FlushSet {
 
     /// As [`flush`](FlushSet::flush) for a set in which `own` is staged too: it goes out last, so that a peer that sees
     /// its PONG knows that what it published before has left.
+    ///
+    /// If the only message was for JetStream and nobody else is about to write, this waits for the disk and answers.
     pub(crate) fn flush_last(&mut self, own: &Arc<Client>) {
         if let Some(at) = self
             .slots
@@ -159,7 +167,12 @@ impl FlushSet {
                 );
             }
         }
+        self.commits_inline = true;
         self.flush();
+        self.commits_inline = false;
+        if let Some(commit) = self.inline_commit.take() {
+            commit.run();
+        }
     }
 
     /// The connection whose queue was found too long at the last flush, if any. A producer should pause.

@@ -195,7 +195,9 @@ impl Snapshot {
     }
 
     fn shard(&self) -> Option<&ShardHandle> {
-        self.jetstream.shard(self.stream.target.shard)
+        self.jetstream
+            .shard(self.stream.target.shard)
+            .map(|shard| &**shard)
     }
 
     fn answer(&self, response: &Response<StreamSnapshot>) {

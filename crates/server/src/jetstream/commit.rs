@@ -1,0 +1,201 @@
+//! Group commit: by the shard's worker as a rule, by the connection itself when it is alone on a quick disk.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jetsled_store::{Commit, CommitError, StreamId};
+use parking_lot::MutexGuard;
+
+use super::AccountJetStream;
+use super::parked::{Parked, Then};
+use super::shard::{ShardHandle, ShardState, lost_commit};
+use crate::routing::FlushSet;
+
+/// A connection waits for the disk itself as long as commits take less than this: the worker's wake-up and its answer's cost about
+/// as much, while a task that blocks for longer would hold up others.
+const QUICK: Duration = Duration::from_micros(400);
+
+/// Whether a commit ends with a sync of the disk whatever the policy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sync {
+    ByPolicy,
+    Always,
+}
+
+/// What one who commits keeps between commits.
+#[derive(Default)]
+pub(super) struct Committer {
+    pub(super) flush: FlushSet,
+    parked: Parked,
+    unseen: Vec<StreamId>,
+    then: Vec<Then>,
+}
+
+impl Committer {
+    /// Writes and syncs what is in the open buffer, answers those who waited, and shows consumers what is new. Waits for a commit that
+    /// is under way.
+    ///
+    /// What it has to say is staged in `flush`, in its place in the connections' queues only after [`FlushSet::enqueue`].
+    pub(super) fn commit<'s>(
+        &mut self,
+        shard: &'s ShardHandle,
+        mut state: MutexGuard<'s, ShardState>,
+        sync: Sync,
+    ) -> MutexGuard<'s, ShardState> {
+        while state.commits.under_way {
+            shard.committed.wait(&mut state);
+        }
+        let commit = take(&mut state, sync);
+        self.adopt(&mut state);
+        if let Some(commit) = commit {
+            drop(state);
+            state = self.write(shard, commit);
+        }
+        self.settle(&mut state);
+        state
+    }
+
+    /// Takes over those who wait for the next commit.
+    fn adopt(&mut self, state: &mut ShardState) {
+        state.commit_by = None;
+        std::mem::swap(&mut self.parked, &mut state.parked);
+        std::mem::swap(&mut self.unseen, &mut state.unseen);
+    }
+
+    /// Runs a commit, without the lock.
+    fn write<'s>(&mut self, shard: &'s ShardHandle, commit: Commit) -> MutexGuard<'s, ShardState> {
+        let began = Instant::now();
+        let committed = commit.run();
+        let took = began.elapsed();
+        let mut state = shard.lock_as_worker();
+        state.commits.ended(took);
+        let finished = state.store.finish_commit(committed);
+        shard.committed.notify_all();
+        if let Err(error) = finished {
+            state.failed_commits += 1;
+            state.commit_failed(&error, &mut self.parked, &mut self.flush);
+        }
+        state
+    }
+
+    /// Does what waited for the commit.
+    fn settle(&mut self, state: &mut ShardState) {
+        if state.store.synced() < state.store.durable() {
+            // Written under a sync interval: look again soon whether it has passed.
+            state.commit_soon();
+        }
+        // Answers go first on each connection, but nothing leaves before consumers were shown what is new: a publisher that has
+        // its ack could otherwise remove a message (roll-up, purge) before anybody has seen it.
+        self.parked.release(&mut self.flush, &mut self.then);
+        for then in self.then.drain(..) {
+            state.carry_out(then, &mut self.flush);
+        }
+        for stream in self.unseen.drain(..) {
+            state.show_new_messages(stream, &mut self.flush);
+        }
+    }
+}
+
+/// What is to be written now, if anything. Commits of one shard never overlap.
+fn take(state: &mut ShardState, sync: Sync) -> Option<Commit> {
+    let now = state.now;
+    let commit = if sync == Sync::Always || state.store.sync_due(now) {
+        state.store.take_sync(now)
+    } else {
+        state.store.take_commit()
+    };
+    state.commits.under_way = commit.is_some();
+    commit
+}
+
+/// A commit that a connection has taken upon itself. Dropping it unrun would leave the shard without commits.
+#[must_use = "run it"]
+pub(crate) struct InlineCommit {
+    committer: Box<Committer>,
+    commit: Commit,
+    shard: Arc<ShardHandle>,
+}
+
+impl std::fmt::Debug for InlineCommit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InlineCommit")
+            .field("commit", &self.commit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl InlineCommit {
+    /// Takes the commit that the worker would be woken for, if it may well be done here: the worker sleeps, so nobody else is about
+    /// to commit, and the disk is quick.
+    pub(super) fn take(shard: &Arc<ShardHandle>, state: &mut ShardState) -> Option<Self> {
+        if !state.commits.may_run_inline() || !state.wants_commit_now() || !state.worker_sleeps() {
+            return None;
+        }
+        let commit = take(state, Sync::ByPolicy)?;
+        let mut committer = shard.spare_committer.lock().take().unwrap_or_default();
+        committer.adopt(state);
+        Some(Self {
+            committer,
+            commit,
+            shard: Arc::clone(shard),
+        })
+    }
+
+    /// Writes, syncs, answers. Blocks for one fdatasync.
+    pub(crate) fn run(self) {
+        let Self {
+            mut committer,
+            commit,
+            shard,
+        } = self;
+        let mut state = committer.write(&shard, commit);
+        committer.settle(&mut state);
+        committer.flush.enqueue();
+        drop(shard.watch(state));
+        committer.flush.flush();
+        *shard.spare_committer.lock() = Some(committer);
+    }
+}
+
+/// The shard's commits as a whole.
+#[derive(Default)]
+pub(super) struct Commits {
+    /// Somebody writes; the next one waits for [`ShardHandle::committed`].
+    under_way: bool,
+    /// How long commits take, smoothed.
+    usual: Duration,
+}
+
+impl Commits {
+    fn ended(&mut self, took: Duration) {
+        self.under_way = false;
+        self.usual = (self.usual * 7 + took) / 8;
+    }
+
+    fn may_run_inline(&self) -> bool {
+        !self.under_way && self.usual < QUICK
+    }
+}
+
+impl ShardState {
+    /// Tells those who wait that their change was not written.
+    fn commit_failed(&mut self, error: &CommitError, parked: &mut Parked, flush: &mut FlushSet) {
+        tracing::error!("JetStream shard {} could not write: {error}", self.index);
+        let reason = error.to_string();
+        // What was appended while the commit ran is void as well.
+        for parked in [parked, &mut std::mem::take(&mut self.parked)] {
+            parked.fail(flush, |stream, out| {
+                if let Some(stream) = self.streams.get(&stream) {
+                    lost_commit(&stream.pub_ack, &reason, out);
+                }
+            });
+        }
+        for running in self.streams.values_mut() {
+            if !running.in_memory() {
+                running.batches.commit_failed();
+            }
+        }
+        AccountJetStream::take_out_lost(self, flush);
+        self.following.tell_lost();
+    }
+}
