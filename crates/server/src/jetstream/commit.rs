@@ -150,7 +150,7 @@ impl InlineCommit {
         } = self;
         let mut state = committer.write(&shard, commit);
         committer.settle(&mut state);
-        committer.flush.enqueue();
+        state.end_of_batch(&mut committer.flush);
         drop(shard.watch(state));
         committer.flush.flush();
         *shard.spare_committer.lock() = Some(committer);
