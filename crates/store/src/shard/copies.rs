@@ -39,11 +39,11 @@ impl Shard {
         })
     }
 
-    /// Uses up sequences to `seq` without messages: a mirror's origin has none there. The change is durable at the position returned;
+    /// Uses up sequences to `seq` without messages: a mirror's origin, or an archive, has none there. The change is durable at the position returned;
     /// `None`: at once.
     ///
     /// # Errors
-    /// When the stream is unknown or the log takes no records.
+    /// When the stream is unknown, has no such sequence, or the log takes no records.
     pub fn skip_to(
         &mut self,
         stream: StreamId,

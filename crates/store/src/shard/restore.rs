@@ -60,21 +60,6 @@ impl Shard {
             .map(|_| ())
     }
 
-    /// Uses up all sequences to `last`; none if it is not above those used already.
-    ///
-    /// # Errors
-    /// When the stream is unknown or the log takes no records.
-    pub fn restore_through(
-        &mut self,
-        stream: StreamId,
-        last: StreamSeq,
-    ) -> Result<(), ChangeError> {
-        self.change(stream, |target, log| {
-            target.restore_through(log, last.get())
-        })
-        .map(|_| ())
-    }
-
     /// Gives a consumer the state that it begins with.
     ///
     /// # Errors

@@ -18,6 +18,7 @@ mod request;
 mod restore;
 mod schedules;
 mod seq_set;
+mod sequences;
 mod snapshot;
 mod source_positions;
 mod subject_table;

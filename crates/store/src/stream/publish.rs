@@ -31,6 +31,7 @@ impl Stream {
         now: Timestamp,
     ) -> Result<Published, PublishError> {
         self.check_record_size(message)?;
+        self.check_sequences_left(1)?;
         if self.config.sealed {
             return Err(ApiError::STREAM_SEALED.into());
         }

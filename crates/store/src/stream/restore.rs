@@ -27,6 +27,7 @@ impl Stream {
             let reason = format_args!("message sequence {seq} out of order");
             return Err(ApiError::stream_restore(reason).into());
         }
+        self.check_sequences_left(seq.get() - self.last)?;
         let size = self.size_of(subject.len(), headers.len(), payload.len());
         if self.memory.is_none() && size > MAX_RECORD {
             let reason = format_args!("failed to store message sequence {seq}: message too large");
@@ -37,7 +38,7 @@ impl Stream {
             && let Ok(Some(ttl)) = MessageTtl::of(steering.ttl)
             && ttl.deadline(timestamp.0).is_some_and(|end| end <= now.0)
         {
-            return self.restore_through(log, seq.get());
+            return self.skip_to(log, seq.get());
         }
         let accepted = Accepted {
             subject,
@@ -86,21 +87,6 @@ impl Stream {
             }))?;
         }
         self.apply_purge(log, through, 0, b"", RemoveReason::Purge)?;
-        Ok(())
-    }
-
-    /// Uses up all sequences to `last`.
-    pub(crate) fn restore_through(&mut self, log: &mut Log, last: u64) -> Result<(), ChangeError> {
-        if last <= self.last {
-            return Ok(());
-        }
-        if self.memory.is_none() {
-            log.append(&Record::Delete(log::Delete {
-                stream: self.id,
-                seq: last,
-            }))?;
-        }
-        self.apply_skip(last);
         Ok(())
     }
 }

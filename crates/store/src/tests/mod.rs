@@ -10,6 +10,7 @@ mod recovery;
 mod restore;
 mod rules;
 mod schedules;
+mod sequences;
 
 use std::num::NonZeroU8;
 use std::sync::Arc;

@@ -29,7 +29,7 @@ fn begin(store: &mut Store) -> StreamId {
     };
     let now = store.now;
     let stream = store.shard().begin_restore("ACC", config, now).unwrap();
-    store.shard().restore_through(stream, StreamSeq(4)).unwrap();
+    store.shard().skip_to(stream, StreamSeq(4)).unwrap();
     for (seq, ttl) in [(5, ""), (6, "50"), (8, "200"), (9, "never")] {
         restore(store, stream, seq, ttl).unwrap();
     }
@@ -50,10 +50,7 @@ fn sequences_times_and_gaps_are_kept_and_what_has_expired_is_gone() {
             .shard()
             .restore_consumer_state(key, b"state".to_vec())
             .unwrap();
-        store
-            .shard()
-            .restore_through(stream, StreamSeq(11))
-            .unwrap();
+        store.shard().skip_to(stream, StreamSeq(11)).unwrap();
         store.commit();
         store.checkpoint();
         store.shard().finish_restore(stream).unwrap();

@@ -86,7 +86,7 @@ impl<'a> Filling<'a> {
         self.last = self.last.max(last);
         let mut locked = self.shard.lock();
         let store = &mut locked.store;
-        store.restore_through(self.stream, last).map_err(failed)
+        store.skip_to(self.stream, last).map(|_| ()).map_err(failed)
     }
 
     /// Takes back what is below `first`.

@@ -31,6 +31,7 @@ impl Stream {
         edits.begin(message, &PublishHeaders::scan(message.headers));
         let edited = edits.apply(message);
         self.check_record_size(&edited)?;
+        self.check_sequences_left(effects.messages + 1)?;
         self.check_size(&edited)?;
         let mut steering = PublishHeaders::scan(edited.headers);
         self.check_increment(&edited, &steering)?;

@@ -44,26 +44,12 @@ impl Stream {
         if seq <= self.last {
             return Err(ApiError::STREAM_SEQUENCE_NOT_MATCH.into());
         }
+        self.check_sequences_left(seq - self.last)?;
         let mut edits = std::mem::take(&mut self.edits);
         edits.begin(message, &PublishHeaders::scan(message.headers));
         let published = self.store_mirrored(log, message, &edits, seq, time);
         self.edits = edits;
         published
-    }
-
-    /// Uses up sequences to `seq` without messages.
-    pub(crate) fn skip_to(&mut self, log: &mut Log, seq: u64) -> Result<(), ChangeError> {
-        if seq <= self.last {
-            return Ok(());
-        }
-        if self.memory.is_none() {
-            log.append(&Record::Delete(log::Delete {
-                stream: self.id,
-                seq,
-            }))?;
-        }
-        self.apply_skip(seq);
-        Ok(())
     }
 
     fn store_mirrored(

@@ -16,7 +16,7 @@ impl Stream {
         now: Timestamp,
     ) -> Result<bool, ChangeError> {
         let ttl = self.config.subject_delete_marker_ttl;
-        if ttl.get() <= 0 {
+        if ttl.get() <= 0 || self.check_sequences_left(1).is_err() {
             return Ok(false);
         }
         let Some(message) = fetch(self.memory.as_ref(), log, self.id, seq)? else {

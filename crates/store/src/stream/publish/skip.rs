@@ -99,14 +99,4 @@ impl Stream {
         };
         [rolled, steering.ended_schedule()]
     }
-
-    /// Uses up sequences to `seq` without messages.
-    pub(in crate::stream) fn apply_skip(&mut self, seq: u64) {
-        if self.messages == 0 {
-            self.first = seq + 1;
-        } else {
-            self.gaps.insert_range(self.last + 1, seq);
-        }
-        self.last = seq;
-    }
 }
