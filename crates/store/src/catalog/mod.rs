@@ -1,0 +1,215 @@
+//! The catalog: checkpoints in sled, always rebuildable from the log.
+//!
+//! sled's own flush relies on `sync_file_range`, which does not make a grown file safe against a
+//! power cut, so a checkpoint fsyncs sled's files itself. A checkpoint is written beside its
+//! predecessor and takes its place in one step.
+//!
+//! ```text
+//! tree "heads":    shard u8                                     -> generation u64, entries u32, checksum u32
+//! tree "shard-N":  generation u64 BE, section u8, key length u16 BE, key, chunk u32 BE
+//!                  -> chunk 0: value length u32, checksum u32, bytes; the others: bytes
+//! ```
+//!
+//! Values are little-endian; a checksum is the crc32c of the fields before it, and of an entry's section,
+//! key and whole value.
+
+mod entry;
+mod error;
+mod files;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+pub use entry::Section;
+use entry::{Head, Reading, checksum, split_key};
+pub use error::CatalogError;
+use error::sled_error;
+use files::{set_aside, sync_files};
+pub use writer::CheckpointWriter;
+use writer::drop_generations;
+
+/// An open catalog. Cheap to clone; shards share it.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    dir: PathBuf,
+    db: sled::Db,
+    heads: sled::Tree,
+}
+
+/// How a catalog was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogState {
+    /// As it was left.
+    Loaded,
+    /// There was none.
+    Created,
+    /// It could not be opened, lies under this name now, and a new one was made.
+    SetAside {
+        /// Where it went.
+        path: PathBuf,
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+/// What a checkpoint's entries are given to: section, key, value.
+pub type EntryVisitor<'v> = &'v mut dyn FnMut(Section, &[u8], Vec<u8>);
+
+const CACHE_BYTES: u64 = 8 << 20;
+
+impl Catalog {
+    /// Opens or creates the catalog directory. One that can't be opened because of what is in it is
+    /// renamed to `<dir>.damaged-<n>` and a new one is made; one that another process holds, or that the
+    /// file system does not let us open, is left alone.
+    ///
+    /// # Errors
+    /// When it is left alone, or when not even a new one can be made.
+    pub fn open(dir: &Path) -> Result<(Self, CatalogState), CatalogError> {
+        let existed = dir.exists();
+        match Self::open_db(dir) {
+            Ok(catalog) if existed => Ok((catalog, CatalogState::Loaded)),
+            Ok(catalog) => Ok((catalog, CatalogState::Created)),
+            Err(error) if !existed || !error.is_damage() => Err(error),
+            Err(error) => {
+                let path = set_aside(dir)?;
+                let reason = error.to_string();
+                Ok((Self::open_db(dir)?, CatalogState::SetAside { path, reason }))
+            }
+        }
+    }
+
+    fn open_db(dir: &Path) -> Result<Self, CatalogError> {
+        let open = || -> sled::Result<(sled::Db, sled::Tree)> {
+            let config = sled::Config::new()
+                .path(dir)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(None);
+            let db = config.open()?;
+            let heads = db.open_tree("heads")?;
+            Ok((db, heads))
+        };
+        // sled panics on some damage; its state is dropped with it.
+        match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Ok((db, heads))) => Ok(Self {
+                dir: dir.to_owned(),
+                db,
+                heads,
+            }),
+            Ok(Err(source)) => Err(CatalogError::Sled {
+                doing: "open",
+                source,
+            }),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let reason = text.or_else(|| panic.downcast_ref::<&str>().copied());
+                let reason = reason.unwrap_or("no reason given").to_owned();
+                Err(CatalogError::Panicked {
+                    path: dir.to_owned(),
+                    reason,
+                })
+            }
+        }
+    }
+
+    /// Reads a shard's newest complete checkpoint entry by entry, in order of section, length of the
+    /// key, key. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] at the first entry that is not what was written: the caller forgets
+    /// what it has read and replays the log.
+    pub fn load(&self, shard: u8, visit: EntryVisitor<'_>) -> Result<Option<()>, CatalogError> {
+        // sled panics on some damage here too.
+        catch_unwind(AssertUnwindSafe(|| self.load_unguarded(shard, visit))).unwrap_or(Err(
+            CatalogError::Damaged {
+                shard,
+                section: None,
+            },
+        ))
+    }
+
+    fn load_unguarded(
+        &self,
+        shard: u8,
+        visit: EntryVisitor<'_>,
+    ) -> Result<Option<()>, CatalogError> {
+        let Some(head) = self.head(shard)? else {
+            return Ok(None);
+        };
+        let tree = self.tree(shard)?;
+        let mut entries = 0;
+        let mut reading: Option<Reading> = None;
+        for item in tree.scan_prefix(head.generation.to_be_bytes()) {
+            let (key, bytes) = item.map_err(sled_error("read"))?;
+            let damaged = |section| CatalogError::Damaged { shard, section };
+            let (section, name, chunk) = split_key(&key).ok_or(damaged(None))?;
+            let damaged = || damaged(Some(section));
+            match (&mut reading, chunk) {
+                (None, 0) => {
+                    reading = Some(Reading::begin(section, name, &bytes).ok_or_else(damaged)?);
+                }
+                (Some(reading), chunk) if reading.continues(section, name, chunk) => {
+                    reading.value.extend_from_slice(&bytes);
+                    reading.chunks += 1;
+                }
+                _ => return Err(damaged()),
+            }
+            if let Some(done) = reading.take_if(|reading| reading.is_complete()) {
+                if done.checksum != checksum(done.section, &done.key, &done.value) {
+                    return Err(damaged());
+                }
+                entries += 1;
+                visit(done.section, &done.key, done.value);
+            }
+        }
+        if reading.is_some() || entries != head.entries {
+            let section = reading.map(|reading| reading.section);
+            return Err(CatalogError::Damaged { shard, section });
+        }
+        Ok(Some(()))
+    }
+
+    /// Begins a new checkpoint of a shard; an unfinished earlier one is dropped.
+    ///
+    /// # Errors
+    /// sled's.
+    pub fn begin(&self, shard: u8) -> Result<CheckpointWriter, CatalogError> {
+        CheckpointWriter::begin(self, shard)
+    }
+
+    /// Drops a shard's checkpoint, so that the next opening replays the whole log.
+    ///
+    /// # Errors
+    /// sled's.
+    pub fn forget(&self, shard: u8) -> Result<(), CatalogError> {
+        let gone = self.heads.remove([shard]);
+        gone.map_err(sled_error("remove"))?;
+        drop_generations(&self.tree(shard)?, |_| true)?;
+        self.sync()
+    }
+
+    fn tree(&self, shard: u8) -> Result<sled::Tree, CatalogError> {
+        let tree = self.db.open_tree(format!("shard-{shard}"));
+        tree.map_err(sled_error("open of a tree"))
+    }
+
+    fn head(&self, shard: u8) -> Result<Option<Head>, CatalogError> {
+        let bytes = self.heads.get([shard]);
+        let bytes = bytes.map_err(sled_error("read"))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let head = Head::decode(&bytes).ok_or(CatalogError::Damaged {
+            shard,
+            section: None,
+        })?;
+        Ok(Some(head))
+    }
+
+    /// Makes everything written so far durable.
+    fn sync(&self) -> Result<(), CatalogError> {
+        let flushed = self.db.flush();
+        flushed.map_err(sled_error("flush"))?;
+        sync_files(&self.dir)
+    }
+}
