@@ -7,6 +7,7 @@
 //! * [`encode`] writes what a server sends (and what a client sends, for test clients).
 //! * [`headers`] reads and edits header blocks in place; [`subject`] has the rules of subjects.
 //! * [`Sublist`] finds who wants a subject, [`SubjectFilter`] whether a set of patterns does.
+//! * [`websocket`] takes the frames apart that carry all this to browsers.
 //! * [`SubjectTransform`] and [`SubjectMapping`] rewrite subjects.
 //!
 //! ```
@@ -33,6 +34,7 @@ pub mod subject;
 mod subject_filter;
 mod sublist;
 mod transform;
+pub mod websocket;
 
 pub use client_op::{ClientOp, HPub, Pub, Sub, Unsub, parse_client_op};
 pub use go_quote::GoQuoted;

@@ -1,8 +1,9 @@
 use nkeys::KeyPairType;
 use serde::{Deserialize, Serialize};
 
-use super::account::TransferType;
-use super::token::{Claims, ClaimsBody};
+use super::layout_1::{self, ActivationLayout1};
+use super::sharing::TransferType;
+use super::token::{Claims, ClaimsBody, JwtError};
 
 /// An exporting account's leave for one importing account ([`Claims::subject`]).
 pub type ActivationClaims = Claims<Activation>;
@@ -23,4 +24,8 @@ pub struct Activation {
 impl ClaimsBody for Activation {
     const TYPE: &'static str = "activation";
     const ISSUERS: &'static [KeyPairType] = &[KeyPairType::Account, KeyPairType::Operator];
+
+    fn from_layout_1(json: &[u8]) -> Result<Self, JwtError> {
+        layout_1::read::<ActivationLayout1>(json).and_then(Self::try_from)
+    }
 }

@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::account::{AccountClaims, Signer};
+use super::account::AccountClaims;
 use super::limits::ConnectWindow;
 use super::operator::TrustedOperators;
+use super::signing_key::Signer;
 use super::template;
 use super::user::{UserClaims, UserPermissionLimits};
 use crate::{AuthError, ClaimedUser, ConnectionFacts, Identity, PermissionSet, UserLimits, nkey};

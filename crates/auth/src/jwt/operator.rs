@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use nkeys::{KeyPair, KeyPairType};
 use serde::{Deserialize, Serialize};
 
+use super::layout_1::{self, OperatorLayout1};
 use super::token::{Claims, ClaimsBody, JwtError};
 
 /// An operator's claims.
@@ -29,6 +30,10 @@ pub struct Operator {
 impl ClaimsBody for Operator {
     const TYPE: &'static str = "operator";
     const ISSUERS: &'static [KeyPairType] = &[KeyPairType::Operator];
+
+    fn from_layout_1(json: &[u8]) -> Result<Self, JwtError> {
+        layout_1::read::<OperatorLayout1>(json).map(Self::from)
+    }
 }
 
 impl OperatorClaims {

@@ -1,12 +1,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use nkeys::{KeyPair, KeyPairType};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a token at most.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
 
-/// The newest layout of claims that is understood, and the only one: layout 1 is from before 2020.
+/// The newest layout of claims, and the one that is written.
 const VERSION: u32 = 2;
 
 /// Claims with their envelope. Decoded claims have a valid signature of their issuer, nothing more.
@@ -51,6 +52,14 @@ pub trait ClaimsBody: DeserializeOwned + Serialize {
     const TYPE: &'static str;
     /// Who may sign it.
     const ISSUERS: &'static [KeyPairType];
+
+    /// Takes over claims of layout 1, out of the whole JSON of their token.
+    ///
+    /// # Errors
+    /// [`JwtError::Version`] for kinds that are younger than that layout, [`JwtError::Malformed`] if it is something else.
+    fn from_layout_1(_json: &[u8]) -> Result<Self, JwtError> {
+        Err(JwtError::Version(1))
+    }
 }
 
 /// A token that is not what it should be. Never holds the token.
@@ -68,15 +77,15 @@ pub enum JwtError {
     /// Another signature algorithm.
     #[error("unexpected token algorithm")]
     Algorithm,
-    /// Claims of layout 1, or of one newer than 2.
-    #[error("JWT version {0} is not supported, only version 2 is")]
+    /// A layout that is not known, or in which there are no claims of the kind.
+    #[error("JWT version {0} is not supported")]
     Version(u32),
     /// Another kind of claims.
     #[error("not {0} claim")]
     Type(&'static str),
-    /// The signature does not verify.
-    #[error("claim failed V2 signature verification")]
-    Signature,
+    /// The signature does not verify; with the layout that says what is signed.
+    #[error("claim failed V{0} signature verification")]
+    Signature(u32),
     /// Signed by a key of the wrong kind.
     #[error("unable to validate expected prefixes")]
     Issuer,
@@ -91,6 +100,38 @@ pub enum JwtError {
     NotYetValid,
 }
 
+impl<B> Claims<B> {
+    /// The same envelope without what is in it.
+    fn envelope(&self) -> Claims<()> {
+        Claims {
+            audience: self.audience.clone(),
+            expires: self.expires,
+            id: self.id.clone(),
+            issued_at: self.issued_at,
+            issuer: self.issuer.clone(),
+            name: self.name.clone(),
+            not_before: self.not_before,
+            subject: self.subject.clone(),
+            nats: (),
+        }
+    }
+
+    /// The same envelope around something else.
+    fn with<C>(self, nats: C) -> Claims<C> {
+        Claims {
+            audience: self.audience,
+            expires: self.expires,
+            id: self.id,
+            issued_at: self.issued_at,
+            issuer: self.issuer,
+            name: self.name,
+            not_before: self.not_before,
+            subject: self.subject,
+            nats,
+        }
+    }
+}
+
 #[derive(Deserialize, Serialize)]
 struct Header {
     typ: String,
@@ -102,9 +143,9 @@ struct Header {
 struct Kind {
     /// Only in layout 1.
     #[serde(default)]
-    r#type: Option<String>,
+    r#type: String,
     #[serde(default)]
-    nats: KindInside,
+    nats: Option<KindInside>,
 }
 
 #[derive(Deserialize, Default)]
@@ -115,22 +156,40 @@ struct KindInside {
     version: u32,
 }
 
+impl Kind {
+    fn name_and_layout(&self) -> (&str, u32) {
+        match &self.nats {
+            _ if !self.r#type.is_empty() => (&self.r#type, 1),
+            Some(inside) => (&inside.r#type, inside.version),
+            None => ("", 0),
+        }
+    }
+}
+
 impl<B: ClaimsBody> Claims<B> {
     /// Decodes a token and verifies its signature by `iss`.
     ///
     /// # Errors
     /// Whatever is wrong with it; times are not checked.
     pub fn decode(token: &str) -> Result<Self, JwtError> {
-        let (claims, kind) = decode_signed::<Self>(token)?;
-        if kind.r#type.is_some() || kind.nats.version < VERSION {
-            return Err(JwtError::Version(kind.nats.version.max(1)));
+        let token = Token::open(token)?;
+        let kind: Kind = token.read()?;
+        let (name, layout) = kind.name_and_layout();
+        if layout > VERSION {
+            return Err(JwtError::Version(layout));
         }
-        if kind.nats.version > VERSION {
-            return Err(JwtError::Version(kind.nats.version));
-        }
-        if kind.nats.r#type != B::TYPE {
+        if name != B::TYPE {
             return Err(JwtError::Type(B::TYPE));
         }
+        let claims = match layout {
+            VERSION => token.read::<Self>()?,
+            1 => {
+                let nats = B::from_layout_1(&token.json)?;
+                token.read::<Claims<Option<IgnoredAny>>>()?.with(nats)
+            }
+            layout => return Err(JwtError::Version(layout)),
+        };
+        token.verify(&claims.issuer, layout)?;
         let is_issuer = KeyPair::from_public_key(&claims.issuer)
             .is_ok_and(|key| B::ISSUERS.contains(&key.key_pair_type()));
         if is_issuer {
@@ -152,21 +211,11 @@ impl<B: ClaimsBody> Claims<B> {
             r#type: &'static str,
             version: u32,
         }
-        let typed = Claims {
-            audience: self.audience.clone(),
-            expires: self.expires,
-            id: self.id.clone(),
-            issued_at: self.issued_at,
-            issuer: self.issuer.clone(),
-            name: self.name.clone(),
-            not_before: self.not_before,
-            subject: self.subject.clone(),
-            nats: Typed {
-                body: &self.nats,
-                r#type: B::TYPE,
-                version: VERSION,
-            },
-        };
+        let typed = self.envelope().with(Typed {
+            body: &self.nats,
+            r#type: B::TYPE,
+            version: VERSION,
+        });
         let header = Header {
             typ: "JWT".to_owned(),
             alg: "ed25519-nkey".to_owned(),
@@ -182,7 +231,7 @@ impl<B: ClaimsBody> Claims<B> {
         );
         let signature = key
             .sign(signed.as_bytes())
-            .map_err(|_| JwtError::Signature)?;
+            .map_err(|_| JwtError::Signature(VERSION))?;
         Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
@@ -214,57 +263,76 @@ impl<B: ClaimsBody> Claims<B> {
 /// # Errors
 /// As [`Claims::decode`], for the kind and its issuers.
 pub fn decode_generic(token: &str) -> Result<Claims<serde_json::Value>, JwtError> {
-    decode_signed(token).map(|(claims, _)| claims)
+    let token = Token::open(token)?;
+    let claims: Claims<serde_json::Value> = token.read()?;
+    let layout = if token.has_old_algorithm { 1 } else { VERSION };
+    token.verify(&claims.issuer, layout)?;
+    Ok(claims)
 }
 
-/// An envelope whose issuer can be asked for.
-trait Signed: DeserializeOwned {
-    fn issuer(&self) -> &str;
+/// A token taken apart, not yet believed.
+struct Token<'a> {
+    /// The algorithm is called as in layout 1.
+    has_old_algorithm: bool,
+    json: Vec<u8>,
+    signature: Vec<u8>,
+    /// What is signed in layout 1: the claims alone.
+    claims: &'a str,
+    /// What is signed in layout 2: the header too.
+    header_and_claims: &'a str,
 }
 
-impl<B: DeserializeOwned> Signed for Claims<B> {
-    fn issuer(&self) -> &str {
-        &self.issuer
+impl<'a> Token<'a> {
+    fn open(token: &'a str) -> Result<Self, JwtError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(JwtError::TooLarge(token.len()));
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(claims), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(JwtError::Chunks);
+        };
+        let decode = |part: &str, what| {
+            URL_SAFE_NO_PAD
+                .decode(part)
+                .map_err(|_| JwtError::Malformed(what))
+        };
+        let parsed: Header = serde_json::from_slice(&decode(header, "header is not base64")?)
+            .map_err(|_| JwtError::Malformed("header is not JSON"))?;
+        if !parsed.typ.eq_ignore_ascii_case("jwt") {
+            return Err(JwtError::Malformed("not a JWT"));
+        }
+        let has_old_algorithm = match parsed.alg.to_ascii_lowercase().as_str() {
+            "ed25519-nkey" => false,
+            "ed25519" => true,
+            _ => return Err(JwtError::Algorithm),
+        };
+        let signed = header.len() + 1 + claims.len();
+        Ok(Self {
+            has_old_algorithm,
+            json: decode(claims, "claims are not base64")?,
+            signature: decode(signature, "signature is not base64")?,
+            claims,
+            header_and_claims: token.get(..signed).unwrap_or_default(),
+        })
     }
-}
 
-fn decode_signed<C: Signed>(token: &str) -> Result<(C, Kind), JwtError> {
-    if token.len() > MAX_TOKEN_BYTES {
-        return Err(JwtError::TooLarge(token.len()));
+    fn read<C: DeserializeOwned>(&self) -> Result<C, JwtError> {
+        serde_json::from_slice(&self.json)
+            .map_err(|_| JwtError::Malformed("claims are not JSON of their kind"))
     }
-    let mut parts = token.split('.');
-    let (Some(header), Some(body), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(JwtError::Chunks);
-    };
-    let decode = |part: &str, what| {
-        URL_SAFE_NO_PAD
-            .decode(part)
-            .map_err(|_| JwtError::Malformed(what))
-    };
-    let parsed: Header = serde_json::from_slice(&decode(header, "header is not base64")?)
-        .map_err(|_| JwtError::Malformed("header is not JSON"))?;
-    if !parsed.typ.eq_ignore_ascii_case("jwt") {
-        return Err(JwtError::Malformed("not a JWT"));
+
+    fn verify(&self, issuer: &str, layout: u32) -> Result<(), JwtError> {
+        let signed = if layout == 1 {
+            self.claims
+        } else {
+            self.header_and_claims
+        };
+        KeyPair::from_public_key(issuer)
+            .and_then(|key| key.verify(signed.as_bytes(), &self.signature))
+            .map_err(|_| JwtError::Signature(layout))
     }
-    match parsed.alg.as_str() {
-        "ed25519-nkey" => {}
-        "ed25519" => return Err(JwtError::Version(1)),
-        _ => return Err(JwtError::Algorithm),
-    }
-    let json = decode(body, "claims are not base64")?;
-    let malformed = |_| JwtError::Malformed("claims are not JSON of their kind");
-    let kind: Kind = serde_json::from_slice(&json).map_err(malformed)?;
-    let claims: C = serde_json::from_slice(&json).map_err(malformed)?;
-    let signature = decode(signature, "signature is not base64")?;
-    let signed = header.len() + 1 + body.len();
-    let signed = token.as_bytes().get(..signed).unwrap_or_default();
-    let issuer = KeyPair::from_public_key(claims.issuer()).map_err(|_| JwtError::Signature)?;
-    issuer
-        .verify(signed, &signature)
-        .map_err(|_| JwtError::Signature)?;
-    Ok((claims, kind))
 }
 
 /// The token in a file: as it is, or between lines of three and more dashes (`-----BEGIN NATS OPERATOR JWT-----`).
@@ -316,7 +384,7 @@ mod tests {
         let signature = other.rsplit('.').next().unwrap();
         let body = token.rsplit_once('.').unwrap().0;
         let forged = format!("{body}.{signature}");
-        assert_eq!(UserClaims::decode(&forged), Err(JwtError::Signature));
+        assert_eq!(UserClaims::decode(&forged), Err(JwtError::Signature(2)));
         assert_eq!(UserClaims::decode("a.b"), Err(JwtError::Chunks));
         assert!(UserClaims::decode("a.b.c").is_err());
     }
@@ -345,28 +413,22 @@ mod tests {
     }
 
     #[test]
-    fn layout_1_is_refused_by_name() {
+    fn newer_layouts_are_refused_by_number() {
         let account = KeyPair::new_account();
-        let sign = |header: &str, body: &str| {
+        for (version, expected) in [(3, 3), (0, 0)] {
+            let json = format!(
+                r#"{{"iss":"{}","nats":{{"type":"user","version":{version}}}}}"#,
+                account.public_key()
+            );
             let signed = format!(
                 "{}.{}",
-                URL_SAFE_NO_PAD.encode(header),
-                URL_SAFE_NO_PAD.encode(body)
+                URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#),
+                URL_SAFE_NO_PAD.encode(json)
             );
-            let signature = account.sign(signed.as_bytes()).unwrap();
-            format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-        };
-        let iss = account.public_key();
-        let old = sign(
-            r#"{"typ":"jwt","alg":"ed25519"}"#,
-            &format!(r#"{{"iss":"{iss}","type":"user","nats":{{}}}}"#),
-        );
-        assert_eq!(UserClaims::decode(&old), Err(JwtError::Version(1)));
-        let newer = sign(
-            r#"{"typ":"JWT","alg":"ed25519-nkey"}"#,
-            &format!(r#"{{"iss":"{iss}","nats":{{"type":"user","version":3}}}}"#),
-        );
-        assert_eq!(UserClaims::decode(&newer), Err(JwtError::Version(3)));
+            let signature = URL_SAFE_NO_PAD.encode(account.sign(signed.as_bytes()).unwrap());
+            let token = format!("{signed}.{signature}");
+            assert_eq!(UserClaims::decode(&token), Err(JwtError::Version(expected)));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use nkeys::KeyPairType;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::layout_1::{self, UserLayout1};
 use super::limits::{self, ConnectWindow, TimeRange};
 use super::token::{Claims, ClaimsBody, JwtError};
 use crate::{ConnectionType, ConnectionTypes, Permissions, ResponsePermission, SubjectPermission};
@@ -29,6 +30,10 @@ pub struct User {
 impl ClaimsBody for User {
     const TYPE: &'static str = "user";
     const ISSUERS: &'static [KeyPairType] = &[KeyPairType::Account];
+
+    fn from_layout_1(json: &[u8]) -> Result<Self, JwtError> {
+        layout_1::read::<UserLayout1>(json).map(Self::from)
+    }
 }
 
 /// Permissions and limits of a user, or the template of a scoped signing key.
@@ -105,7 +110,9 @@ pub struct ResponseClaim {
 }
 
 /// A list, or one string with commas.
-fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+pub(super) fn networks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Either {

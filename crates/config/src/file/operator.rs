@@ -1,6 +1,6 @@
 use std::{path::Path, time::Duration};
 
-use jetsled_auth::jwt::{AccountClaims, JwtError, OperatorClaims, undecorate};
+use jetsled_auth::jwt::{AccountClaims, OperatorClaims, undecorate};
 use jetsled_auth::{PublicKeyKind, is_public_nkey};
 
 use crate::{
@@ -123,12 +123,6 @@ fn preload(value: &Value, options: &mut Options, report: &mut Report) -> Result<
             Ok(_) => {
                 let preload = &mut options.operator.preload;
                 preload.insert(key.to_owned(), token_text.clone());
-            }
-            Err(JwtError::Version(version)) => {
-                let error = JwtError::Version(version);
-                report
-                    .errors
-                    .push(token.error(format!("invalid account JWT: {error}")));
             }
             Err(_) => report.errors.push(token.error("invalid account JWT")),
         }
