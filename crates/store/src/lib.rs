@@ -30,7 +30,7 @@ pub use shard::Shard;
 pub use stream::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
     Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, Scheduled, Sender,
-    StagedBatch, StagedMessage, StoredMessage, Stream, TooManyResults,
+    StagedBatch, StagedMessage, StorageMeter, StorageMeters, StoredMessage, Stream, TooManyResults,
 };
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 mod commit;
 mod consumers;
 mod copies;
+mod metering;
 mod reads;
 mod reclaim;
 mod recover;
@@ -21,6 +22,7 @@ use crate::{
 };
 use commit::EXPIRY_STEP;
 use consumers::ConsumerEntry;
+use metering::Metering;
 use reclaim::Reclaim;
 pub(crate) use recover::{Seat, recover};
 
@@ -34,6 +36,7 @@ pub struct Shard {
     seat: Seat,
     log: Log,
     streams: BTreeMap<StreamId, Stream>,
+    metering: Metering,
     consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
     /// Whether consumers were found at the start and nobody has asked for them.
     consumers_recovered: bool,
@@ -112,6 +115,7 @@ impl Shard {
             stream.set_emitted_at(self.log.append(&record)?.start());
         }
         self.next_stream += 1;
+        self.metering.welcome(&mut stream);
         self.streams.insert(id, stream);
         Ok(id)
     }
@@ -145,9 +149,15 @@ impl Shard {
                 config: &bytes,
             }))?;
         }
-        target.apply_config(&mut self.log, config)?;
-        // What a lowered age ends beyond this step goes by the next ticks.
-        target.expire(&mut self.log, now, EXPIRY_STEP)?;
+        let applied = target
+            .apply_config(&mut self.log, config)
+            .map_err(ChangeError::from)
+            .and_then(|()| {
+                // What a lowered age ends beyond this step goes by the next ticks.
+                target.expire(&mut self.log, now, EXPIRY_STEP)
+            });
+        self.metering.settle(target);
+        applied?;
         if !target.is_memory() && target.touch() {
             self.touched.push(stream);
         }
@@ -170,7 +180,9 @@ impl Shard {
                 .append(&Record::StreamDeleted(log::StreamDeleted { stream }))?;
             self.graves.streams.insert(stream, at.start());
         }
-        self.streams.remove(&stream);
+        if let Some(mut gone) = self.streams.remove(&stream) {
+            self.metering.forget(&mut gone);
+        }
         self.consumers.retain(|_, entry| entry.stream != stream);
         self.reclaim.hurry();
         Ok(())
@@ -202,7 +214,9 @@ impl Shard {
         let Some(target) = self.streams.get_mut(&stream) else {
             return Err(PublishError::UnknownStream(stream));
         };
-        let mut published = target.publish(&mut self.log, message, now)?;
+        let outcome = target.publish(&mut self.log, message, now);
+        self.metering.settle(target);
+        let mut published = outcome?;
         note_published(target, &self.log, &mut self.touched, &mut published);
         Ok(published)
     }
@@ -222,7 +236,9 @@ impl Shard {
         let Some(target) = self.streams.get_mut(&stream) else {
             return Err(PublishError::UnknownStream(stream));
         };
-        let mut published = target.publish_fast(&mut self.log, message, now)?;
+        let outcome = target.publish_fast(&mut self.log, message, now);
+        self.metering.settle(target);
+        let mut published = outcome?;
         note_published(target, &self.log, &mut self.touched, &mut published);
         Ok(published)
     }
@@ -244,7 +260,9 @@ impl Shard {
             return Err(PublishError::UnknownStream(stream));
         };
         let log = &mut self.log;
-        let published = match target.publish_batch(log, messages, now) {
+        let outcome = target.publish_batch(log, messages, now);
+        self.metering.settle(target);
+        let published = match outcome {
             Ok(published) => published,
             Err(error) => {
                 // The batch may be in the log all the same.
@@ -369,7 +387,9 @@ impl Shard {
             .streams
             .get_mut(&stream)
             .ok_or(ChangeError::UnknownStream(stream))?;
-        let changed = change(target, &mut self.log)?;
+        let outcome = change(target, &mut self.log);
+        self.metering.settle(target);
+        let changed = outcome?;
         if target.is_memory() {
             return Ok((changed, None));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
     CommitError, DeletedDetails, Erase, OpenError, Publish, Published, Purge, Sender, Shard,
-    StoreOptions, StreamId,
+    StorageMeter, StoreOptions, StreamId,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 use rand::rngs::StdRng;
@@ -18,6 +18,8 @@ struct Run {
     options: StoreOptions,
     shard: Option<Shard>,
     stream: StreamId,
+    /// What its account uses: the stream's bytes at any time.
+    account: Arc<StorageMeter>,
     random: StdRng,
     now: Timestamp,
     /// The stream after each change.
@@ -61,15 +63,22 @@ impl Run {
             options,
             shard: Some(shard),
             stream,
+            account: Arc::default(),
             random,
             now,
             states: Vec::new(),
             durable: 0,
             _dir: dir,
         };
+        run.join_account();
         run.note();
         run.commit().expect("a commit");
         run
+    }
+
+    fn join_account(&mut self) {
+        let (stream, account) = (self.stream, Arc::clone(&self.account));
+        self.shard().set_account_meter(stream, Some(account));
     }
 
     fn shard(&mut self) -> &mut Shard {
@@ -80,6 +89,8 @@ impl Run {
         let stream = self.stream;
         let shard = self.shard();
         let state = shard.state(stream, DeletedDetails::List).expect("a state");
+        assert_eq!(self.account.used(), state.bytes);
+        let shard = self.shard();
         let mut text = format!(
             "{} {} {} {:?}",
             state.first_seq, state.last_seq, state.bytes, state.deleted
@@ -237,6 +248,7 @@ impl Run {
             std::fs::remove_dir_all(self.options.dir.join("catalog")).expect("a catalog");
         }
         self.shard = Some(open(&self.disk, &self.options, self.now));
+        self.join_account();
         let found = self.state();
         let may_be = &self.states[self.durable..];
         let at = may_be.iter().rposition(|state| *state == found);

@@ -259,7 +259,7 @@ impl<'a> StreamAccess<'a> {
         let target = self
             .consumer_target(name)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
-        self.persist_config(target, name, &config)?;
+        self.persist_config(target, &config)?;
         let changed_subject = {
             let consumer = self
                 .state
@@ -330,7 +330,7 @@ impl<'a> StreamAccess<'a> {
         self.state.dispatch(target, flush);
         let after = self.consumer_config(name).cloned();
         if let Some(config) = after.filter(|after| Some(after) != before.as_ref()) {
-            self.persist_config(target, name, &config)?;
+            self.persist_config(target, &config)?;
         }
         Ok((result, written(self.state)))
     }
@@ -338,7 +338,6 @@ impl<'a> StreamAccess<'a> {
     fn persist_config(
         &mut self,
         target: ConsumerTarget,
-        name: &str,
         config: &ConsumerConfig,
     ) -> Result<(), ApiError> {
         let consumer = self
@@ -352,9 +351,8 @@ impl<'a> StreamAccess<'a> {
         let record = encode_consumer(created, config);
         self.state
             .store
-            .put_consumer(target.stream.stream, name, &record)
-            .map_err(consumer_failed)?;
-        Ok(())
+            .update_consumer(target.consumer, &record)
+            .map_err(consumer_failed)
     }
 
     fn act(&self, consumer: &str, action: Action, flush: &mut FlushSet) {

@@ -1,16 +1,15 @@
 //! JetStream of one account: its streams by name, and their administration.
 
+mod limits;
+mod registry;
 mod restoring;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use jetsled_jetstream_api::{
-    AccountLimits, ApiError, ServerLimits, StorageType, StreamConfig, Timestamp,
-};
-use jetsled_protocol::subject;
-use jetsled_store::{ChangeError, LogPosition};
+use jetsled_jetstream_api::{AccountLimits, ApiError, ServerLimits, StreamConfig, Timestamp};
+use jetsled_store::{ChangeError, LogPosition, StorageMeters};
 use parking_lot::{Mutex, RwLock};
 
 use super::access::StreamAccess;
@@ -20,9 +19,11 @@ use super::runtime::Runtime;
 use super::shard::{ShardHandle, ShardState};
 use super::stream::RunningStream;
 use super::target::StreamTarget;
+use super::throttle::Throttle;
 use crate::account::Account;
 use crate::routing::FlushSet;
 
+use registry::Registry;
 pub(super) use restoring::{Reservation, RestoredStream};
 
 /// What JetStream keeps for one account; hangs on [`Account::jetstream`].
@@ -30,10 +31,14 @@ pub(crate) struct AccountJetStream {
     account: Weak<Account>,
     runtime: Arc<Runtime>,
     limits: RwLock<AccountLimits>,
+    /// What its streams take, counted while there is a limit.
+    meters: StorageMeters,
+    /// When it was last said that a limit is reached: of memory, of files.
+    full_alarms: [Throttle; 2],
     /// Held by whoever creates, changes or deletes a stream. Comes before every shard's lock.
     administration: Mutex<()>,
     /// A leaf lock: nothing else is locked while it is held.
-    streams: RwLock<BTreeMap<Arc<str>, StreamHandle>>,
+    streams: RwLock<Registry>,
     /// Streams that are being restored. A leaf lock.
     restoring: Mutex<BTreeMap<Arc<str>, Arc<StreamConfig>>>,
     pub(super) push_interest: PushInterest,
@@ -65,33 +70,20 @@ pub(super) struct DurableAt {
     position: Option<LogPosition>,
 }
 
-/// What the streams of one kind of storage take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct StorageUse {
-    pub(super) bytes: u64,
-    /// The sum of `max_bytes`.
-    pub(super) reserved: u64,
-}
-
-/// What an account's JetStream takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) memory: StorageUse,
-    pub(super) file: StorageUse,
-    pub(super) streams: usize,
-    pub(super) consumers: usize,
-}
-
 impl AccountJetStream {
     pub(super) fn new(
         account: &Arc<Account>,
         runtime: Arc<Runtime>,
         limits: AccountLimits,
     ) -> Self {
+        let meters = StorageMeters::default();
+        limits::set_meters(&meters, &limits);
         Self {
             account: Arc::downgrade(account),
             runtime,
             limits: RwLock::new(limits),
+            meters,
+            full_alarms: Default::default(),
             administration: Mutex::new(()),
             streams: RwLock::default(),
             restoring: Mutex::default(),
@@ -114,11 +106,6 @@ impl AccountJetStream {
         self.limits.read().clone()
     }
 
-    /// Other limits come into force for what is to come.
-    pub(super) fn set_account_limits(&self, limits: AccountLimits) {
-        *self.limits.write() = limits;
-    }
-
     pub(super) fn server_limits(&self) -> &ServerLimits {
         &self.runtime.limits
     }
@@ -138,8 +125,8 @@ impl AccountJetStream {
     /// The name of a stream.
     pub(crate) fn stream_name(&self, target: StreamTarget) -> Option<Arc<str>> {
         let streams = self.streams.read();
-        let found = streams.iter().find(|(_, handle)| handle.target == target);
-        found.map(|(name, _)| Arc::clone(name))
+        let found = streams.iter().find(|handle| handle.target == target);
+        found.map(|handle| handle.config.name.as_str().into())
     }
 
     /// The configuration of the stream of this name.
@@ -149,7 +136,7 @@ impl AccountJetStream {
 
     /// All streams, by name.
     pub(super) fn streams(&self) -> Vec<StreamHandle> {
-        self.streams.read().values().cloned().collect()
+        self.streams.read().iter().cloned().collect()
     }
 
     /// Calls `f` with the stream under its shard's lock; `None` if there is no such stream.
@@ -195,7 +182,7 @@ impl AccountJetStream {
         }
         self.check_limits(None, &config)?;
         config.check_origin_filters()?;
-        self.check_subjects(None, &config)?;
+        self.check_subjects(&config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
         let shard = self.runtime.emptiest_shard();
         let mut state = shard.lock();
@@ -237,9 +224,9 @@ impl AccountJetStream {
                 self.runtime.domain.as_deref(),
             ),
         );
-        self.streams
-            .write()
-            .insert(config.name.as_str().into(), handle.clone());
+        self.streams.write().insert(handle.clone());
+        let meter = self.stream_meter(config.storage);
+        state.store.set_account_meter(target.stream, meter);
         for listener in listeners(config, *target, self.runtime.domain.as_deref()) {
             listener.join(account);
         }
@@ -259,7 +246,7 @@ impl AccountJetStream {
         let old = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
         let config = decide(&old.config)?;
         self.check_limits(Some(&old), &config)?;
-        self.check_subjects(Some(&old), &config)?;
+        self.check_subjects(&config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
         let handle = StreamHandle {
             config: Arc::new(config),
@@ -291,9 +278,7 @@ impl AccountJetStream {
         for listener in before.iter().filter(|listener| !after.contains(listener)) {
             listener.leave(&account);
         }
-        self.streams
-            .write()
-            .insert(handle.config.name.as_str().into(), handle.clone());
+        self.streams.write().insert(handle.clone());
         state.report_removed(old.target.stream, flush);
         state.release_unneeded(old.target.stream, flush);
         state.end_of_batch(flush);
@@ -338,7 +323,7 @@ impl AccountJetStream {
         state.dismiss_followers(handle.target.stream);
         state.stop_consumers(handle.target.stream, self, flush);
         state.streams.remove(&handle.target.stream);
-        self.streams.write().remove(handle.config.name.as_str());
+        self.streams.write().remove(&handle.config.name);
     }
 
     /// Takes streams and consumers out of service whose creation was never written.
@@ -375,19 +360,7 @@ impl AccountJetStream {
 
     /// Streams with a subject that overlaps `pattern`, by name.
     pub(super) fn streams_on(&self, pattern: &[u8]) -> Vec<StreamHandle> {
-        let overlaps = |handle: &&StreamHandle| {
-            handle
-                .config
-                .subjects
-                .iter()
-                .any(|s| subject::collides(s.as_bytes(), pattern))
-        };
-        self.streams
-            .read()
-            .values()
-            .filter(overlaps)
-            .cloned()
-            .collect()
+        self.streams.read().on(pattern)
     }
 
     // --- replies
@@ -422,135 +395,6 @@ impl AccountJetStream {
                     flush,
                 );
             }
-        }
-    }
-
-    // --- limits
-
-    /// What the account's streams and consumers take now.
-    pub(super) fn usage(&self) -> Usage {
-        let mut usage = Usage::default();
-        for handle in self.streams() {
-            let Some(shard) = self.shard(handle.target.shard) else {
-                continue;
-            };
-            let state = shard.lock();
-            let Some(stream) = state.store.stream(handle.target.stream) else {
-                continue;
-            };
-            let storage = match handle.config.storage {
-                StorageType::Memory => &mut usage.memory,
-                StorageType::File => &mut usage.file,
-            };
-            storage.bytes += stream.bytes();
-            storage.reserved += u64::try_from(handle.config.max_bytes).unwrap_or(0);
-            usage.streams += 1;
-            usage.consumers += state
-                .streams
-                .get(&handle.target.stream)
-                .map_or(0, RunningStream::public_consumers);
-        }
-        usage
-    }
-
-    /// Checks what the account says about every single stream.
-    pub(super) fn check_stream_bytes(&self, config: &StreamConfig) -> Result<(), ApiError> {
-        let most = match config.storage {
-            StorageType::Memory => self.account_limits().memory_max_stream_bytes,
-            StorageType::File => self.account_limits().storage_max_stream_bytes,
-        };
-        if self.account_limits().max_bytes_required && config.max_bytes <= 0 {
-            return Err(ApiError::STREAM_MAX_BYTES_REQUIRED);
-        }
-        if most > 0 && config.max_bytes > most {
-            return Err(ApiError::STREAM_MAX_STREAM_BYTES_EXCEEDED);
-        }
-        Ok(())
-    }
-
-    /// Checks that a stream that has `count` consumers may have one more: the smallest positive limit of the stream, the account and,
-    /// if the stream has none, the server.
-    pub(super) fn check_consumer_count(
-        &self,
-        config: &StreamConfig,
-        count: usize,
-    ) -> Result<(), ApiError> {
-        let of_stream = match config.max_consumers {
-            limit if limit > 0 => limit,
-            _ => self.server_limits().default_max_consumers,
-        };
-        let limits = [of_stream, self.account_limits().max_consumers];
-        let limit = limits.into_iter().filter(|limit| *limit > 0).min();
-        if limit.is_some_and(|limit| count as u64 >= limit.unsigned_abs()) {
-            return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
-        }
-        Ok(())
-    }
-
-    /// Checks the account's and the server's limits for a stream that is made or changed.
-    pub(super) fn check_limits(
-        &self,
-        old: Option<&StreamHandle>,
-        config: &StreamConfig,
-    ) -> Result<(), ApiError> {
-        let streams = self.streams.read();
-        let restoring = self.restoring.lock();
-        let max_streams = usize::try_from(self.account_limits().max_streams).ok();
-        let name = config.name.as_str();
-        let others = streams.len() - usize::from(streams.contains_key(name));
-        let count = others + restoring.len();
-        if old.is_none() && max_streams.is_some_and(|max| count >= max) {
-            return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
-        }
-        let (account_max, server_max, exceeded) = match config.storage {
-            StorageType::Memory => (
-                self.account_limits().max_memory,
-                self.runtime.max_memory.load(Ordering::Relaxed),
-                ApiError::MEMORY_RESOURCES_EXCEEDED,
-            ),
-            StorageType::File => (
-                self.account_limits().max_storage,
-                self.runtime.max_file.load(Ordering::Relaxed),
-                ApiError::STORAGE_RESOURCES_EXCEEDED,
-            ),
-        };
-        let wanted = u64::try_from(config.max_bytes).unwrap_or(0).max(1);
-        let reserved: u64 = streams
-            .values()
-            .map(|other| &other.config)
-            .chain(restoring.values())
-            .filter(|other| other.storage == config.storage && other.name != config.name)
-            .filter_map(|other| u64::try_from(other.max_bytes).ok())
-            .sum();
-        if u64::try_from(account_max).is_ok_and(|max| reserved.saturating_add(wanted) > max) {
-            return Err(exceeded);
-        }
-        if reserved.saturating_add(wanted) > server_max {
-            return Err(exceeded);
-        }
-        Ok(())
-    }
-
-    fn check_subjects(
-        &self,
-        old: Option<&StreamHandle>,
-        config: &StreamConfig,
-    ) -> Result<(), ApiError> {
-        let collides = |other: &StreamConfig| {
-            other.subjects.iter().any(|theirs| {
-                config
-                    .subjects
-                    .iter()
-                    .any(|ours| subject::collides(ours.as_bytes(), theirs.as_bytes()))
-            })
-        };
-        let overlaps = self.streams.read().values().any(|other| {
-            old.is_none_or(|old| old.target != other.target) && collides(&other.config)
-        }) || self.restoring.lock().values().any(|other| collides(other));
-        if overlaps {
-            Err(ApiError::STREAM_SUBJECT_OVERLAP)
-        } else {
-            Ok(())
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `rename` | subject transforms and republishing |
 //! | `transfer` | streams as archives: snapshots and restores |
 //! | `snapshot` | what monitoring shows |
+//! | `throttle` | log lines that may be due very often |
 //! | `start` | opening the store and restoring what it holds |
 
 mod access;
@@ -41,6 +42,7 @@ mod snapshot;
 mod start;
 mod stream;
 mod target;
+mod throttle;
 mod transfer;
 mod turn;
 mod view;

@@ -1,12 +1,13 @@
 //! What all accounts share: the shards and the server's limits.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use jetsled_jetstream_api::ServerLimits;
+use jetsled_store::StorageMeters;
 
 use super::batch::BatchLimits;
 use super::shard::ShardHandle;
+use super::throttle::Throttle;
 use super::transfer::Transfers;
 use crate::account::Account;
 
@@ -22,10 +23,10 @@ pub(super) struct Runtime {
     pub(super) second_form: bool,
     /// Unknown members of API requests are errors.
     pub(super) strict: bool,
-    /// Bytes that all memory streams may reserve.
-    pub(super) max_memory: AtomicU64,
-    /// Bytes that all file streams may reserve.
-    pub(super) max_file: AtomicU64,
+    /// Bytes that all streams take, and may take and reserve.
+    pub(super) meters: StorageMeters,
+    /// When it was last said that a limit of the server is reached.
+    pub(super) full_alarm: Throttle,
     /// Snapshots and restores under way.
     pub(super) transfers: Arc<Transfers>,
     /// The largest message that a client may publish, in bytes.

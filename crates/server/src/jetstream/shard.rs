@@ -449,6 +449,7 @@ impl ShardState {
         self.end_turn(flush);
         self.show_memory_messages(flush);
         self.carry_out_releases(flush);
+        self.store.tell_server_meters();
         // Another thread may deliver for the same consumers as soon as the lock is free.
         flush.enqueue();
     }
@@ -562,7 +563,12 @@ fn send_again(
 /// What a publisher is told of a failed publish.
 pub(super) fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
     match error {
-        PublishError::Rejected(error) => error,
+        PublishError::Rejected(error) => {
+            if let Some(jetstream) = stream.account.jetstream.get() {
+                jetstream.tell_full(&error, stream.config.storage);
+            }
+            error
+        }
         error @ (PublishError::Log(_) | PublishError::Read(_) | PublishError::UnknownStream(_)) => {
             tracing::error!(
                 "JetStream failed to store a msg on stream '{} > {}': {error}",

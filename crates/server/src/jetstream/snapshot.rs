@@ -73,8 +73,8 @@ impl JetStream {
     /// Bytes that memory streams and file streams may take.
     pub(crate) fn limits(&self) -> (u64, u64) {
         (
-            self.runtime().max_memory.load(Relaxed),
-            self.runtime().max_file.load(Relaxed),
+            self.runtime().meters.memory.limit().unwrap_or(u64::MAX),
+            self.runtime().meters.file.limit().unwrap_or(u64::MAX),
         )
     }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
@@ -11,7 +10,7 @@ use jetsled_config::{
 };
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
 use jetsled_store::storage::FsStorage;
-use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StoreOptions, StreamId};
+use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StorageMeters, StoreOptions, StreamId};
 use parking_lot::Mutex;
 
 use super::access::resting_state;
@@ -20,6 +19,7 @@ use super::batch::BatchLimits;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
+use super::throttle::Throttle;
 use super::{clock, domain, worker};
 use crate::account::Account;
 use crate::routing::{self, FlushSet};
@@ -164,12 +164,12 @@ impl JetStream {
 
     /// Larger limits of the server come into force.
     pub(crate) fn raise_limits(&self, options: &JetStreamOptions) {
-        for (limit, configured) in [
-            (&self.runtime.max_memory, options.max_memory_store),
-            (&self.runtime.max_file, options.max_file_store),
+        for (meter, configured) in [
+            (&self.runtime.meters.memory, options.max_memory_store),
+            (&self.runtime.meters.file, options.max_file_store),
         ] {
-            if let Some(configured) = configured {
-                limit.fetch_max(configured, Relaxed);
+            if configured > meter.limit() {
+                meter.set_limit(configured);
             }
         }
     }
@@ -289,9 +289,18 @@ impl JetStream {
 impl Runtime {
     fn new(server: &ServerState, options: &Options, shards: Vec<Shard>) -> Self {
         let jetstream = &options.jetstream;
-        let shards = (0..)
-            .zip(shards)
-            .map(|(index, shard)| Arc::new(ShardHandle::new(index, shard)));
+        let meters = StorageMeters::default();
+        let max_memory = jetstream.max_memory_store;
+        let max_memory = max_memory.unwrap_or_else(super::machine::memory_for_streams);
+        let max_file = jetstream.max_file_store;
+        let max_file =
+            max_file.unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir()));
+        meters.memory.set_limit(Some(max_memory));
+        meters.file.set_limit(Some(max_file));
+        let shards = (0..).zip(shards).map(|(index, mut shard)| {
+            shard.join_server_meters(meters.clone());
+            Arc::new(ShardHandle::new(index, shard))
+        });
         Self {
             shards: shards.collect(),
             limits: server_limits(&jetstream.limits),
@@ -301,14 +310,8 @@ impl Runtime {
             system: server.system().cloned(),
             second_form: jetstream.ack_fc_v2,
             strict: jetstream.strict,
-            max_memory: jetstream
-                .max_memory_store
-                .unwrap_or_else(super::machine::memory_for_streams)
-                .into(),
-            max_file: jetstream
-                .max_file_store
-                .unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir()))
-                .into(),
+            meters,
+            full_alarm: Throttle::default(),
             transfers: Arc::default(),
             max_payload: options.max_payload,
         }

@@ -49,6 +49,7 @@ pub(super) fn run(shard: &ShardHandle) {
         state.timers(&mut worker.committer.flush);
         state.ready_turns(&mut worker.committer.flush);
         state.carry_out_releases(&mut worker.committer.flush);
+        state.store.tell_server_meters();
         worker.committer.flush.enqueue();
         let now = state.now;
         state.following.take_due(now, &mut worker.followers);

@@ -124,6 +124,8 @@ impl Shard {
                     Some(now.saturating_add(Nanos::from_secs(1)))
                 }
             };
+            // What a read has found to be lost in the meantime counts here, too.
+            self.metering.settle(stream);
             if stream.last_seq() != last && !stream.is_memory() && stream.touch() {
                 self.touched.push(stream.id());
             }

@@ -56,7 +56,7 @@ impl ConsumerEntry {
 }
 
 impl Shard {
-    /// Records a consumer's configuration; the same name again replaces it and keeps the key.
+    /// Records a new consumer. No other consumer of the stream may have its name.
     ///
     /// # Errors
     /// When the stream is unknown or the log takes no records.
@@ -70,12 +70,7 @@ impl Shard {
         let Some(owner) = self.streams.get(&stream) else {
             return Err(ChangeError::UnknownStream(stream));
         };
-        let known = self
-            .consumers
-            .iter()
-            .find(|(_, entry)| entry.stream == stream && *entry.name == *name)
-            .map(|(key, _)| *key);
-        let key = known.unwrap_or(ConsumerKey(self.next_consumer));
+        let key = ConsumerKey(self.next_consumer);
         let in_memory = owner.is_memory();
         let mut at = LogPosition::ZERO;
         if !in_memory {
@@ -88,10 +83,6 @@ impl Shard {
                     config,
                 }))?
                 .start();
-        }
-        if let Some(entry) = self.consumers.get_mut(&key) {
-            entry.config = config.to_vec();
-            return Ok(key);
         }
         self.next_consumer += 1;
         self.consumers.insert(
@@ -108,6 +99,32 @@ impl Shard {
             },
         );
         Ok(key)
+    }
+
+    /// Records a consumer's changed configuration.
+    ///
+    /// # Errors
+    /// When it is unknown or the log takes no records.
+    pub fn update_consumer(
+        &mut self,
+        consumer: ConsumerKey,
+        config: &[u8],
+    ) -> Result<(), ChangeError> {
+        self.check_broken()?;
+        let Some(entry) = self.consumers.get_mut(&consumer) else {
+            return Err(ChangeError::UnknownConsumer(consumer));
+        };
+        if !entry.in_memory {
+            self.log
+                .append(&Record::ConsumerConfig(log::ConsumerConfig {
+                    stream: entry.stream,
+                    consumer,
+                    name: entry.name.as_bytes(),
+                    config,
+                }))?;
+        }
+        entry.config = config.to_vec();
+        Ok(())
     }
 
     /// Makes a place for a consumer that is not to survive a restart: nothing of it is logged.

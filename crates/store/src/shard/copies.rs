@@ -62,7 +62,9 @@ impl Shard {
         let Some(target) = self.streams.get_mut(&stream) else {
             return Err(PublishError::UnknownStream(stream));
         };
-        let mut published = publish(target, &mut self.log)?;
+        let outcome = publish(target, &mut self.log);
+        self.metering.settle(target);
+        let mut published = outcome?;
         note_published(target, &self.log, &mut self.touched, &mut published);
         if !target.is_memory() {
             // What a duplicate has left is its source's position.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::consumers::ConsumerEntry;
-use super::{Graves, Reclaim, Shard, StoredConfig};
+use super::{Graves, Metering, Reclaim, Shard, StoredConfig};
 use crate::Stream;
 use crate::catalog::{Catalog, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
@@ -41,6 +41,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         seat,
         log,
         streams: BTreeMap::new(),
+        metering: Metering::default(),
         consumers: BTreeMap::new(),
         consumers_recovered: true,
         next_stream: 1,
@@ -444,7 +445,15 @@ impl Shard {
     pub(super) fn reload(&mut self) {
         let mut streams = std::mem::take(&mut self.streams);
         let mut consumers = std::mem::take(&mut self.consumers);
-        streams.retain(|_, stream| stream.is_memory());
+        let mut meters = BTreeMap::new();
+        streams.retain(|id, stream| {
+            if stream.is_memory() {
+                return true;
+            }
+            meters.extend(stream.account_meter().map(|meter| (*id, Arc::clone(meter))));
+            self.metering.forget(stream);
+            false
+        });
         consumers.retain(|_, consumer| consumer.in_memory);
         if let Err(error) = self.restore(Checkpointed::load_usable(&self.seat)) {
             tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
@@ -452,6 +461,10 @@ impl Shard {
         }
         for consumer in self.consumers.values_mut() {
             consumer.deltas.clear();
+        }
+        for (id, stream) in &mut self.streams {
+            self.metering.welcome(stream);
+            stream.join_account_meter(meters.remove(id));
         }
         self.streams.append(&mut streams);
         self.consumers.append(&mut consumers);

@@ -132,7 +132,9 @@ impl Shard {
         for stream in unfinished {
             if self.delete_stream(stream).is_err() {
                 // The log takes nothing more: it is dropped again at the next start.
-                self.streams.remove(&stream);
+                if let Some(mut gone) = self.streams.remove(&stream) {
+                    self.metering.forget(&mut gone);
+                }
                 self.consumers.retain(|_, entry| entry.stream != stream);
             }
         }

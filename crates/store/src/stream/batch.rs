@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// Whether some consumer's interest keeps the message, where that is asked for.
-    fn keeps(&self, message: &Publish<'_>) -> bool {
+    pub(super) fn keeps(&self, message: &Publish<'_>) -> bool {
         self.config.retention != RetentionPolicy::Interest || message.has_interest
     }
 

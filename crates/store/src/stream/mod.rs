@@ -9,6 +9,7 @@ mod counter;
 mod dedup;
 mod extents;
 mod memory;
+mod meter;
 mod publish;
 mod publish_headers;
 mod read;
@@ -25,13 +26,17 @@ mod subject_table;
 mod ttl;
 mod ttl_queue;
 
-use jetsled_jetstream_api::{StorageType, StreamConfig, StreamSeq, Timestamp};
+use std::sync::Arc;
+
+use jetsled_jetstream_api::{ApiError, StorageType, StreamConfig, StreamSeq, Timestamp};
 
 use crate::log::{Log, LogPosition, ReadError, Record, SegmentNo, StreamId};
 pub use batch::{StagedBatch, StagedMessage};
 use dedup::DedupWindow;
 use extents::Extents;
 use memory::MemoryMessages;
+use meter::Metered;
+pub use meter::{StorageMeter, StorageMeters};
 use publish::Edits;
 pub(crate) use replay::ReplayedMessage;
 pub use request::{
@@ -60,6 +65,7 @@ pub struct Stream {
     visible_last: u64,
     messages: u64,
     bytes: u64,
+    metered: Metered,
     /// Of the message stored last; unset in a new stream.
     last_time: Timestamp,
     /// Empty if the message stored last had none.
@@ -126,6 +132,7 @@ impl Stream {
             visible_last: first - 1,
             messages: 0,
             bytes: 0,
+            metered: Metered::default(),
             last_time: Timestamp::UNSET,
             last_msg_id: Vec::new(),
             gaps: SeqSet::default(),
@@ -240,6 +247,31 @@ impl Stream {
     #[must_use]
     pub fn is_memory(&self) -> bool {
         self.memory.is_some()
+    }
+
+    /// Tells its account how many bytes it has now. Answers the change since the last time, as a number that wraps around.
+    pub(crate) fn settle(&mut self) -> u64 {
+        self.metered.settle(self.bytes)
+    }
+
+    pub(crate) fn join_server_meter(&mut self, meter: Arc<StorageMeter>) {
+        self.metered.join_server(meter);
+    }
+
+    pub(crate) fn join_account_meter(&mut self, meter: Option<Arc<StorageMeter>>) {
+        self.metered.join_account(meter);
+    }
+
+    pub(crate) fn account_meter(&self) -> Option<&Arc<StorageMeter>> {
+        self.metered.account()
+    }
+
+    /// Whether server and account have room for a message of these lengths of subject, headers and payload.
+    pub(crate) fn check_room(&self, lens: [usize; 3]) -> Result<(), ApiError> {
+        let [subject, headers, payload] = lens;
+        self.metered.check_server()?;
+        let bytes = self.size_of(subject, headers, payload);
+        self.metered.check_account(bytes)
     }
 
     pub(crate) fn extents(&self) -> &Extents {

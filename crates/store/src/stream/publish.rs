@@ -83,15 +83,17 @@ impl Stream {
         }
         let edited = edits.apply(message);
         self.check_size(&edited)?;
+        self.metered.check_server()?;
         if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
             return self.skip(log, message.subject, &steering, time);
         }
+        self.metered.check_account(self.size_of_message(&edited))?;
         if let Some(least) = self.raised_ttl(&steering)? {
             edits.set_header(message, b"Nats-TTL", least.as_bytes());
             steering = PublishHeaders::scan(edits.apply(message).headers);
         }
         let edited = edits.apply(message);
-        self.check_discard_new(&edited, rollup.is_some())?;
+        self.check_discard_new(log, &edited, rollup.is_some())?;
         let accepted = Accepted {
             subject: edited.subject,
             headers: edited.headers,

@@ -4,6 +4,7 @@ mod batches;
 mod bench_figures;
 mod copies;
 mod erase;
+mod metering;
 mod model;
 mod properties;
 mod recovery;

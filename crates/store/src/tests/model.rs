@@ -131,8 +131,13 @@ impl Model {
                 self.messages.len() as i64,
                 self.bytes() + self.size(&message),
             );
+            let mut on_subject = self.messages.iter().filter(|m| m.subject == name);
+            let old = on_subject.next().filter(|_| replaces);
+            let makes_room = old.is_some_and(|old| self.size(old) >= self.size(&message));
             if (self.config.max_msgs > 0 && messages >= self.config.max_msgs && !replaces)
-                || (self.config.max_bytes > 0 && bytes as i64 > self.config.max_bytes)
+                || (self.config.max_bytes > 0
+                    && bytes as i64 > self.config.max_bytes
+                    && !makes_room)
             {
                 return Outcome::Refused(10077);
             }

@@ -55,7 +55,7 @@ impl AccountJetStream {
         self.check_limits(None, &config)?;
         self.check_used(&config, bytes)?;
         config.max_bytes = max_bytes;
-        self.check_subjects(None, &config).map_err(|error| {
+        self.check_subjects(&config).map_err(|error| {
             ApiError::stream_restore(format_args!(
                 "error adding stream: {} ({})",
                 error.description, error.err_code

@@ -1,7 +1,7 @@
 //! Batches on a shard: from the message to the store and the answers.
 
 use jetsled_jetstream_api::advisory::BatchAbandonReason;
-use jetsled_jetstream_api::{ApiError, Nanos, PubAck, StreamConfig};
+use jetsled_jetstream_api::{ApiError, Nanos, PubAck};
 use jetsled_protocol::headers;
 use jetsled_store::{Publish, Published, Sender, Shard, StagedBatch, StagedMessage, StreamId};
 
@@ -14,6 +14,7 @@ use crate::jetstream::api::level_too_high;
 use crate::jetstream::ingest::Request;
 use crate::jetstream::parked::ReplyKind;
 use crate::jetstream::shard::{ShardState, announce_stored, refusal};
+use crate::jetstream::stream::RunningStream;
 use crate::routing::FlushSet;
 
 /// Batches time out this much late at most.
@@ -94,7 +95,7 @@ impl ShardState {
             headers: request.headers,
             payload: request.payload,
         };
-        let received = match check_arrival(&running.config, request) {
+        let received = match check_arrival(&self.store, running, request) {
             Ok(()) => running.batches.atomic.receive(
                 id,
                 &message,
@@ -206,7 +207,7 @@ impl ShardState {
             return;
         };
         let wants_ack = !running.config.no_ack;
-        let message = match check_fast(&running.config, request, marked) {
+        let message = match check_fast(&self.store, running, request, marked) {
             Ok(message) => message,
             Err(error) => {
                 if wants_ack {
@@ -336,24 +337,33 @@ impl ShardState {
 }
 
 /// What is asked of any message of a batch, before anything else.
-fn check_arrival(config: &StreamConfig, request: &Request<'_>) -> Result<(), ApiError> {
-    if config.sealed {
+fn check_arrival(
+    store: &Shard,
+    stream: &RunningStream,
+    request: &Request<'_>,
+) -> Result<(), ApiError> {
+    if stream.config.sealed {
         return Err(ApiError::STREAM_SEALED);
     }
+    let lens = [request.subject, request.headers, request.payload].map(<[u8]>::len);
+    store
+        .check_room(stream.id, lens)
+        .map_err(|error| refusal(error.into(), stream))?;
     let size = request.headers.len() + request.payload.len();
-    if usize::try_from(config.max_msg_size).is_ok_and(|limit| size > limit) {
+    if usize::try_from(stream.config.max_msg_size).is_ok_and(|limit| size > limit) {
         return Err(ApiError::STREAM_MESSAGE_EXCEEDS_MAXIMUM);
     }
     Ok(())
 }
 
 fn check_fast<'m>(
-    config: &StreamConfig,
+    store: &Shard,
+    stream: &RunningStream,
     request: &Request<'_>,
     marked: &'m [u8],
 ) -> Result<FastReply<'m>, ApiError> {
-    check_arrival(config, request)?;
-    if !config.allow_batched {
+    check_arrival(store, stream, request)?;
+    if !stream.config.allow_batched {
         return Err(ApiError::BATCH_PUBLISH_DISABLED);
     }
     FastReply::parse(marked).ok_or(ApiError::BATCH_PUBLISH_INVALID_PATTERN)

@@ -1,5 +1,6 @@
 //! A stream on its way from an archive into a shard.
 
+use hashbrown::HashSet;
 use jetsled_archive::{ArchivedConsumer, ArchivedMessage};
 use jetsled_dispatch::Consumer;
 use jetsled_jetstream_api::{ApiError, ConsumerRules, StreamSeq, Timestamp};
@@ -36,6 +37,7 @@ pub(super) struct Filling<'a> {
     /// Messages to take back.
     gone: Vec<u64>,
     consumers: Vec<RecoveredConsumer>,
+    consumer_names: HashSet<Box<str>>,
     consumer_bytes: usize,
     finished: bool,
 }
@@ -55,6 +57,8 @@ impl<'a> Filling<'a> {
             .store
             .begin_restore(restore.account.name(), restore.config.clone(), created)
             .map_err(failed)?;
+        let meter = restore.jetstream.stream_meter(restore.config.storage);
+        locked.store.set_account_meter(stream, meter);
         let wait = locked.wait();
         drop(locked);
         Ok(Self {
@@ -70,6 +74,7 @@ impl<'a> Filling<'a> {
             messages: Vec::new(),
             gone: Vec::new(),
             consumers: Vec::new(),
+            consumer_names: HashSet::new(),
             consumer_bytes: 0,
             finished: false,
         })
@@ -214,6 +219,9 @@ impl<'a> Filling<'a> {
         self.consumer_bytes += checkpoint.len();
         if self.consumer_bytes > MAX_CONSUMER_STATES {
             return Err(failed(&"the states of the consumers are too large"));
+        }
+        if !self.consumer_names.insert(name.as_str().into()) {
+            return Err(failed(&format_args!("consumer {name:?} is there twice")));
         }
         let record = encode_consumer(self.created, &config);
         let mut locked = self.shard.lock();

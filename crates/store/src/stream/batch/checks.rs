@@ -78,7 +78,13 @@ impl Stream {
         if is_schedule == IsSchedule::Yes && steering.rollup.is_none_or(<[u8]>::is_empty) {
             edits.set_header(message, b"Nats-Rollup", b"sub");
         }
-        self.check_discard_new_in_batch(&edits.apply(message), rollup, effects)?;
+        let edited = edits.apply(message);
+        self.metered.check_server()?;
+        if self.keeps(message) {
+            let bytes = effects.bytes + self.size_of_message(&edited);
+            self.metered.check_account(bytes)?;
+        }
+        self.check_discard_new_in_batch(&edited, rollup, effects)?;
         let raised = self.raised_ttl(&PublishHeaders::scan(message.headers))?;
         if let Some(least) = raised {
             edits.set_header(message, b"Nats-TTL", least.as_bytes());

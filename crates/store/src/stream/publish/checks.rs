@@ -4,10 +4,11 @@ use jetsled_jetstream_api::{ApiError, DiscardPolicy, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
 use super::{IsSchedule, Rollup};
-use crate::log::Log;
+use crate::log::{Log, ReadError};
 use crate::stream::publish_headers::{PublishHeaders, parse_seq};
+use crate::stream::subject_table::SubjectId;
 use crate::stream::ttl::MessageTtl;
-use crate::stream::{Publish, PublishError, Sender, Stream};
+use crate::stream::{Publish, PublishError, Sender, Stream, fetch};
 
 /// The largest record of a file stream (observed nats-server 2.15.1).
 pub(in crate::stream) const MAX_RECORD: u64 = 32 << 20;
@@ -133,36 +134,52 @@ impl Stream {
     }
 
     pub(super) fn check_discard_new(
-        &self,
+        &mut self,
+        log: &mut Log,
         message: &Publish<'_>,
         rollup: bool,
-    ) -> Result<(), ApiError> {
+    ) -> Result<(), PublishError> {
         let config = &self.config;
         if config.discard != DiscardPolicy::New {
             return Ok(());
         }
+        let refused = |reason| Err(ApiError::stream_store_failed(reason).into());
         let per_subject = u64::try_from(config.max_msgs_per_subject).unwrap_or(0);
-        let replaces = per_subject > 0
-            && self
-                .subjects
-                .find(message.subject)
-                .is_some_and(|id| u64::from(self.subjects.entry(id).count) >= per_subject);
-        if replaces && config.discard_new_per_subject && !rollup {
-            return Err(ApiError::stream_store_failed(
-                "maximum messages per subject exceeded",
-            ));
+        let full = |id: &SubjectId| u64::from(self.subjects.entry(*id).count) >= per_subject;
+        let of_subject = self.subjects.find(message.subject);
+        let replaces = of_subject.filter(|id| per_subject > 0 && full(id));
+        if replaces.is_some() && config.discard_new_per_subject && !rollup {
+            return refused("maximum messages per subject exceeded");
         }
         if u64::try_from(config.max_msgs).is_ok_and(|limit| limit > 0 && self.messages >= limit)
-            && !replaces
+            && replaces.is_none()
         {
-            return Err(ApiError::stream_store_failed("maximum messages exceeded"));
+            return refused("maximum messages exceeded");
         }
         let size = self.size_of_message(message);
         if u64::try_from(config.max_bytes).is_ok_and(|limit| limit > 0 && self.bytes + size > limit)
+            && self
+                .size_of_oldest(log, replaces)?
+                .is_none_or(|old| old < size)
         {
-            return Err(ApiError::stream_store_failed("maximum bytes exceeded"));
+            return refused("maximum bytes exceeded");
         }
         Ok(())
+    }
+
+    /// The accounted size of a subject's oldest message.
+    fn size_of_oldest(
+        &mut self,
+        log: &mut Log,
+        subject: Option<SubjectId>,
+    ) -> Result<Option<u64>, ReadError> {
+        let Some(id) = subject else { return Ok(None) };
+        let Some(seq) = self.first_of(log, id)? else {
+            return Ok(None);
+        };
+        let lens = fetch(self.memory.as_ref(), log, self.id, seq)?
+            .map(|old| [old.subject, old.headers, old.payload].map(<[u8]>::len));
+        Ok(lens.map(|[subject, headers, payload]| self.size_of(subject, headers, payload)))
     }
 
     /// The stream's `max_msg_size`, and what a header block may take.

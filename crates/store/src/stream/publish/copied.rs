@@ -74,12 +74,14 @@ impl Stream {
             edited: edits.any(),
             position: None,
         };
+        self.metered.check_server()?;
         if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
             self.skip_to(log, seq)?;
             return Ok(published);
         }
+        self.metered.check_account(self.size_of_message(&edited))?;
         MessageTtl::of(steering.ttl)?;
-        self.check_discard_new(&edited, rollup.is_some())?;
+        self.check_discard_new(log, &edited, rollup.is_some())?;
         let accepted = Accepted {
             subject: edited.subject,
             headers: edited.headers,
