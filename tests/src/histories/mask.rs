@@ -32,8 +32,9 @@ pub(super) fn payload(bytes: &[u8]) -> String {
     if !text.starts_with('{') {
         return text.into_owned();
     }
+    let text = with_sources_sorted(&text);
     let mut out = String::with_capacity(text.len());
-    let mut rest = &*text;
+    let mut rest = text.as_str();
     let mut member = "";
     while let Some(first) = rest.chars().next() {
         match first {
@@ -62,6 +63,42 @@ pub(super) fn payload(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// A stream's sources are told of in random order.
+fn with_sources_sorted(text: &str) -> String {
+    const MEMBER: &str = ",\"sources\":[";
+    let Some(begin) = text.rfind(MEMBER).map(|at| at + MEMBER.len()) else {
+        return text.to_owned();
+    };
+    let rest = &text[begin..];
+    let mut sources = Vec::new();
+    let (mut at, mut depth, mut from) = (0, 0, 0);
+    while let Some(byte) = rest.as_bytes().get(at) {
+        match byte {
+            b'"' => {
+                at += string_len(&rest[at..]);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b']' if depth == 0 => break,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    sources.push(&rest[from..=at]);
+                }
+            }
+            b',' if depth == 0 => from = at + 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    // The configuration's have the order that they were given.
+    if !sources.iter().all(|source| source.contains("\"lag\":")) {
+        return text.to_owned();
+    }
+    sources.sort_unstable();
+    format!("{}{}{}", &text[..begin], sources.join(","), &rest[at..])
 }
 
 /// A header block, its line ends written as `|`.
@@ -176,6 +213,22 @@ mod tests {
             let json = format!("{{\"ts\":\"{time}\"}}");
             assert_eq!(payload(json.as_bytes()), json);
         }
+    }
+
+    #[test]
+    fn states_of_sources_are_sorted() {
+        let check = |sources: &str, want: &str| {
+            let json = |sources| format!("{{\"a\":1,\"sources\":[{sources}],\"ts\":\"\"}}");
+            assert_eq!(payload(json(sources).as_bytes()), json(want));
+        };
+        let (m, n) = (
+            r#"{"name":"M]}","lag":0,"x":[1,{}]}"#,
+            r#"{"name":"N","lag":0}"#,
+        );
+        check(&format!("{n},{m}"), &format!("{m},{n}"));
+        check("", "");
+        let configured = r#"{"name":"N"},{"name":"M"}"#;
+        check(configured, configured);
     }
 
     #[test]

@@ -23,11 +23,22 @@ pub enum Variant {
     Lenient,
     /// Accounts with small limits.
     Limited,
+    /// Accounts that may store 2 KB of each kind.
+    Small,
+    /// A server that may store 64 KB of each kind. For one history, since others would take of it.
+    Tiny,
 }
 
 impl Variant {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Default, Self::Domain, Self::Lenient, Self::Limited];
+    pub const ALL: [Self; 6] = [
+        Self::Default,
+        Self::Domain,
+        Self::Lenient,
+        Self::Limited,
+        Self::Small,
+        Self::Tiny,
+    ];
 
     /// As in scripts.
     pub fn name(self) -> &'static str {
@@ -36,25 +47,29 @@ impl Variant {
             Self::Domain => "domain",
             Self::Lenient => "lenient",
             Self::Limited => "limited",
+            Self::Small => "small",
+            Self::Tiny => "tiny",
         }
     }
 
     fn config(self, accounts: usize) -> String {
         let extra = match self {
-            Self::Default | Self::Limited => "",
             Self::Domain => "domain: D, ",
             Self::Lenient => "strict: false, ",
+            _ => "",
         };
+        let room = if self == Self::Tiny { "64KB" } else { "1TB" };
         let limits = match self {
             Self::Limited => {
                 "{max_mem: 64KB, max_file: 64KB, max_streams: 3, max_consumers: 3, \
                  mem_max_stream_bytes: 32KB, disk_max_stream_bytes: 32KB, max_bytes_required: true, \
                  max_ack_pending: 500}"
             }
+            Self::Small => "{max_mem: 2KB, max_file: 2KB}",
             _ => "enabled",
         };
         let mut text = format!(
-            "server_name: histories\njetstream {{{extra}max_mem: 1TB, max_file: 1TB}}\naccounts {{\n"
+            "server_name: histories\njetstream {{{extra}max_mem: {room}, max_file: {room}}}\naccounts {{\n"
         );
         for index in 0..accounts {
             text += &format!(

@@ -57,11 +57,8 @@ pub(super) fn type_error_text<'a>(
     if path == "." {
         return format!("json: cannot unmarshal {found} into Go value of type server.{request}");
     }
-    let field = if place.len() == path.len() {
-        "Go struct field "
-    } else {
-        ""
-    };
+    let is_element = path.ends_with(']');
+    let field = if is_element { "" } else { "Go struct field " };
     format!("json: cannot unmarshal {found} into {field}{request}.{place} of type {expected}")
 }
 

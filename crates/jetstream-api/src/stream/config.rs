@@ -7,6 +7,14 @@ use crate::stream::StreamSource;
 use crate::wire_enum::wire_enum;
 use crate::{Nanos, StreamSeq};
 
+/// A source that is `null` passes as one without a name, which is refused for that (observed nats-server 2.15.1).
+fn null_is_a_nameless_source<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<StreamSource>, D::Error> {
+    let sources = Vec::<Option<StreamSource>>::deserialize(deserializer)?;
+    Ok(sources.into_iter().map(Option::unwrap_or_default).collect())
+}
+
 /// How a stream behaves. JSON has nats-server's order and omissions.
 ///
 /// The default is what an empty request decodes to; [`StreamConfig::validated`] makes it an effective configuration,
@@ -56,7 +64,10 @@ pub struct StreamConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mirror: Option<StreamSource>,
     /// The streams that this one gathers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_a_nameless_source"
+    )]
     pub sources: Vec<StreamSource>,
     /// Whether stored data is compressed.
     pub compression: Compression,

@@ -143,8 +143,10 @@ fn parse(request: &Request<'_>) -> Result<MsgGetRequest, Refusal> {
     };
     if !tail.is_empty() {
         let no_headers = get.no_headers;
+        // A single message may have any size.
         if (MsgGetRequest {
             no_headers: false,
+            max_bytes: 0,
             ..get
         }) != MsgGetRequest::default()
         {

@@ -16,9 +16,10 @@ pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate>
     let StreamConfigRequest { config, pedantic } = call.accept(request);
     let jetstream = call.jetstream;
     // By itself first: nobody is told that a stream is missing who could not have changed it.
-    config
+    let alone = config
         .clone()
         .validated(jetstream.server_limits(), pedantic)?;
+    jetstream.check_stream_bytes(&alone)?;
     check_name(&config, stream)?;
     jetstream
         .with_stream(stream, call.flush, |access, _| {
