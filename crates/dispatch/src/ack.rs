@@ -136,8 +136,9 @@ impl Consumer {
 
     fn nak(&mut self, numbers: &AckNumbers, delay: Option<Nanos>, ctx: &mut Context<'_>) {
         let seq = numbers.stream_seq;
+        // One beyond the last delivery is let through, too (observed nats-server 2.15.1).
         let in_range = numbers.consumer_seq > self.state.ack_floor.consumer
-            && numbers.consumer_seq <= self.state.delivered.consumer;
+            && numbers.consumer_seq <= self.state.delivered.consumer.next();
         let Some(message) = self.state.pending.get(seq).copied().filter(|_| in_range) else {
             return;
         };

@@ -103,7 +103,7 @@ fn create_consumer(
     if let Some(existing) = existing {
         request.config.pause_until = existing.pause_until;
     }
-    let config = request.config.validated(&ConsumerRules {
+    let mut config = request.config.validated(&ConsumerRules {
         stream: &stream,
         server: &limits,
         account_max_ack_pending: -1,
@@ -111,6 +111,9 @@ fn create_consumer(
     })?;
     if existing.is_none() {
         config.check_work_queue_stream(&stream)?;
+    }
+    if !existing.unwrap_or(&config).is_durable() {
+        config.set_default_threshold();
     }
     Ok(config)
 }

@@ -1,6 +1,7 @@
 //! Acks, naks, timers, floors, limits of deliveries.
 
-use jetsled_jetstream_api::RetentionPolicy;
+use jetsled_dispatch::AckEvent;
+use jetsled_jetstream_api::{AckKind, AckNumbers, RetentionPolicy};
 
 use crate::world::World;
 
@@ -134,6 +135,29 @@ fn naks_deliver_again_at_once_or_after_their_delay() {
         world.ack(2, "-NAK", "").is_empty(),
         "nothing to nak any more"
     );
+}
+
+#[test]
+fn a_nak_with_the_number_of_an_earlier_delivery_counts_up_to_the_next_one() {
+    for (number, naked) in [(1, true), (2, true), (3, false)] {
+        let mut world = delivered(EXPLICIT, 1);
+        let lines = world.turn(|consumer, ctx| {
+            let numbers = AckNumbers {
+                delivered: 1,
+                stream_seq: 1.into(),
+                consumer_seq: number.into(),
+                timestamp: ctx.now,
+                pending: 0,
+            };
+            let ack = AckEvent {
+                numbers,
+                kind: AckKind::parse(b"-NAK"),
+                reply: None,
+            };
+            consumer.on_ack(&ack, ctx);
+        });
+        assert_eq!(!lines.is_empty(), naked, "{number}: {lines:?}");
+    }
 }
 
 #[test]

@@ -69,10 +69,15 @@ impl ConsumerConfig {
             return Err(ApiError::consumer_metadata_length("128KB"));
         }
         self.check_priority()?;
-        if !self.is_durable() && self.inactive_threshold.is_zero() {
+        Ok(self)
+    }
+
+    /// Gives an ephemeral consumer the threshold of inactivity that it has without one of its own: when it is made, and
+    /// when one that was made as ephemeral is updated (observed nats-server 2.15.1).
+    pub fn set_default_threshold(&mut self) {
+        if self.inactive_threshold.is_zero() {
             self.inactive_threshold = DEFAULT_INACTIVE_THRESHOLD;
         }
-        Ok(self)
     }
 
     /// Checks a consumer of a work queue stream against the stream's other consumers.

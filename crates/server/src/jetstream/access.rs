@@ -277,6 +277,10 @@ impl<'a> StreamAccess<'a> {
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
         let restarts = config.sourcing;
+        if let Some(consumer) = self.state.consumer_mut(target) {
+            // What was worked out about the old filter must not count for the new one.
+            consumer.selection = Selection::new();
+        }
         // The reply tells of the consumer before anything is delivered under the new configuration.
         let info = self.state.with_consumer(target, |consumer, ctx| {
             consumer.update(config, ctx);

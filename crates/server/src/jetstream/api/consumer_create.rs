@@ -81,7 +81,7 @@ fn put(
         account_max_ack_pending: jetstream.account_limits().max_ack_pending,
         pedantic,
     };
-    let config = config.validated(&rules)?;
+    let mut config = config.validated(&rules)?;
     let Some(existing) = existing else {
         if action == ConsumerAction::Update {
             return Err(ApiError::CONSUMER_DOES_NOT_EXIST);
@@ -91,16 +91,23 @@ fn put(
         }
         config.check_work_queue_stream(access.config())?;
         check_work_queue(access, &name, &config)?;
+        if !config.is_durable() {
+            config.set_default_threshold();
+        }
         return access.create_consumer(&name, config, flush);
     };
-    if existing.is_same(&config) {
+    if action == ConsumerAction::Create && !existing.is_same(&config) {
+        return Err(ApiError::CONSUMER_ALREADY_EXISTS);
+    }
+    if !existing.is_durable() {
+        config.set_default_threshold();
+    }
+    // The level is that of what was asked for, also where nothing came of it.
+    if existing.is_same(&config) && existing.metadata == config.metadata {
         let info = access
             .consumer_info(&name, flush)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         return Ok((info, access.written()));
-    }
-    if action == ConsumerAction::Create {
-        return Err(ApiError::CONSUMER_ALREADY_EXISTS);
     }
     check_work_queue(access, &name, &config)?;
     existing.check_update(&config)?;

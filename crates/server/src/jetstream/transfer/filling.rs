@@ -205,9 +205,12 @@ impl<'a> Filling<'a> {
             account_max_ack_pending: jetstream.account_limits().max_ack_pending,
             pedantic: false,
         };
-        let config = config
+        let mut config = config
             .validated(&rules)
             .map_err(|error| failed(&error.description))?;
+        if !config.is_durable() {
+            config.set_default_threshold();
+        }
         jetstream
             .check_consumer_count(&self.restore.config, self.consumers.len())
             .map_err(|error| failed(&error.description))?;
