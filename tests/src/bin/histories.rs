@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use jetsled_tests::histories::catalog::{PARTS, Part};
+use jetsled_tests::histories::compare::Patience;
 use jetsled_tests::histories::recording::{self, Recorded};
 use jetsled_tests::histories::{Pace, compare, play_all};
 
 const USAGE: &str = "usage: histories record SERVER [PART]      write down what nats-server answers
        histories compare SERVER [PART [HISTORY]]   play to another server, print what differs
+       histories first SERVER [PART [HISTORY]]     the same, slowly, and only the first difference of each history
        histories show PART [HISTORY]      steps and recorded answers as text
        histories count                    histories and requests of each part";
 
@@ -17,7 +19,18 @@ fn main() -> io::Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["record", server, rest @ ..] => record(Path::new(server), rest.first()),
-        ["compare", server, rest @ ..] => compare(Path::new(server), rest.first(), rest.get(1)),
+        ["compare", server, rest @ ..] => compare(
+            Path::new(server),
+            Patience::AsRecorded,
+            rest.first(),
+            rest.get(1),
+        ),
+        ["first", server, rest @ ..] => compare(
+            Path::new(server),
+            Patience::UntilQuiet,
+            rest.first(),
+            rest.get(1),
+        ),
         ["show", part, rest @ ..] => show(part, rest.first()),
         ["count"] => count(),
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),
@@ -68,9 +81,20 @@ fn record(server: &Path, part: Option<&&str>) -> io::Result<()> {
     Ok(())
 }
 
-fn compare(server: &Path, part: Option<&&str>, only: Option<&&str>) -> io::Result<()> {
+/// With patience only the first difference of a history is printed: most others follow from it.
+fn compare(
+    server: &Path,
+    patience: Patience,
+    part: Option<&&str>,
+    only: Option<&&str>,
+) -> io::Result<()> {
     for part in parts(part) {
-        let report = compare::part(server, part, |name| only.is_none_or(|only| *only == name))?;
+        let wanted = |name: &str| only.is_none_or(|only| *only == name);
+        let mut report = compare::part(server, part, patience, wanted)?;
+        if patience == Patience::UntilQuiet {
+            let differences = &mut report.differences;
+            differences.dedup_by(|later, first| later.history == first.history);
+        }
         for difference in &report.differences {
             say(&difference.to_string())?;
         }

@@ -1,6 +1,7 @@
 //! The differences that are meant, and the histories that are not mended yet.
 
 use super::compare::Difference;
+use super::positions;
 use super::recording::folder;
 
 /// A difference, recognised by what both sides say.
@@ -29,6 +30,12 @@ const ALLOWED: &[Allowed] = &[
         got: "NATS/1.0 503",
     },
     Allowed {
+        reason: "the length of a consumer's name in the subject is checked before a file is made",
+        step: "$JS.API.CONSUMER.CREATE.S.xxxxxxxx",
+        want: "error creating store for consumer",
+        got: "consumer name is too long, maximum allowed is 255",
+    },
+    Allowed {
         reason: "an invalid subject filters out all streams",
         step: "{\"subject\":\"a..b\"}",
         want: "",
@@ -36,8 +43,15 @@ const ALLOWED: &[Allowed] = &[
     },
 ];
 
-/// Why a difference is meant, if it is.
-pub(super) fn reason(difference: &Difference) -> Option<&'static str> {
+/// Why a difference is meant, if it is. `before` is what came in the steps before, `purged` whether one of them purged.
+pub(super) fn reason(
+    difference: &Difference,
+    before: &[Vec<String>],
+    purged: bool,
+) -> Option<&'static str> {
+    if let Some(reason) = positions::reason(difference, before, purged) {
+        return Some(reason);
+    }
     let has = |lines: &[String], part: &str| {
         part.is_empty() || lines.iter().any(|line| line.contains(part))
     };

@@ -9,7 +9,7 @@ use super::catalog::Part;
 use super::player::{Answers, Pace};
 use super::recording::{self, Recorded};
 use super::servers::play_all;
-use super::step::History;
+use super::step::{History, Step};
 
 /// What came of a part.
 #[derive(Debug, Default)]
@@ -39,12 +39,26 @@ impl Report {
     }
 }
 
+/// How long each step is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Until as much came as was recorded: quick, but what comes too many is seen at a later step.
+    AsRecorded,
+    /// Until nothing comes any more, as in recording: each answer is seen where it belongs.
+    UntilQuiet,
+}
+
 /// Plays a part's histories that are wanted and recorded, and compares.
 ///
 /// # Errors
 ///
 /// When there is no recording or the server does not start.
-pub fn part(program: &Path, part: &Part, wanted: impl Fn(&str) -> bool) -> io::Result<Report> {
+pub fn part(
+    program: &Path,
+    part: &Part,
+    patience: Patience,
+    wanted: impl Fn(&str) -> bool,
+) -> io::Result<Report> {
     let mut report = Report::default();
     let mut recorded: HashMap<String, Recorded> = recording::read(part.name)?
         .into_iter()
@@ -64,7 +78,10 @@ pub fn part(program: &Path, part: &Part, wanted: impl Fn(&str) -> bool) -> io::R
         }
     }
     report.outdated.extend(recorded.into_keys());
-    let outcomes = play_all(program, &histories, |index| Pace::Compare(&answers[index]))?;
+    let outcomes = play_all(program, &histories, |index| match patience {
+        Patience::AsRecorded => Pace::Compare(&answers[index]),
+        Patience::UntilQuiet => Pace::Record,
+    })?;
     report.played = histories.len();
     for ((history, want), outcome) in histories.iter().zip(&answers).zip(outcomes) {
         report.steps += history.steps.len();
@@ -105,17 +122,46 @@ impl fmt::Display for Difference {
                 .rev()
                 .zip(self.got[begin..].iter().rev()),
         );
-        for (side, lines) in [("want", &self.want), ("got ", &self.got)] {
-            let lines = &lines[begin..lines.len() - end];
+        let want = &self.want[begin..self.want.len() - end];
+        let got = &self.got[begin..self.got.len() - end];
+        let shown = |line: &str, other: Option<&String>| match other {
+            Some(other) => without_same_ends(line, other),
+            None => line.to_owned(),
+        };
+        for (side, lines, others) in [("want", want, got), ("got ", got, want)] {
             if lines.is_empty() {
                 writeln!(f, "  {side} nothing")?;
             }
-            for line in lines {
-                writeln!(f, "  {side} {line}")?;
+            for (index, line) in lines.iter().enumerate() {
+                writeln!(f, "  {side} {}", shown(line, others.get(index)))?;
             }
         }
         Ok(())
     }
+}
+
+/// A line without what its beginning and end have in common with another: of a long answer only the members that differ.
+fn without_same_ends(line: &str, other: &str) -> String {
+    /// Context that is left on both sides.
+    const AROUND: usize = 40;
+    let pairs = || line.char_indices().zip(other.chars());
+    let same = pairs().take_while(|((_, one), other)| one == other).count();
+    let begin = line.char_indices().nth(same.saturating_sub(AROUND));
+    let begin = begin.map_or(0, |(at, _)| at);
+    let ends = line.chars().rev().zip(other.chars().rev());
+    let room = line.chars().count().min(other.chars().count()) - same;
+    let same = ends.take(room).take_while(|(one, other)| one == other);
+    let cut = same.count().saturating_sub(AROUND);
+    let end = line.len()
+        - line
+            .chars()
+            .rev()
+            .take(cut)
+            .map(char::len_utf8)
+            .sum::<usize>();
+    let before = if begin == 0 { "" } else { "... " };
+    let after = if end == line.len() { "" } else { " ..." };
+    format!("{before}{}{after}", &line[begin..end])
 }
 
 /// The steps of a history that were answered otherwise, but for the [allowed] differences.
@@ -142,9 +188,33 @@ pub fn differences(history: &History, want: &Answers, got: &Answers) -> Vec<Diff
             want: lines(want),
             got: lines(got),
         };
-        if difference.want != difference.got && allowed::reason(&difference).is_none() {
+        let before = got.steps.get(..index).unwrap_or(&got.steps);
+        let purged = || {
+            let purges = |step: &Step| step.to_string().contains("$JS.API.STREAM.PURGE.");
+            history.steps[..index].iter().any(purges)
+        };
+        if difference.want != difference.got
+            && allowed::reason(&difference, before, purged()).is_none()
+        {
             differences.push(difference);
         }
     }
     differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_long_lines_the_part_that_differs_is_shown() {
+        let line = |middle: &str| format!("{}{middle}{}", "a".repeat(50), "b".repeat(50));
+        assert_eq!(
+            without_same_ends(&line("\u{e9}1"), &line("\u{e9}22")),
+            format!("... {}\u{e9}1{} ...", "a".repeat(39), "b".repeat(40))
+        );
+        assert_eq!(without_same_ends("short", "shorter"), "short");
+        assert_eq!(without_same_ends("aaa", "aa"), "aaa");
+        assert_eq!(without_same_ends("", "aa"), "");
+    }
 }

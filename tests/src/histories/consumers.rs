@@ -1,8 +1,15 @@
 //! Random delivery histories.
 //!
+//! What a history does is chosen so that nats-server 2.15.1 has one answer: it either takes messages away (deletes, purges,
+//! limits) or changes what consumers want (filters, pauses, small `max_ack_pending`, `last_per_subject`), and so on (see
+//! [`Maker`]). Elsewhere it miscounts, or owes deliveries until some other event makes it look again, as
+//! `docs/compatibility.md` tells. Where one event is known to owe deliveries, it is played [`Step::Together`] with one that
+//! brings them.
+//!
 //! Recording waits at each step until all is quiet, comparing does not: so nothing may depend on how long a step takes.
 //! Timers are minutes, or so short that the step that starts one is followed by a [`Step::Wait`] that sees it through.
 
+use super::player::LATER;
 use super::random::Random;
 use super::servers::Variant;
 use super::step::{History, Step};
@@ -44,10 +51,26 @@ pub(super) fn histories() -> Vec<History> {
 fn history(flavour: Flavour, name: String, seed: u64) -> History {
     let mut random = Random::new(seed * 17 + 1000 * (flavour as u64 + 1));
     let durable = [(); 2].map(|()| flavour == Flavour::Retention || random.chance(70));
+    let removals = random.chance(50);
+    let lists = !removals && random.chance(40);
+    let changes = !removals
+        && !lists
+        && matches!(flavour, Flavour::Pull | Flavour::Retention)
+        && random.chance(60);
+    let policies = [(); 2].map(|()| random.pick(&["overflow", "pinned_client", "prioritized"]));
+    let acks_all = !removals && random.chance(30);
+    let sampled = [(); 2].map(|()| random.chance(15));
     let mut maker = Maker {
         random,
         flavour,
         durable,
+        removals,
+        lists,
+        changes,
+        policies,
+        acks_all,
+        sampled,
+        filters: Default::default(),
         steps: Vec::new(),
         seq: 0,
         members: 0,
@@ -55,6 +78,7 @@ fn history(flavour: Flavour, name: String, seed: u64) -> History {
     maker.subscribe("log-stream", "$JS.EVENT.ADVISORY.STREAM.>", None);
     maker.subscribe("log-consumer", "$JS.EVENT.ADVISORY.CONSUMER.>", None);
     maker.subscribe("log-metric", "$JS.EVENT.METRIC.>", None);
+    maker.filters = [maker.filters(), maker.filters()];
     maker.stream();
     for _ in 0..maker.random.below(12) {
         maker.publish();
@@ -93,6 +117,23 @@ struct Maker {
     flavour: Flavour,
     /// Whether the first and the second consumer are durable.
     durable: [bool; 2],
+    /// Whether this history takes messages away.
+    removals: bool,
+    /// Whether its consumers may begin with the last message of each subject.
+    lists: bool,
+    /// Whether updates change filters. Then no request waits: where nats-server stands in the stream when a filter changes
+    /// depends on what woke it last.
+    changes: bool,
+    /// The `priority_policy` of a consumer. nats-server keeps the pin over a change.
+    policies: [&'static str; 2],
+    /// Whether its consumers may have `ack_policy` `all`. There nats-server takes the consumer sequence of an ack as the
+    /// floor, also where it is that of a redelivery or of an earlier consumer of the name; so nothing is negatively
+    /// acknowledged, reset or deleted.
+    acks_all: bool,
+    /// Whether a consumer has a `sample_freq`: nats-server goes on sampling when an update takes it away.
+    sampled: [bool; 2],
+    /// The filters of consumers that keep them.
+    filters: [Option<String>; 2],
     steps: Vec<Step>,
     /// A guess at the stream's last sequence.
     seq: u64,
@@ -132,22 +173,24 @@ impl Maker {
             3 => self.info(consumer),
             4 => self.create(consumer),
             5 => self.update(consumer),
-            6 => {
+            6 if !self.acks_all => {
                 self.api(format!("CONSUMER.DELETE.S.{}", CONSUMERS[consumer]), "");
                 if self.random.chance(70) {
                     self.create(consumer);
                 }
             }
-            7 => {
+            7 if self.removals => {
                 let seq = 1 + self.random.below(self.seq + 1);
                 self.api(
                     "STREAM.MSG.DELETE.S".to_owned(),
                     &format!("{{\"seq\":{seq},\"no_erase\":true}}"),
                 );
             }
-            8 => self.purge(),
+            8 if self.removals => self.purge(),
             9 => self.pause(consumer),
-            10 => self.reset(consumer),
+            10 if !(self.acks_all || self.lists) || self.flavour == Flavour::Priority => {
+                self.reset(consumer);
+            }
             11 => self.interest(),
             _ => self.api("STREAM.INFO.S".to_owned(), ""),
         }
@@ -158,10 +201,10 @@ impl Maker {
         if self.random.chance(40) {
             members.push("\"storage\":\"memory\"".to_owned());
         }
-        if self.random.chance(15) {
+        if self.removals && self.random.chance(25) {
             members.push(format!("\"max_msgs\":{}", 5 + self.random.below(20)));
         }
-        if self.random.chance(15) {
+        if self.removals && self.random.chance(25) {
             members.push(format!(
                 "\"max_msgs_per_subject\":{}",
                 1 + self.random.below(3)
@@ -218,10 +261,23 @@ impl Maker {
     fn put(&mut self, consumer: usize, action: &str) {
         let name = CONSUMERS[consumer];
         let config = self.config(name);
-        self.api(
+        let step = Step::api(
             format!("CONSUMER.CREATE.S.{name}"),
-            &format!("{{\"stream_name\":\"S\",\"config\":{config}{action}}}"),
+            format!("{{\"stream_name\":\"S\",\"config\":{config}{action}}}"),
         );
+        self.steps.push(step);
+    }
+
+    /// A consumer's filters as members of its configuration.
+    fn filters(&mut self) -> Option<String> {
+        match self.random.below(4) {
+            0 | 1 => {
+                let filter = self.filter();
+                Some(format!("\"filter_subject\":\"{filter}\""))
+            }
+            2 => Some("\"filter_subjects\":[\"s.1\",\"s.x.>\"]".to_owned()),
+            _ => None,
+        }
     }
 
     /// A consumer that never goes away by itself, whose messages come back only when told to.
@@ -241,13 +297,13 @@ impl Maker {
         } else {
             let ack = match self.random.below(10) {
                 0 => "none",
-                1 | 2 if flavour != Flavour::Priority => "all",
+                1..=4 if self.acks_all && flavour != Flavour::Priority => "all",
                 _ => "explicit",
             };
             members.push(format!("\"ack_policy\":\"{ack}\""));
             if ack != "none" {
                 members.push("\"ack_wait\":600000000000".to_owned());
-                if self.random.chance(30) {
+                if !self.removals && self.random.chance(30) {
                     members.push(format!("\"max_ack_pending\":{}", 1 + self.random.below(6)));
                 }
             }
@@ -265,45 +321,48 @@ impl Maker {
                 if name == "c" { "d1" } else { "d2" }
             )),
             Flavour::Priority => {
-                let policy = self
-                    .random
-                    .pick(&["overflow", "pinned_client", "prioritized"]);
+                let policy = self.policies[usize::from(name == CONSUMERS[1])];
                 members.push(format!(
                     "{GROUPS},\"priority_policy\":\"{policy}\",\"priority_timeout\":600000000000"
                 ));
             }
-            Flavour::Pull if self.random.chance(15) => members.push(format!(
+            Flavour::Pull if self.removals && self.random.chance(25) => members.push(format!(
                 "\"max_batch\":{},\"max_waiting\":{}",
                 1 + self.random.below(6),
                 1 + self.random.below(4)
             )),
             _ => {}
         }
-        match self.random.below(10) {
+        let index = usize::from(name == CONSUMERS[1]);
+        let kept = self.filters[index].clone();
+        match self.random.below(8) {
             0 => members.push("\"deliver_policy\":\"last\"".to_owned()),
             1 => members.push("\"deliver_policy\":\"new\"".to_owned()),
-            2 => members.push(
-                "\"deliver_policy\":\"last_per_subject\",\"filter_subject\":\"s.>\"".to_owned(),
-            ),
+            2 if self.lists && kept.is_some() => {
+                members.push("\"deliver_policy\":\"last_per_subject\"".to_owned());
+            }
+            // Of what lies behind the end of the stream, nats-server counts as pending what comes before the start, too.
             3 => members.push(format!(
                 "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":{}",
-                1 + self.random.below(self.seq + 2)
+                1 + self.random.below(self.seq + 1)
             )),
             4 => members.push(
                 "\"deliver_policy\":\"by_start_time\",\"opt_start_time\":\"2020-01-01T00:00:00Z\""
                     .to_owned(),
             ),
-            5 | 6 => {
-                let filter = self.filter();
-                members.push(format!("\"filter_subject\":\"{filter}\""));
-            }
-            7 => members.push("\"filter_subjects\":[\"s.1\",\"s.x.>\"]".to_owned()),
             _ => {}
+        }
+        if !self.changes {
+            members.extend(kept);
+        } else {
+            // Never none: nats-server hears no more of new messages when an update takes all filters away.
+            let filters = self.filters();
+            members.push(filters.unwrap_or_else(|| "\"filter_subject\":\">\"".to_owned()));
         }
         if self.random.chance(10) {
             members.push("\"headers_only\":true".to_owned());
         }
-        if self.random.chance(8) {
+        if self.sampled[index] {
             members.push("\"sample_freq\":\"100\"".to_owned());
         }
         format!("{{{}}}", members.join(","))
@@ -328,7 +387,11 @@ impl Maker {
                 format!("{{\"batch\":{batch},\"expires\":600000000000,\"group\":\"g\"{extra}}}");
             return self.api(call, &body);
         }
-        let body = match self.random.below(13) {
+        let kind = match (self.changes, self.random.below(13)) {
+            (true, kind @ (0 | 1 | 5..=9)) => 2 + kind % 3,
+            (_, kind) => kind,
+        };
+        let body = match kind {
             0 => String::new(),
             1 => batch.to_string(),
             2..=4 => format!("{{\"batch\":{batch},\"no_wait\":true}}"),
@@ -337,6 +400,8 @@ impl Maker {
                 "{{\"batch\":{batch},\"expires\":600000000000,\"max_bytes\":{}}}",
                 batch * 60
             ),
+            // At the end of what a purge left nats-server ends it with the next event.
+            9 if self.removals => format!("{{\"batch\":{batch},\"no_wait\":true}}"),
             9 => format!("{{\"batch\":{batch},\"no_wait\":true,\"expires\":600000000000}}"),
             10 => "{\"batch\":-1,\"no_wait\":true}".to_owned(),
             11 => format!("{{\"batch\":{batch},\"no_wait\":true,\"max_bytes\":90}}"),
@@ -369,6 +434,11 @@ impl Maker {
             "other",
             "-NAK {\"delay\":400000000}",
         ]);
+        let body = match body {
+            _ if self.acks_all && body.starts_with("-NAK") => "+WPI",
+            "+NXT" if self.changes => "+ACK",
+            _ => body,
+        };
         let step = Step::Ack {
             back: usize::try_from(self.random.below(7)).unwrap_or(0),
             body: body.to_owned(),
@@ -385,31 +455,38 @@ impl Maker {
     }
 
     fn purge(&mut self) {
-        let body = match self.random.below(4) {
+        // None with a filter: nats-server moves the ack floors of consumers with wider ones past what is pending.
+        let body = match self.random.below(3) {
             0 => String::new(),
             1 => format!("{{\"seq\":{}}}", 1 + self.random.below(self.seq + 1)),
-            2 => format!("{{\"keep\":{}}}", 1 + self.random.below(4)),
-            _ => format!("{{\"filter\":\"{}\"}}", self.filter()),
+            _ => format!("{{\"keep\":{}}}", 1 + self.random.below(4)),
         };
         self.api("STREAM.PURGE.S".to_owned(), &body);
     }
 
     fn pause(&mut self, consumer: usize) {
-        let body = self.random.pick(&[
-            "{\"pause_until\":\"2100-01-01T00:00:00Z\"}",
-            "{\"pause_until\":\"2000-01-01T00:00:00Z\"}",
-            "{}",
-            "",
-        ]);
         let call = format!("CONSUMER.PAUSE.S.{}", CONSUMERS[consumer]);
-        if body.contains("2100") {
-            self.api(call.clone(), body);
+        if !self.removals && self.random.chance(60) {
+            // It ends by itself, because nats-server takes up a consumer that is resumed before only with its next event.
+            self.api(call, &format!("{{\"pause_until\":\"{LATER}\"}}"));
+            let pause = self.steps.pop();
             self.publish();
+            let publish = self.steps.pop();
+            let mut together: Vec<Step> = pause.into_iter().chain(publish).collect();
+            if matches!(self.flavour, Flavour::Pull | Flavour::Retention) {
+                // Requests that do not wait end, where max_ack_pending let them.
+                together.push(Step::Nudge {
+                    consumer: CONSUMERS[consumer].to_owned(),
+                });
+            }
+            self.steps.push(Step::Together(together));
             self.info(consumer);
-            self.api(call, "{}");
-        } else {
-            self.api(call, body);
+            return self.steps.push(Step::Wait { millis: 3600 });
         }
+        let body = self
+            .random
+            .pick(&["{\"pause_until\":\"2000-01-01T00:00:00Z\"}", "{}", ""]);
+        self.api(call, body);
     }
 
     fn reset(&mut self, consumer: usize) {
@@ -450,10 +527,10 @@ impl Maker {
     fn timed(&mut self) {
         let name = "t";
         let config = match self.random.below(4) {
-            0 => "\"ack_wait\":1500000000",
-            1 => "\"backoff\":[1000000000,1500000000]",
-            2 => "\"ack_wait\":1500000000,\"max_deliver\":2",
-            _ => "\"ack_wait\":1500000000,\"max_ack_pending\":2",
+            0 => "\"ack_wait\":2000000000",
+            1 => "\"backoff\":[1500000000,3000000000]",
+            2 => "\"ack_wait\":2000000000,\"max_deliver\":2",
+            _ => "\"ack_wait\":2000000000,\"max_ack_pending\":2",
         };
         let batch = 1 + self.random.below(3);
         self.api(
@@ -476,7 +553,7 @@ impl Maker {
                 confirm: true,
             });
         }
-        self.steps.push(Step::Wait { millis: 2600 });
+        self.steps.push(Step::Wait { millis: 2700 });
         self.api(
             format!("CONSUMER.MSG.NEXT.S.{name}"),
             "{\"batch\":4,\"no_wait\":true}",

@@ -15,6 +15,7 @@ mod connection;
 mod consumers;
 mod mask;
 mod player;
+mod positions;
 mod random;
 pub mod recording;
 pub mod script;

@@ -48,6 +48,8 @@ pub(super) fn play(
         next_sid: 2,
         ackable: Vec::new(),
         names: Vec::new(),
+        later: Vec::new(),
+        account: format!("\"account\":\"{}\"", user.to_uppercase()),
         step: 0,
         came: Vec::new(),
         log: Vec::new(),
@@ -68,6 +70,9 @@ const NO_ANSWER: Duration = Duration::from_millis(3000);
 /// Recording: how long a silence means that a step's deliveries are complete.
 const QUIET: Duration = Duration::from_millis(120);
 
+/// In a request's body: a time two to three seconds from now.
+pub(super) const LATER: &str = "<later>";
+
 /// What a step brings for sure.
 #[derive(Clone, Copy)]
 enum Wanted {
@@ -86,6 +91,10 @@ struct Player<'a> {
     ackable: Vec<String>,
     /// Names that the server made up.
     names: Vec<String>,
+    /// Times that were put in for [`LATER`].
+    later: Vec<String>,
+    /// How advisories name the account, which another selection of histories plays in another one.
+    account: String,
     step: usize,
     came: Vec<(String, Message)>,
     log: Vec<(String, String)>,
@@ -129,6 +138,7 @@ impl Player<'_> {
                 body,
             } => {
                 let subject = self.with_names(subject);
+                let body = &self.with_times(body);
                 self.listen(&inbox);
                 self.connection.publish(&subject, &inbox, headers, body);
                 // Such messages have no headers that tell that more will come.
@@ -192,7 +202,70 @@ impl Player<'_> {
                 }
                 self.wait_for(Wanted::Answers(0))
             }
+            Step::Nudge { consumer } => {
+                self.nudge(consumer)?;
+                self.wait_for(Wanted::Answers(0))
+            }
+            Step::Together(steps) => {
+                for (index, step) in steps.iter().enumerate() {
+                    self.act_without_waiting(step, &format!("{inbox}.{index}"))?;
+                }
+                self.wait_for(Wanted::Answers(0))
+            }
         }
+    }
+
+    /// One of several steps that are looked at as one: only its own answer is waited for.
+    fn act_without_waiting(&mut self, step: &Step, inbox: &str) -> io::Result<()> {
+        match step {
+            Step::Request {
+                subject,
+                headers,
+                body,
+            } => {
+                let body = &self.with_times(body);
+                self.listen(inbox);
+                self.connection.publish(subject, inbox, headers, body);
+                let deadline = Instant::now() + ANSWER_WITHIN;
+                while !self.came.iter().any(|(label, _)| label == inbox)
+                    && let Some(message) = self.connection.message(deadline)?
+                {
+                    self.note(message);
+                }
+            }
+            Step::Nudge { consumer } => self.nudge(consumer)?,
+            _ => {
+                let text = format!("{step} together with others");
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A pull request whose reply nobody hears gets nothing. Only beside others: alone, nats-server may lose count of the
+    /// message that it then takes up for nobody.
+    fn nudge(&mut self, consumer: &str) -> io::Result<()> {
+        let inbox = format!("_N.{}", self.step);
+        let sid = self.next_sid;
+        self.next_sid += 1;
+        self.connection.send(&format!("SUB {inbox} {sid}\r\n"));
+        let info = format!("$JS.API.CONSUMER.INFO.S.{consumer}");
+        self.connection.publish(&info, &inbox, &[], "");
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        while let Some(message) = self.connection.message(deadline)? {
+            if message.sid != sid {
+                self.note(message);
+                continue;
+            }
+            let info = String::from_utf8_lossy(&message.payload);
+            if info.contains("\"num_waiting\":") && !info.contains("\"num_waiting\":0,") {
+                let next = format!("$JS.API.CONSUMER.MSG.NEXT.S.{consumer}");
+                self.connection.publish(&next, "_NOBODY.listens", &[], "");
+            }
+            break;
+        }
+        self.connection.send(&format!("UNSUB {sid}\r\n"));
+        Ok(())
     }
 
     /// Where deliveries come, each inbox has a subscription of its own: they bear the stored subject, so that only the sid
@@ -328,6 +401,10 @@ impl Player<'_> {
         for (index, name) in self.names.iter().enumerate() {
             line = line.replace(name, &format!("<name{}>", index + 1));
         }
+        for later in &self.later {
+            line = line.replace(later, LATER);
+        }
+        line = line.replace(&self.account, "\"account\":\"<account>\"");
         line.replace('\\', "\\\\")
             .replace('\n', "\\n")
             .replace('\r', "\\r")
@@ -352,6 +429,19 @@ impl Player<'_> {
                 self.names.push(name.to_owned());
             }
         }
+    }
+
+    fn with_times(&mut self, body: &str) -> String {
+        if !body.contains(LATER) {
+            return body.to_owned();
+        }
+        let now = jiff::Timestamp::now().as_second();
+        // The last one that can be told, if this one can not.
+        let later = jiff::Timestamp::from_second(now + 3).unwrap_or(jiff::Timestamp::MAX);
+        let later = later.to_string();
+        let body = body.replace(LATER, &later);
+        self.later.push(later);
+        body
     }
 
     fn with_names(&self, subject: &str) -> String {

@@ -157,6 +157,9 @@ fn step(line: &str) -> Step {
         "wait" => Step::Wait {
             millis: rest.parse().expect("wait MILLIS"),
         },
+        "nudge" => Step::Nudge {
+            consumer: rest.to_owned(),
+        },
         _ => {
             let (subject, headers, body) = message(line);
             let subject = if subject.starts_with(|c: char| c.is_ascii_uppercase()) {

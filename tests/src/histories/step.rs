@@ -54,6 +54,15 @@ pub enum Step {
         /// Milliseconds.
         millis: u64,
     },
+    /// If requests wait, one more whose reply nobody hears. It gets nothing, but makes nats-server look again what its
+    /// consumer owes to the others.
+    Nudge {
+        /// The consumer of the stream `S`.
+        consumer: String,
+    },
+    /// Requests and nudges, one after the other, whose answers and deliveries are looked at as one step's: which of them a
+    /// delivery followed is not compared.
+    Together(Vec<Step>),
 }
 
 impl Step {
@@ -122,6 +131,12 @@ impl fmt::Display for Step {
                 write!(f, "{verb} {back} {body}")
             }
             Self::Wait { millis } => write!(f, "wait {millis}"),
+            Self::Nudge { consumer } => write!(f, "nudge {consumer}"),
+            Self::Together(steps) => {
+                f.write_str("together")?;
+                let mut steps = steps.iter();
+                steps.try_for_each(|step| write!(f, " / {step}"))
+            }
         }
     }
 }
