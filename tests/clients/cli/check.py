@@ -1,8 +1,8 @@
 """The `nats` command line against a server: check.py NATS SERVER [RECORDED]
 
-Starts SERVER with JetStream, runs NATS (github.com/nats-io/natscli, v0.5.1) through its stream, key-value and object commands, and prints
-what they print, with times, names and sizes that differ from run to run masked. With RECORDED, what was printed for another server, the
-two are compared and every difference is an error. `transcript.txt` beside this file is what nats-server 2.15.1 gives:
+Starts SERVER with JetStream, runs NATS (github.com/nats-io/natscli, v0.5.1) through its stream, consumer, benchmark, key-value and object commands, and
+prints what they print, with times, rates, names and sizes that differ from run to run masked. With RECORDED, what was printed for another
+server, the two are compared and every difference is an error. `transcript.txt` beside this file is what nats-server 2.15.1 gives:
 
     python3 tests/clients/cli/check.py nats nats-server > tests/clients/cli/transcript.txt
     python3 tests/clients/cli/check.py nats target/release/jetsled tests/clients/cli/transcript.txt
@@ -97,6 +97,92 @@ stream purge ORDERS --force
 stream rm COPY --force
 stream rm MISSING --force
 consumer rm ORDERS PUSH --force
+stream add CONS --subjects=cons.> --defaults
+pub cons.a {{Count}} --count=10 -J
+pub cons.b other -J
+consumer add CONS ALL --pull --deliver=all --ack=all --max-pending=5 --wait=20s --max-deliver=3 --description=text --metadata=a:b --max-waiting=10 --max-pull-batch=20 --max-pull-expire=30s --max-pull-bytes=100000 --headers-only --sample=50 --replay=instant --defaults
+consumer add CONS FILTER --pull --deliver=last --ack=explicit --filter=cons.a --filter=cons.b --inactive-threshold=1h --memory --replicas=1 --defaults
+consumer add CONS SEQ --pull --deliver=3 --ack=explicit --filter=cons.* --backoff=linear --backoff-steps=3 --backoff-min=1s --backoff-max=5s --max-deliver=5 --defaults
+consumer add CONS SUBJECT --pull --deliver=subject --ack=explicit --filter=cons.> --defaults
+consumer add CONS SINCE --pull --deliver=1h --ack=none --defaults
+consumer add CONS PUSHED --target=pushed --deliver-group=g --heartbeat=10s --flow-control --bps=1000000 --ack=explicit --deliver=all --replay=original --defaults
+consumer add CONS PINNED --pull --deliver=all --ack=explicit --pinned-groups=g --pinned-ttl=1m --defaults
+consumer add CONS OVER --pull --deliver=all --ack=explicit --overflow-groups=g --defaults
+consumer add CONS PRIO --pull --deliver=all --ack=explicit --prioritized-groups=g --defaults
+consumer add CONS PAUSED --pull --deliver=all --ack=explicit --pause=1h --defaults
+consumer add CONS WRONG --pull --deliver=all --ack=none --max-pending=3 --defaults
+consumer add CONS ALL --pull --deliver=new --ack=all --defaults
+consumer add MISSING ALL --pull --deliver=new --ack=all --defaults
+consumer ls CONS
+consumer ls CONS --names
+consumer ls CONS --json
+consumer info CONS ALL
+consumer info CONS SEQ --json
+consumer info CONS PINNED
+consumer info CONS PAUSED
+consumer info CONS MISSING
+consumer state CONS ALL
+consumer find CONS
+consumer find CONS --pull
+consumer find CONS --push
+consumer find CONS --pending=5
+consumer find CONS --invert --pending=5
+consumer find CONS --ack-pending=1
+consumer find CONS --pinned
+consumer find CONS --api-level=1
+consumer next CONS ALL --count=4 --no-ack --raw
+consumer next CONS ALL --raw
+consumer next CONS ALL --raw --wait=100ms
+consumer next CONS SEQ --term --raw
+consumer next CONS SEQ --nak --raw
+consumer next CONS SEQ --raw
+consumer next CONS PUSHED --raw
+consumer next CONS FILTER --raw
+consumer next CONS SUBJECT --count=2 --raw
+consumer next CONS OVER --raw --timeout=500ms
+consumer edit CONS ALL --description=changed --max-pending=7 --force
+consumer edit CONS SEQ --filter=cons.b --force
+consumer edit CONS ALL --max-deliver=10 --dry-run
+consumer copy CONS ALL COPIED --description=copied
+consumer copy CONS ALL COPIED --description=again
+consumer pause CONS SEQ 1h --force
+consumer info CONS SEQ
+consumer resume CONS SEQ --force
+consumer resume CONS SEQ --force
+consumer unpin CONS PINNED g --force
+consumer unpin CONS PINNED other --force
+consumer reset CONS ALL --force
+consumer reset CONS SEQ --sequence=5 --force
+consumer reset CONS SEQ --sequence=1 --force
+consumer report CONS
+consumer cluster step-down CONS ALL
+consumer cluster balance CONS
+consumer rm CONS SINCE --force
+consumer rm CONS SINCE --force
+consumer ls CONS
+stream rm CONS --force
+bench js pub sync bench --create --msgs=200 --no-progress
+bench js pub async bench --purge --msgs=2000 --batch=100 --clients=2 --no-progress
+bench js pub batch bench --purge --msgs=2000 --batch=100 --no-progress
+bench js ordered --msgs=2000 --no-progress
+bench js consume --msgs=2000 --no-progress
+consumer add benchstream fetched --pull --ack=explicit --deliver=all --defaults
+consumer add benchstream none --pull --ack=none --deliver=all --defaults
+consumer add benchstream all --pull --ack=all --deliver=all --defaults
+consumer add benchstream double --pull --ack=explicit --deliver=all --defaults
+bench js fetch --msgs=2000 --consumer=fetched --clients=2 --no-progress
+bench js consume --msgs=500 --consumer=none --acks=none --no-progress
+bench js consume --msgs=500 --consumer=all --acks=all --no-progress
+bench js consume --msgs=500 --consumer=double --doubleack --no-progress
+bench js get sync --msgs=500 --no-progress
+bench js get batch --msgs=500 --no-progress
+stream info benchstream
+stream rm benchstream --force
+bench kv put --msgs=500 --no-progress
+bench kv get --msgs=500 --no-progress
+kv info benchbucket
+bench kv put --msgs=500 --purge --randomize=20 --clients=2 --no-progress
+kv rm benchbucket --force
 kv add BUCKET --history=5 --ttl=1h --description=keys --storage=file
 kv add SMALL --max-value-size=10 --max-bucket-size=1MB
 kv put BUCKET a 1
@@ -161,6 +247,8 @@ MASKS = [
     (r"pid \d+|port \d+", "NUMBER"),
     (r"Received .* uncompressed", "Received an archive"),
     (r"(SPAN|TIME) +│", r"\1 │"),
+    (r"[\d,.]+ (msgs|[KMG]?i?B)/sec", "RATE"),
+    (r"(min|avg|max|stddev|P[\d.]+):? [\d,.]+[muµ]?s?", r"\1 NUMBER"),
 ]
 
 
