@@ -1,9 +1,12 @@
 //! Operations that a client sends.
 
+mod last_pub;
+
 use crate::control_line::{
     Stop, Verb, ignored_line, line, one_or_two, payload, size, split_args, two_or_three, verb,
 };
 use crate::{Limits, Parse, ParseError};
+pub use last_pub::LastPub;
 
 /// One operation from a client. All parts borrow from the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

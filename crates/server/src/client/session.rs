@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use jetsled_protocol::{ClientOp, Limits, Parse, ParseError, encode, parse_client_op};
+use jetsled_protocol::{ClientOp, LastPub, Limits, Parse, ParseError, encode, parse_client_op};
 use tokio::time::{Instant, Sleep};
 
 use super::outbound::Resumed;
@@ -44,6 +44,7 @@ pub(super) struct Session {
     buffer: BytesMut,
     /// Bytes without which parsing `buffer` again is useless.
     needed: usize,
+    last_pub: LastPub,
     pub(super) routes: RouteCache,
     /// The last published subject that was rewritten.
     pub(super) mapped: Vec<u8>,
@@ -140,6 +141,7 @@ impl Session {
             server,
             buffer: BytesMut::new(),
             needed: 1,
+            last_pub: LastPub::default(),
             routes: RouteCache::default(),
             mapped: Vec::new(),
             own_slot: 0,
@@ -265,6 +267,15 @@ impl Session {
             {
                 break self.refuse_without_login();
             }
+            if let Some((publish, consumed)) = self.last_pub.again(input, &self.limits) {
+                at += consumed;
+                let op = ClientOp::Pub(publish);
+                if trace {
+                    self.client.trace_in(&op);
+                }
+                self.publish_op(op, input.get(..consumed).unwrap_or_default(), None);
+                continue;
+            }
             let (op, consumed) = match parse_client_op(input, &self.limits) {
                 Parse::Op { op, consumed } => (op, consumed),
                 Parse::Incomplete { needed } => {
@@ -295,10 +306,13 @@ impl Session {
             if trace {
                 self.client.trace_in(&op);
             }
+            let whole = input.get(..consumed).unwrap_or_default();
             match op {
-                ClientOp::Pub(_) | ClientOp::HPub(_) => {
-                    self.publish_op(op, input.get(..consumed).unwrap_or_default(), None);
+                ClientOp::Pub(publish) => {
+                    self.last_pub.remember(&publish, whole);
+                    self.publish_op(op, whole, None);
                 }
+                ClientOp::HPub(_) => self.publish_op(op, whole, None),
                 ClientOp::Sub(sub) => self.subscribe(sub),
                 ClientOp::Unsub(unsub) => self.unsubscribe(unsub),
                 ClientOp::Ping => self.on_ping(),
