@@ -4,3 +4,4 @@ pub mod certificates;
 pub mod crash;
 pub mod histories;
 pub mod jetstream;
+pub mod observed;

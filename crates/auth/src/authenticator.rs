@@ -82,6 +82,8 @@ pub struct AuthConfig {
     pub single: Option<SingleCredential>,
     /// The user that connections without credentials become.
     pub no_auth_user: Option<String>,
+    /// Connections without credentials are bound to `$G`, though there are users.
+    pub admit_anonymous: bool,
     /// Users are recognised by their certificates (`verify_and_map`), not by name.
     pub map_certificates: bool,
     /// Public nkeys of proxies whose word on a connection counts.
@@ -101,6 +103,7 @@ pub struct Authenticator {
     nkeys: HashMap<Arc<str>, KnownUser>,
     single: Option<SingleCredential>,
     no_auth_user: Option<String>,
+    admit_anonymous: bool,
     map_certificates: bool,
     trusted_proxies: Vec<String>,
     proxy_required: bool,
@@ -171,6 +174,7 @@ impl Authenticator {
             nkeys,
             single: config.single,
             no_auth_user: config.no_auth_user,
+            admit_anonymous: config.admit_anonymous,
             map_certificates: config.map_certificates,
             trusted_proxies: config.trusted_proxies,
             proxy_required: config.proxy_required,
@@ -332,7 +336,7 @@ impl Authenticator {
         presented: &ConnectCredentials<'_>,
         connection: &ConnectionFacts<'_>,
     ) -> Claim<'_> {
-        if !self.is_required() {
+        if !self.is_required() || (self.admit_anonymous && presented.are_absent()) {
             return Claim::NotRequired;
         }
         if self.maps_certificates() && presented.nkey.is_none_or(str::is_empty) {

@@ -71,6 +71,12 @@ impl CertificateNames {
     }
 }
 
+/// Unix seconds until which a certificate (DER) is valid; `None` if it is none.
+pub fn certificate_end(der: &[u8]) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
 /// The SHA-256 of a certificate's public key (SubjectPublicKeyInfo) in lower-case hex, by which it is pinned; `None` if
 /// `der` is no certificate.
 pub fn public_key_digest(der: &[u8]) -> Option<String> {

@@ -52,7 +52,7 @@ impl Serialize for ResponsePermission {
         let mut fields = serializer.serialize_struct("ResponsePermission", 2)?;
         fields.serialize_field("max", &self.max.map_or(-1, i64::from))?;
         let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-        fields.serialize_field("ttl", &self.expires.map_or(-1, nanos))?;
+        fields.serialize_field("ttl", &self.expires.map_or(-1_000_000_000, nanos))?;
         fields.end()
     }
 }

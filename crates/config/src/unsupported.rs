@@ -1,6 +1,8 @@
 //! Options of nats-server that this server does not have. They are refused by name at start: a setting is never parsed
 //! and ignored.
 
+use jetsled_protocol::GoQuoted;
+
 use crate::{
     ConfigError,
     language::{Kind, Value},
@@ -65,12 +67,13 @@ fn is_off(kind: &Kind) -> bool {
 }
 
 fn unknown_field_text(block: Block, key: &str) -> String {
+    let key = GoQuoted(key.as_bytes());
     match block {
-        Block::Tls => format!("error parsing tls config, unknown field {key:?}"),
-        Block::AccountLimits => format!("Unknown field {key:?} parsing account limits"),
-        Block::Permissions => format!("Unknown field {key:?} parsing permissions"),
-        Block::AuthCallout => format!("Unknown field {key:?} parsing authorization callout"),
-        _ => format!("unknown field {key:?}"),
+        Block::Tls => format!("error parsing tls config, unknown field {key}"),
+        Block::AccountLimits => format!("Unknown field {key} parsing account limits"),
+        Block::Permissions => format!("Unknown field {key} parsing permissions"),
+        Block::AuthCallout => format!("Unknown field {key} parsing authorization callout"),
+        _ => format!("unknown field {key}"),
     }
 }
 
@@ -149,7 +152,7 @@ static UNSUPPORTED: &[Unsupported] = &[
     refuse(
         Block::TopLevel,
         &["write_timeout"],
-        "a client past its write deadline is closed, which is the default",
+        "a client past its write deadline is closed, which is what the values default and close say",
     ),
     refuse(Block::AccountJetStream, &["cluster_traffic"], CLUSTERING),
     refuse(

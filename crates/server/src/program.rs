@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::logging::{FATAL, Log};
 use crate::send_signal::send_signal;
+use crate::tls::server_config;
 use crate::{Server, StartError};
 
 /// Runs the program with the process' arguments, the program's own name first; returns its exit code.
@@ -25,8 +26,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             serve(*options, &arguments)
         }
-        Command::ConfigIsValid(text) => {
-            say(io::stderr(), &format!("{text}\n"));
+        Command::ConfigIsValid { line, options } => {
+            if let Some(Err(error)) = options.tls.as_ref().map(server_config) {
+                say(io::stderr(), &format!("nats-server: {error}\n"));
+                return ExitCode::FAILURE;
+            }
+            say(io::stderr(), &format!("{line}\n"));
             ExitCode::SUCCESS
         }
         Command::Version(text) | Command::Help(text) => {

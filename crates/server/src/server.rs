@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jetsled_config::{JetStreamOptions, Options, Program, SyncPolicy};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -32,6 +33,15 @@ pub(crate) use stats::ServerCounters;
 /// How long an orderly stop waits for connections to end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
+/// A system's reason in lower case and without its number, as Go says it.
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string().to_lowercase();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// A running server. Dropping it leaves its connections running; call [`Server::shutdown`].
 #[derive(Debug)]
 pub struct Server {
@@ -40,7 +50,7 @@ pub struct Server {
     accepting: JoinHandle<()>,
     expiring: JoinHandle<()>,
     telling: JoinHandle<()>,
-    ports_file: Option<PathBuf>,
+    ports_file: Mutex<Option<PathBuf>>,
     monitor: Option<Monitor>,
 }
 
@@ -66,7 +76,7 @@ pub enum StartError {
     #[error("Can't start JetStream: {0}")]
     JetStream(jetstream::StartError),
     /// The pid file could not be written.
-    #[error("Unable to write pid file {path}: {source}")]
+    #[error("Could not write pidfile: open {path}: {}", without_number(source), path = path.display())]
     PidFile {
         /// Its name.
         path: PathBuf,
@@ -155,7 +165,7 @@ impl Server {
             accepting,
             expiring,
             telling,
-            ports_file,
+            ports_file: Mutex::new(ports_file),
             monitor,
         })
     }
@@ -244,11 +254,7 @@ impl Server {
         }
         self.state.close_clients(CLOSE_WITHIN).await;
         self.state.stop_jetstream();
-        if let Some(path) = self.ports_file
-            && let Err(error) = std::fs::remove_file(&path)
-        {
-            tracing::warn!("can't remove ports file {}: {error}", path.display());
-        }
+        ports_file::remove(self.ports_file.into_inner());
         tracing::info!("Server Exiting..");
     }
 }

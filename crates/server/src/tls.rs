@@ -103,7 +103,7 @@ fn verifier(
     Ok(builder.build()?)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |source| TlsError::Pem {
         path: path.to_owned(),
         source,

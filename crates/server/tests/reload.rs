@@ -127,3 +127,20 @@ fn accounts_come_and_go() {
     .unwrap();
     assert_eq!(a.rest().unwrap(), b"");
 }
+
+#[test]
+fn the_ports_file_moves() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = |dir: &tempfile::TempDir| format!("ports_file_dir: {:?}", dir.path());
+    let files = |dir: &tempfile::TempDir| std::fs::read_dir(dir).unwrap().count();
+    let mut server = TestServer::configured(&config(&old));
+    assert_eq!((files(&old), files(&new)), (1, 0));
+    reload(&server, &config(&new)).unwrap();
+    assert_eq!((files(&old), files(&new)), (0, 1));
+    reload(&server, "ping_max: 3").unwrap();
+    assert_eq!((files(&old), files(&new)), (0, 0));
+    reload(&server, &config(&old)).unwrap();
+    assert_eq!((files(&old), files(&new)), (1, 0));
+    server.shutdown();
+    assert_eq!((files(&old), files(&new)), (0, 0));
+}

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -105,6 +106,9 @@ pub struct Launch {
     port: Option<u16>,
     store_dir: Option<PathBuf>,
     config: Option<String>,
+    files: Vec<(String, String)>,
+    called: Option<OsString>,
+    address_of_config: bool,
     args: Vec<OsString>,
 }
 
@@ -127,6 +131,9 @@ impl Launch {
             port: None,
             store_dir: None,
             config: None,
+            files: Vec::new(),
+            called: None,
+            address_of_config: false,
             args: Vec::new(),
         }
     }
@@ -152,6 +159,28 @@ impl Launch {
         self
     }
 
+    /// With a file of this name where the configuration file is, which is also the process' working directory. Names may have
+    /// folders in them.
+    #[must_use]
+    pub fn file(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.files.push((name.into(), text.into()));
+        self
+    }
+
+    /// Called by this name: the first argument, by which the program decides whose defaults it has.
+    #[must_use]
+    pub fn called(mut self, name: impl Into<OsString>) -> Self {
+        self.called = Some(name.into());
+        self
+    }
+
+    /// Listening where the configuration says, not on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn address_of_config(mut self) -> Self {
+        self.address_of_config = true;
+        self
+    }
+
     /// With one more argument on the command line.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
@@ -165,11 +194,11 @@ impl Launch {
     ///
     /// When the program cannot be started, ends early, or is not ready within a minute.
     pub fn start(self) -> Result<Server, StartError> {
-        let (process, port) = self.spawn()?;
+        let (process, address) = self.spawn()?;
         Ok(Server {
-            launch: self.port(port),
+            launch: self.port(address.port()),
             process: Some(process),
-            port,
+            address,
         })
     }
 
@@ -229,24 +258,36 @@ impl Launch {
             .current_dir(&scratch)
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
-        command.args(["-a", "127.0.0.1", "-p"]);
-        command.arg(
-            self.port
-                .map_or_else(|| "-1".to_owned(), |port| port.to_string()),
-        );
+        if let Some(name) = &self.called {
+            command.arg0(name);
+        }
+        if !self.address_of_config {
+            command.args(["-a", "127.0.0.1", "-p"]);
+            command.arg(
+                self.port
+                    .map_or_else(|| "-1".to_owned(), |port| port.to_string()),
+            );
+        }
         if let Some(dir) = &self.store_dir {
             command.arg("-js").arg("-sd").arg(dir);
         }
         if let Some(text) = &self.config {
             let file = scratch.path().join("server.conf");
             std::fs::write(&file, text).map_err(|e| self.spawn_error(e))?;
-            command.arg("-c").arg(file);
+            command.arg("-c").arg("server.conf");
+        }
+        for (name, text) in &self.files {
+            let file = scratch.path().join(name);
+            file.parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(&file, text))
+                .map_err(|e| self.spawn_error(e))?;
         }
         command.args(&self.args);
         Ok((command, scratch))
     }
 
-    fn spawn(&self) -> Result<(Process, u16), StartError> {
+    fn spawn(&self) -> Result<(Process, SocketAddr), StartError> {
         let (mut command, scratch) = self.command()?;
         let started = Instant::now();
         let mut child = command
@@ -258,7 +299,7 @@ impl Launch {
             child,
             log,
             ready_after: Duration::ZERO,
-            _scratch: scratch,
+            scratch,
         };
         let ready = process
             .log
@@ -276,16 +317,8 @@ impl Launch {
                 },
             });
         }
-        let listening = process.log.wait(Duration::ZERO, |line| {
-            line.contains("Listening for client connections on ")
-        });
-        let port = listening.and_then(|line| {
-            line.rsplit(':')
-                .next()
-                .and_then(|port| port.trim().parse().ok())
-        });
-        match port {
-            Some(port) => Ok((process, port)),
+        match process.log.address("Listening for client connections on ") {
+            Some(address) => Ok((process, address)),
             None => Err(StartError::NotReady {
                 after: process.ready_after,
                 log: process.log.text(),
@@ -299,7 +332,7 @@ impl Launch {
 pub struct Server {
     launch: Launch,
     process: Option<Process>,
-    port: u16,
+    address: SocketAddr,
 }
 
 #[derive(Debug)]
@@ -307,7 +340,7 @@ struct Process {
     child: Child,
     log: Log,
     ready_after: Duration,
-    _scratch: tempfile::TempDir,
+    scratch: tempfile::TempDir,
 }
 
 impl Drop for Process {
@@ -320,12 +353,20 @@ impl Drop for Process {
 impl Server {
     /// The client port; it stays the same over [`Server::start_again`].
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// The client address.
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.address
+    }
+
+    /// Where monitoring listens, if it is on.
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.process
+            .as_ref()?
+            .log
+            .address("Starting http monitor on ")
     }
 
     /// The address as clients take it, such as `nats://127.0.0.1:4222`.
@@ -375,6 +416,17 @@ impl Server {
         wait(&mut process.child, STOP_WITHIN)
     }
 
+    /// Puts another text into the configuration file; [`Server::hang_up`] lets the server read it.
+    ///
+    /// # Panics
+    ///
+    /// If no process runs or the file cannot be written.
+    pub fn write_config(&self, text: impl AsRef<str>) {
+        let process = self.process.as_ref().expect("the server runs");
+        let file = process.scratch.path().join("server.conf");
+        std::fs::write(file, text.as_ref()).expect("own file is written");
+    }
+
     /// Sends SIGHUP: read the configuration again.
     ///
     /// # Panics
@@ -396,7 +448,7 @@ impl Server {
     /// As [`Launch::start`].
     pub fn start_again(&mut self) -> Result<(), StartError> {
         self.process = None;
-        let (process, _same_port) = self.launch.spawn()?;
+        let (process, _same_address) = self.launch.spawn()?;
         self.process = Some(process);
         Ok(())
     }
@@ -471,6 +523,17 @@ impl Log {
                 return None;
             }
         }
+    }
+
+    /// The address at the end of the first line that contains `text`; of all interfaces it is 127.0.0.1.
+    fn address(&self, text: &str) -> Option<SocketAddr> {
+        let line = self.wait(Duration::ZERO, |line| line.contains(text))?;
+        let (_, address) = line.rsplit_once(' ')?;
+        let mut address = address.trim().to_socket_addrs().ok()?.next()?;
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Some(address)
     }
 
     fn wait_for_end(&self) {

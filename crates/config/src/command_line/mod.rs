@@ -22,8 +22,13 @@ pub enum Command {
         /// What is doubtful about it.
         warnings: Vec<Warning>,
     },
-    /// `-t`, and the file is good: print this line to standard error.
-    ConfigIsValid(String),
+    /// `-t`, and the file is good as far as it shows: if the files that it names are, too, print this line to standard error.
+    ConfigIsValid {
+        /// The line.
+        line: String,
+        /// What the file says.
+        options: Box<Options>,
+    },
     /// `-v`: print this line to standard output.
     Version(String),
     /// `-h` or `-help_tls`: print this text to standard output.
@@ -193,7 +198,7 @@ fn configure(
     }
     options.validate()?;
     if checking {
-        return Ok(Command::ConfigIsValid(format!(
+        let line = format!(
             "{}: configuration file {} is valid ({})",
             program.name(),
             options
@@ -202,7 +207,11 @@ fn configure(
                 .unwrap_or(Path::new(""))
                 .display(),
             options.config_digest.as_deref().unwrap_or_default()
-        )));
+        );
+        return Ok(Command::ConfigIsValid {
+            line,
+            options: Box::new(options),
+        });
     }
     Ok(Command::Run {
         options: Box::new(options),

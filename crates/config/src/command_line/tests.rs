@@ -263,7 +263,8 @@ fn words_and_questions_are_answered() {
 
 #[test]
 fn a_checked_file_is_named_with_its_digest_and_warnings_count() {
-    let Ok(Command::ConfigIsValid(line)) = parse_file("nats-server -t -c f.conf", "port: 1") else {
+    let Ok(Command::ConfigIsValid { line, .. }) = parse_file("nats-server -t -c f.conf", "port: 1")
+    else {
         panic!("the file is good");
     };
     assert!(

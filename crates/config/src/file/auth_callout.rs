@@ -23,7 +23,10 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<AuthCalloutOpti
         allowed_accounts: Vec::new(),
     };
     let errors_before = report.errors.len();
+    // What is missing is reported at the last field (observed nats-server 2.15.1).
+    let mut last = value;
     each_field(Block::AuthCallout, map, report, |name, value, _| {
+        last = value;
         match name {
             "issuer" => {
                 callout.issuer = value.owned()?;
@@ -57,11 +60,11 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<AuthCalloutOpti
     if report.errors.len() == errors_before {
         if callout.issuer.is_empty() {
             let text = "Authorization callouts require an issuer to be specified";
-            return Err(value.error(text));
+            return Err(last.error(text));
         }
         if callout.auth_users.is_empty() {
             let text = "Authorization callouts require authorized users to be specified";
-            return Err(value.error(text));
+            return Err(last.error(text));
         }
     }
     Ok(callout)

@@ -26,6 +26,7 @@ pub(crate) fn read(
 ) -> Result<(), ConfigError> {
     conflicts.authorization = Some(value.position.clone());
     let authorization = &mut options.authorization;
+    authorization.is_defined = true;
     each_field(
         Block::Authorization,
         value.map()?,

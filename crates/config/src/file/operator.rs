@@ -32,14 +32,21 @@ pub(crate) fn read(
             for source in value.strings("operators")? {
                 let read = operator_claims(&source, environment)
                     .map_err(|reason| value.error(format!("error parsing operator JWT: {reason}")));
-                operator.operators.extend(report.keep(read));
+                if let Some((claims, token)) = report.keep(read) {
+                    operator.operators.push(claims);
+                    operator.operator_tokens.push(token);
+                }
             }
         }
         "trusted" | "trusted_keys" => {
             operator.trusted_keys = value.strings("trusted")?;
-            for key in &operator.trusted_keys {
+            for (index, key) in operator.trusted_keys.iter().enumerate() {
                 if !is_public_nkey(key, PublicKeyKind::Operator) {
-                    report.errors.push(value.error(format!(
+                    let at = match &value.kind {
+                        Kind::Array(entries) => entries.get(index).unwrap_or(value),
+                        _ => value,
+                    };
+                    report.errors.push(at.error(format!(
                         "trust key {key:?} required to be a valid public operator nkey"
                     )));
                 }
@@ -91,8 +98,11 @@ pub(crate) fn take_defaults(options: &mut Options, system_account_is_configured:
     }
 }
 
-/// A file's content, or the token itself.
-fn operator_claims(source: &str, environment: &Environment<'_>) -> Result<OperatorClaims, String> {
+/// An operator's claims and token; `source` is a file or the token itself.
+fn operator_claims(
+    source: &str,
+    environment: &Environment<'_>,
+) -> Result<(OperatorClaims, String), String> {
     let text = if source.starts_with("eyJ") {
         source.to_owned()
     } else {
@@ -104,9 +114,10 @@ fn operator_claims(source: &str, environment: &Environment<'_>) -> Result<Operat
             format!("open {source}: {reason}")
         })?
     };
-    let claims = OperatorClaims::decode(undecorate(&text)).map_err(|error| error.to_string())?;
+    let token = undecorate(&text);
+    let claims = OperatorClaims::decode(token).map_err(|error| error.to_string())?;
     claims.validate().map_err(|error| error.to_string())?;
-    Ok(claims)
+    Ok((claims, token.to_owned()))
 }
 
 fn preload(value: &Value, options: &mut Options, report: &mut Report) -> Result<(), ConfigError> {

@@ -16,7 +16,7 @@ fn check_file(config: &str) -> String {
         ["nats-server", "-t", "-c", "FILE"].map(Into::into),
         &environment,
     ) {
-        Ok(Command::ConfigIsValid(line)) => line,
+        Ok(Command::ConfigIsValid { line, .. }) => line,
         Ok(other) => format!("{other:?}"),
         Err(error) => error.to_string(),
     };

@@ -1,8 +1,8 @@
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use crate::{
-    ConfigError, CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions, duration,
-    language::{Kind, Value},
+    ConfigError, CurvePreference, Environment, HandshakeFirst, TlsMinVersion, TlsOptions, duration,
+    language::{Kind, Value, go_words},
     reader::{Field, Report, each_field},
     unsupported::Block,
 };
@@ -11,7 +11,14 @@ use crate::{
 const AUTO_FALLBACK: Duration = Duration::from_millis(50);
 
 /// Reads a `tls` block of a listener.
-pub(crate) fn read(value: &Value, report: &mut Report) -> Result<TlsOptions, ConfigError> {
+///
+/// # Errors
+/// Of its fields, and if a file that it names can not be read.
+pub(crate) fn read(
+    value: &Value,
+    environment: &Environment<'_>,
+    report: &mut Report,
+) -> Result<TlsOptions, ConfigError> {
     let (mut cert_file, mut key_file) = (None, None);
     let mut insecure_allowed = false;
     let mut insecure = Vec::new();
@@ -29,12 +36,13 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<TlsOptions, Con
             }
             "pinned_certs" => {
                 for entry in value.array()? {
-                    let digest = entry.string()?.to_lowercase();
+                    let given = entry.string()?;
+                    let digest = given.to_lowercase();
                     let is_digest =
                         digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
                     if !is_digest {
                         return Err(entry.error(format!(
-                            "error parsing 'pinned_certs' key {digest:?} does not look like lower case hex-encoded sha256 of DER encoded SubjectPublicKeyInfo"
+                            "error parsing tls config, 'pinned_certs' key {given} does not look like hex-encoded sha256 of DER encoded SubjectPublicKeyInfo"
                         )));
                     }
                     tls.pinned_certs.insert(digest);
@@ -80,6 +88,14 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<TlsOptions, Con
     match (cert_file, key_file) {
         _ if report.errors.len() > errors_before => Ok(tls),
         (Some(cert_file), Some(key_file)) => {
+            for path in [&cert_file, &key_file] {
+                can_open(path, environment).map_err(|reason| {
+                    value.error(format!("error parsing X509 certificate/key pair: {reason}"))
+                })?;
+            }
+            if let Some(path) = tls.ca_file.as_ref().and_then(|path| path.to_str()) {
+                can_open(path, environment).map_err(|reason| value.error(reason))?;
+            }
             tls.cert_file = cert_file.into();
             tls.key_file = key_file.into();
             Ok(tls)
@@ -87,6 +103,16 @@ pub(crate) fn read(value: &Value, report: &mut Report) -> Result<TlsOptions, Con
         (None, Some(_)) => Err(value.error("missing 'cert_file' in TLS configuration")),
         (Some(_), None) => Err(value.error("missing 'key_file' in TLS configuration")),
         (None, None) => Err(value.error("missing 'cert_file' and 'key_file' in TLS configuration")),
+    }
+}
+
+fn can_open(path: &str, environment: &Environment<'_>) -> Result<(), String> {
+    match (environment.read_file)(Path::new(path)) {
+        // What is in it is for those who use it.
+        Err(error) if error.kind() != std::io::ErrorKind::InvalidData => {
+            Err(format!("open {path}: {}", go_words(&error)))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,3 +1,5 @@
+use jetsled_auth::jwt::OperatorClaims;
+
 use super::{accounts, authorization, jetstream, mappings, operator, proxies, sharing, tls};
 use crate::{
     ConfigError, Environment, Options, Port, duration,
@@ -85,8 +87,9 @@ pub(crate) fn read(
                 options.no_system_account = value.boolean()?
             }
             "proxies" => options.trusted_proxies = proxies::read(value, report)?,
-            "tls" => options.tls = Some(tls::read(value, report)?),
+            "tls" => options.tls = Some(tls::read(value, environment, report)?),
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
+            "write_timeout" if says_close(&value.kind) => {}
             "jetstream" => jetstream::read(value, &mut options.jetstream, report)?,
             "store_dir" | "storedir" => jetstream::set_store_dir(value, &mut options.jetstream)?,
             _ => {
@@ -104,9 +107,20 @@ pub(crate) fn read(
     operator::take_defaults(options, system_account_is_configured);
     conflicts.check(options, report);
     if let Some(block) = accounts_block {
-        sharing::check(block, &options.accounts, options.no_system_account, report);
+        let no_system_account = options.no_system_account && !system_account_is_configured;
+        sharing::check(block, &options.accounts, no_system_account, report);
     }
-    if options.no_system_account {
+    let names_system = |claims: &OperatorClaims| !claims.nats.system_account.is_empty();
+    let operator = &options.operator;
+    if operator.is_on()
+        && !system_account_is_configured
+        && !operator.operators.iter().any(names_system)
+    {
+        // `$SYS` is no account that anybody has signed.
+        options.system_account = None;
+    }
+    // An account that is named wins (observed nats-server 2.15.1).
+    if options.no_system_account && !system_account_is_configured {
         options.system_account = None;
     }
 }
@@ -200,8 +214,13 @@ fn log_or_lame_duck(
             options.lame_duck.duration = time;
         }
         "lame_duck_grace_period" => {
-            options.lame_duck.grace_period =
-                value.duration_string("error parsing lame_duck_grace_period")?;
+            let time = duration::parse(value.string()?).map_err(|error| {
+                value.error(format!("error parsing lame_duck_grace_period: {error}"))
+            })?;
+            if time.negative {
+                return Err(value.error("invalid lame_duck_grace_period, needs to be positive"));
+            }
+            options.lame_duck.grace_period = time.magnitude;
         }
         _ => return Ok(Field::Unknown),
     }
@@ -286,6 +305,11 @@ fn base_path(text: &str) -> String {
     parts.iter().map(|part| format!("/{part}")).collect()
 }
 
+/// What happens to clients that do not read in time anyway.
+fn says_close(kind: &Kind) -> bool {
+    matches!(kind, Kind::String(text) if matches!(text.as_str(), "default" | "close"))
+}
+
 /// One flag of nats-server 2.15.1 means something here. The others may be what they are by default.
 fn feature_flags(value: &Value, options: &mut Options) -> Result<(), ConfigError> {
     let Kind::Map(flags) = &value.kind else {
@@ -295,7 +319,12 @@ fn feature_flags(value: &Value, options: &mut Options) -> Result<(), ConfigError
         )));
     };
     for (name, value) in flags.iter() {
-        let on = value.boolean()?;
+        let Kind::Bool(on) = value.kind else {
+            return Err(value.error(format!(
+                "error parsing feature flag {name:?}: expected bool, got {}",
+                value.kind.go_type()
+            )));
+        };
         match (name, on) {
             ("js_ack_fc_v2", on) => options.jetstream.ack_fc_v2 = on,
             ("js_api_reply_v2" | "js_snapshot_sources", false) | ("js_raft_delete_range", true) => {

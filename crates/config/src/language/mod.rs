@@ -12,7 +12,7 @@ mod parser;
 mod scalar;
 mod value;
 
-pub(crate) use parser::parse_file;
+pub(crate) use parser::{go_words, parse_file};
 pub(crate) use value::{Kind, Map, Position, Value};
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ fn parse_included(
 }
 
 /// Says an IO error as Go does, which tools know.
-fn go_words(error: &std::io::Error) -> String {
+pub(crate) fn go_words(error: &std::io::Error) -> String {
     let text = error.to_string().to_lowercase();
     text.split(" (os error")
         .next()
@@ -292,7 +292,11 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self) -> Result<Value, LanguageError> {
         self.cursor.skip_while(is_blank);
-        let position = self.position();
+        let mut position = self.position();
+        if matches!(self.cursor.peek(), Some('"' | '\'')) {
+            // Behind the quote, as for keys (observed nats-server 2.15.1).
+            position.column += 1;
+        }
         let kind = match self.cursor.peek() {
             Some('[') => {
                 self.cursor.next();

@@ -7,6 +7,8 @@ use crate::{AuthCalloutOptions, Options};
 /// The top-level `authorization` block and its command-line equivalents.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct AuthorizationOptions {
+    /// There is an `authorization` block, whatever it says.
+    pub is_defined: bool,
     /// The single user's name.
     pub user: Option<String>,
     /// The single user's password.
@@ -36,6 +38,21 @@ impl Options {
             })
     }
 
+    /// Whether the system account was given users and nothing else was said about logins: that is no wish to keep others out
+    /// (observed nats-server 2.15.1; with an `authorization` block it is, CVE-2023-47090).
+    fn has_users_of_the_system_account_only(&self) -> bool {
+        let authorization = &self.authorization;
+        let [only] = &self.accounts[..] else {
+            return false;
+        };
+        self.system_account.as_deref() == Some(&*only.name)
+            && self.no_auth_user.is_none()
+            && !authorization.is_defined
+            && authorization.user.is_none()
+            && authorization.token.is_none()
+            && !self.operator.is_on()
+    }
+
     /// What decides logins, of all accounts.
     pub fn auth_config(&self) -> AuthConfig {
         let authorization = &self.authorization;
@@ -56,6 +73,7 @@ impl Options {
                 .collect(),
             single,
             no_auth_user: self.no_auth_user.clone(),
+            admit_anonymous: self.has_users_of_the_system_account_only(),
             map_certificates: self.tls.as_ref().is_some_and(|tls| tls.verify_and_map),
             trusted_proxies: self.trusted_proxies.clone(),
             proxy_required: authorization.proxy_required,

@@ -13,6 +13,8 @@ use crate::{NATS_VERSION, Options};
 pub struct OperatorOptions {
     /// `operator`: who signs accounts.
     pub operators: Vec<OperatorClaims>,
+    /// Their tokens.
+    pub operator_tokens: Vec<String>,
     /// `trusted_keys`: public keys that sign accounts.
     pub trusted_keys: Vec<String>,
     /// `resolver`: where accounts are found.
@@ -90,7 +92,7 @@ impl Options {
             .find(|key| !jetsled_auth::is_account_nkey(key))
         {
             return Some(format!(
-                "pinned account key {key} is not a valid public account nkey"
+                "pinned account key {key:?} is not a valid public account nkey"
             ));
         }
         let [first, ..] = &operator.operators[..] else {

@@ -47,6 +47,11 @@ impl Presented {
         (!is_empty).then(|| Box::new(presented))
     }
 
+    /// Whether a token was among them.
+    pub(crate) fn has_token(&self) -> bool {
+        !self.token.is_empty()
+    }
+
     fn put_back(&self, options: &mut ConnectOptions) {
         self.password.expose().clone_into(&mut options.pass);
         self.token.expose().clone_into(&mut options.auth_token);

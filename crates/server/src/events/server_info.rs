@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::monitor::feature_flags;
 use crate::server::ServerState;
 
 /// It has JetStream.
@@ -23,6 +24,7 @@ struct ServerInfo<'a> {
     tags: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<String, String>,
+    feature_flags: BTreeMap<&'static str, bool>,
     jetstream: bool,
     flags: u64,
     /// Counts what the server sends.
@@ -54,6 +56,7 @@ pub(super) fn json(server: &ServerState) -> Vec<u8> {
         ver: crate::VERSION,
         tags: &options.server_tags,
         metadata: &options.server_metadata,
+        feature_flags: feature_flags(&options),
         jetstream: has_jetstream,
         flags: if has_jetstream { HAS_JETSTREAM } else { 0 },
         seq: server.counters.system_messages.fetch_add(1, Relaxed) + 1,

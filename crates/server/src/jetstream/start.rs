@@ -114,8 +114,9 @@ impl JetStream {
             runtime,
             store_dir,
         };
-        // As soon as an account is configured, only those that say so have JetStream (observed nats-server 2.15.1).
-        if options.accounts.is_empty() {
+        // As soon as an account is configured, or claims say what accounts there are, only those that say so have JetStream
+        // (observed nats-server 2.15.1).
+        if options.accounts.is_empty() && !options.operator.is_on() {
             started.enable(server.global(), AccountLimits::default());
         }
         for configured in &options.accounts {

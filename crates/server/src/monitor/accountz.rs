@@ -2,8 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use jetsled_auth::jwt::{Claims, decode_generic};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::omit::is_false;
 use super::query::{BadRequest, Query};
@@ -37,8 +39,20 @@ pub(super) struct AccountDetail {
     subscriptions: usize,
     #[serde(flatten)]
     sharing: super::sharing::Sharing,
+    #[serde(flatten)]
+    signed: Option<Signed>,
     name_tag: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
     sublist_stats: SublistStats,
+}
+
+/// In operator mode: the token that says what the account is.
+#[derive(Debug, Serialize)]
+struct Signed {
+    jwt: String,
+    issuer_key: String,
+    decoded_jwt: Claims<Value>,
 }
 
 pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accountz, BadRequest> {
@@ -70,6 +84,22 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Accountz, Ba
 }
 
 pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
+    let signed = server.operator().and_then(|operator| {
+        let claims = operator.claims(account.name())?;
+        Some(Signed {
+            jwt: operator.token(account.name())?.to_string(),
+            issuer_key: claims.issuer.clone(),
+            decoded_jwt: decode_generic(&operator.token(account.name())?).ok()?,
+        })
+    });
+    let claims = server
+        .operator()
+        .and_then(|operator| operator.claims(account.name()));
+    let name_tag = claims
+        .as_ref()
+        .map_or(account.name(), |claims| &claims.name)
+        .to_owned();
+    let tags = claims.map_or_else(Vec::new, |claims| claims.nats.tags.clone());
     AccountDetail {
         account_name: account.name().to_owned(),
         // Accounts come from the configuration, which is read at the start.
@@ -84,7 +114,9 @@ pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
         client_connections: account.counters.connections.load(Relaxed),
         subscriptions: account.target_count(),
         sharing: super::sharing::gather(account, server.system().map(|system| system.name())),
-        name_tag: account.name().to_owned(),
+        signed,
+        name_tag,
+        tags,
         sublist_stats: SublistStats::of([account]),
     }
 }

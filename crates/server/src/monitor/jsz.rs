@@ -127,7 +127,7 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
     let jetstream = server.jetstream();
     let uses = account_uses(server);
     let mut jsz = Jsz {
-        stats: JetStreamStats::sum(&uses),
+        stats: JetStreamStats::sum(&uses, jetstream.map_or(0, |_| API_LEVEL)),
         server_id: server.id().to_owned(),
         now: Timestamp::now(),
         disabled: jetstream.is_none(),
@@ -210,15 +210,16 @@ fn stream_details(server: &ServerState, account: &str, wanted: WantedDetail) -> 
 impl JetStreamStats {
     /// Of the whole server.
     pub(super) fn of(server: &ServerState) -> Self {
-        Self::sum(&account_uses(server))
+        Self::sum(&account_uses(server), API_LEVEL)
     }
 
-    fn sum(uses: &[(String, AccountUse)]) -> Self {
+    /// Of the accounts together; `level` is 0 without JetStream.
+    fn sum(uses: &[(String, AccountUse)], level: u32) -> Self {
         let mut stats = Self {
             accounts: uses.len(),
             ..Self::default()
         };
-        stats.api.level = API_LEVEL;
+        stats.api.level = level;
         for (_, used) in uses {
             stats.memory += used.memory;
             stats.storage += used.storage;

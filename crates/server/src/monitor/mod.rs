@@ -32,4 +32,4 @@ pub(crate) use listener::Monitor;
 pub use listener::MonitorError;
 pub(crate) use service::{account_info, account_jsz, account_statz, answer_service, usage};
 pub(crate) use show::float;
-pub(crate) use varz::JetStreamVarz;
+pub(crate) use varz::{JetStreamVarz, feature_flags};

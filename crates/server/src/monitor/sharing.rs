@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use jetsled_auth::{LatencySampling, LatencyTracking, ServiceExport};
 use serde::Serialize;
 
-use super::omit::is_false;
 use crate::account::Account;
 use crate::wiring::Wiring;
 
@@ -35,8 +34,6 @@ struct Export {
     response_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_latency: Option<Latency>,
-    #[serde(skip_serializing_if = "is_false")]
-    allow_trace: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     approved_accounts: Vec<String>,
 }
@@ -50,8 +47,6 @@ struct Import {
     local_subject: String,
     #[serde(rename = "type")]
     kind: &'static str,
-    #[serde(skip_serializing_if = "is_false")]
-    allow_trace: bool,
     invalid: bool,
     share: bool,
     tracking: bool,
@@ -61,20 +56,30 @@ struct Import {
 
 #[derive(Debug, Serialize)]
 struct Latency {
-    /// In percent; 0: headers decide.
-    sampling: u8,
+    sampling: Sampling,
     results: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Sampling {
+    Percent(u8),
+    Headers(&'static str),
 }
 
 pub(super) fn gather(account: &Account, system: Option<&str>) -> Sharing {
     let wiring = account.wiring();
     let mut imports = imports(&wiring);
-    if let Some(system) = system.filter(|_| !account.is_system()) {
-        imports.extend(of_system(account.name(), system));
+    let mut exports = exports(&wiring);
+    if let Some(system) = system {
+        imports.extend(of_system(account, system));
+    }
+    if account.is_system() {
+        exports.extend(system_services());
     }
     Sharing {
         mappings: mappings(&wiring),
-        exports: exports(&wiring),
+        exports,
         imports,
     }
 }
@@ -104,7 +109,6 @@ fn exports(wiring: &Wiring) -> Vec<Export> {
             kind: "service",
             response_type: Some(service.response_type.name()),
             service_latency: latency(service),
-            allow_trace: service.allow_trace,
             approved_accounts: approved(&audience.accounts),
         });
     let streams = shared
@@ -115,7 +119,6 @@ fn exports(wiring: &Wiring) -> Vec<Export> {
             kind: "stream",
             response_type: None,
             service_latency: None,
-            allow_trace: false,
             approved_accounts: approved(&audience.accounts),
         });
     services.chain(streams).collect()
@@ -128,7 +131,6 @@ fn imports(wiring: &Wiring) -> Vec<Import> {
         to: None,
         local_subject: text(&link.import.to),
         kind: "stream",
-        allow_trace: link.import.allow_trace,
         invalid: false,
         share: false,
         tracking: false,
@@ -140,7 +142,6 @@ fn imports(wiring: &Wiring) -> Vec<Import> {
         to: Some(text(&link.import.from)),
         local_subject: text(&link.import.from),
         kind: "service",
-        allow_trace: false,
         invalid: false,
         share: link.import.share,
         tracking: false,
@@ -149,15 +150,32 @@ fn imports(wiring: &Wiring) -> Vec<Import> {
     streams.chain(services).collect()
 }
 
-/// The services of the system account that every account has.
-fn of_system(account: &str, system: &str) -> Vec<Import> {
+/// What the system account exports to every account.
+fn system_services() -> impl Iterator<Item = Export> {
+    let services = [
+        ("$SYS.REQ.ACCOUNT.*.CONNZ", "Streamed"),
+        ("$SYS.REQ.ACCOUNT.*.STATZ", "Streamed"),
+        ("$SYS.REQ.USER.*.INFO", "Singleton"),
+        ("$SYS.DEBUG.SUBSCRIBERS", "Singleton"),
+    ];
+    services.into_iter().map(|(subject, response)| Export {
+        subject: subject.to_owned(),
+        kind: "service",
+        response_type: Some(response),
+        service_latency: None,
+        approved_accounts: Vec::new(),
+    })
+}
+
+/// The services of the system account that every account has; the system account itself but for one does not import them.
+fn of_system(account: &Account, system: &str) -> Vec<Import> {
+    let (is_system, account) = (account.is_system(), account.name());
     let import = |subject: String, local: &str, share| Import {
         subject,
         account: system.to_owned(),
         to: Some(local.to_owned()),
         local_subject: local.to_owned(),
         kind: "service",
-        allow_trace: false,
         invalid: false,
         share,
         tracking: false,
@@ -166,11 +184,15 @@ fn of_system(account: &str, system: &str) -> Vec<Import> {
     let connz = format!("$SYS.REQ.ACCOUNT.{account}.CONNZ");
     let statz = format!("$SYS.REQ.ACCOUNT.{account}.STATZ");
     let user = format!("$SYS.REQ.USER.{account}.INFO");
+    let user = import(user, "$SYS.REQ.USER.INFO", true);
+    if is_system {
+        return vec![user];
+    }
     vec![
         import(connz.clone(), "$SYS.REQ.ACCOUNT.PING.CONNZ", false),
         import(connz, "$SYS.REQ.SERVER.PING.CONNZ", false),
         import(statz, "$SYS.REQ.ACCOUNT.PING.STATZ", false),
-        import(user, "$SYS.REQ.USER.INFO", true),
+        user,
     ]
 }
 
@@ -178,8 +200,8 @@ fn latency(service: &ServiceExport) -> Option<Latency> {
     let LatencyTracking { subject, sampling } = service.latency.as_ref()?;
     Some(Latency {
         sampling: match sampling {
-            LatencySampling::Percent(percent) => *percent,
-            LatencySampling::Headers => 0,
+            LatencySampling::Percent(percent) => Sampling::Percent(*percent),
+            LatencySampling::Headers => Sampling::Headers("headers"),
         },
         results: subject.clone(),
     })

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use jetsled_config::Port;
+use jetsled_auth::jwt::{Claims, decode_generic};
+use jetsled_config::{Options, Port};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::jsz::{JetStreamConfig, JetStreamLimits, JetStreamStats};
 use super::omit::{is_false, is_zero};
@@ -29,7 +31,8 @@ pub(super) struct Varz {
     tls_required: bool,
     #[serde(skip_serializing_if = "is_false")]
     tls_verify: bool,
-    max_connections: usize,
+    /// -1 if none is allowed (observed nats-server 2.15.1).
+    max_connections: i64,
     #[serde(skip_serializing_if = "is_zero")]
     max_subscriptions: u64,
     ping_interval: u64,
@@ -84,6 +87,12 @@ pub(super) struct Varz {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<String, String>,
+    /// All flags of nats-server 2.15.1; what can not be set here is what it is there by default.
+    feature_flags: BTreeMap<&'static str, bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusted_operators_jwt: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trusted_operators_claim: Vec<Claims<Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_account: Option<String>,
     #[serde(skip_serializing_if = "is_zero")]
@@ -91,6 +100,30 @@ pub(super) struct Varz {
     slow_consumer_stats: ByKind,
     stale_connection_stats: ByKind,
     disk_io_wait_stats: DiskIoWaitStats,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxies: Option<Proxies>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert_not_after: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Proxies {
+    trusted: Vec<Proxy>,
+}
+
+#[derive(Debug, Serialize)]
+struct Proxy {
+    key: String,
+}
+
+impl Proxies {
+    /// `None` if none is trusted.
+    fn of(keys: &[String]) -> Option<Self> {
+        let trusted = keys.iter().map(|key| Proxy { key: key.clone() });
+        (!keys.is_empty()).then(|| Self {
+            trusted: trusted.collect(),
+        })
+    }
 }
 
 /// The block of a feature that is not in use.
@@ -137,7 +170,7 @@ impl ByKind {
 
 pub(super) fn gather(server: &ServerState) -> Varz {
     let options = server.options();
-    let (host, port) = server.listens_on();
+    let (host, port) = server.advertised();
     let now = Timestamp::now();
     let start = server.monitoring.started;
     let counters = &server.counters;
@@ -167,7 +200,10 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         auth_required: server.requires_login(),
         tls_required: options.tls.is_some() && !options.allow_non_tls,
         tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
-        max_connections: options.max_connections.unwrap_or(usize::MAX),
+        max_connections: match options.max_connections {
+            None | Some(0) => -1,
+            Some(max) => i64::try_from(max).unwrap_or(i64::MAX),
+        },
         max_subscriptions: options.max_subscriptions.map_or(0, |max| max as u64),
         ping_interval: nanos(options.ping_interval),
         ping_max: options.ping_max,
@@ -228,12 +264,32 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         config_digest: options.config_digest.clone().unwrap_or_default(),
         tags: options.server_tags.clone(),
         metadata: options.server_metadata.clone(),
+        feature_flags: feature_flags(&options),
+        trusted_operators_jwt: options.operator.operator_tokens.clone(),
+        trusted_operators_claim: options
+            .operator
+            .operator_tokens
+            .iter()
+            .filter_map(|token| decode_generic(token).ok())
+            .collect(),
         system_account: server.system().map(|account| account.name().to_owned()),
         pinned_account_fails: counters.pinned_account_refusals.load(Relaxed),
         slow_consumer_stats: ByKind::clients(&counters.slow_consumers),
         stale_connection_stats: ByKind::clients(&counters.stale_connections),
         disk_io_wait_stats: DiskIoWaitStats::default(),
+        proxies: Proxies::of(&options.trusted_proxies),
+        tls_cert_not_after: server.certificate_end(),
     }
+}
+
+/// All flags, with what they are.
+pub(crate) fn feature_flags(options: &Options) -> BTreeMap<&'static str, bool> {
+    BTreeMap::from([
+        ("js_ack_fc_v2", options.jetstream.ack_fc_v2),
+        ("js_api_reply_v2", false),
+        ("js_raft_delete_range", true),
+        ("js_snapshot_sources", false),
+    ])
 }
 
 impl JetStreamVarz {

@@ -95,6 +95,14 @@ impl OperatorMode {
             .map(|known| Arc::clone(&known.claims))
     }
 
+    /// The token in force of an account, as far as it was looked up.
+    pub(crate) fn token(&self, account: &str) -> Option<Arc<str>> {
+        self.known
+            .lock()
+            .get(account)
+            .map(|known| Arc::clone(&known.token))
+    }
+
     /// An account's claims, from the resolver if they are not known or do not hold any more.
     pub(crate) async fn look_up(
         &self,

@@ -35,6 +35,15 @@ pub(super) fn write(
     }
 }
 
+/// Removes what [`write`] has written.
+pub(super) fn remove(path: Option<PathBuf>) {
+    if let Some(path) = path
+        && let Err(error) = std::fs::remove_file(&path)
+    {
+        tracing::warn!("can't remove ports file {}: {error}", path.display());
+    }
+}
+
 /// URLs by kind of listener; a kind that is off is left out.
 #[derive(serde::Serialize)]
 struct Ports {

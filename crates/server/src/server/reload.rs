@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jetsled_auth::{AuthConfigError, Authenticator};
 use jetsled_config::{Options, ReloadDiff, ReloadError};
 
+use super::ports_file;
 use super::tls_state::TlsState;
 use super::{Server, ServerState};
 use crate::client::{CloseReason, Signal};
@@ -76,6 +77,9 @@ impl Server {
         {
             tracing::error!("Failed to write pidfile: {error}");
         }
+        if running.ports_file_dir != options.ports_file_dir {
+            self.move_ports_file(&options);
+        }
         state.close_beyond_max_connections();
         if running.tls.as_ref().map(|tls| &tls.pinned_certs)
             != options.tls.as_ref().map(|tls| &tls.pinned_certs)
@@ -92,6 +96,20 @@ impl Server {
         }
         tracing::info!("Reloaded server configuration ({digest})");
         Ok(())
+    }
+
+    /// The ports file goes to another directory, or away.
+    fn move_ports_file(&self, options: &Options) {
+        let mut ports_file = self.ports_file.lock();
+        ports_file::remove(ports_file.take());
+        let Some(dir) = &options.ports_file_dir else {
+            return;
+        };
+        let (clients, tls) = (self.client_address, options.tls.is_some());
+        match ports_file::write(dir, clients, tls, self.monitor.as_ref()) {
+            Ok(path) => *ports_file = Some(path),
+            Err(error) => tracing::error!("{error}"),
+        }
     }
 }
 

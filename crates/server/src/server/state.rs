@@ -224,6 +224,11 @@ impl ServerState {
         self.tls.lock().as_mut().map(TlsState::acceptor)
     }
 
+    /// When the certificate of the client listener ends.
+    pub(crate) fn certificate_end(&self) -> Option<jiff::Timestamp> {
+        self.tls.lock().as_ref()?.certificate_end()
+    }
+
     /// The way to the task that sends events and answers requests.
     pub(crate) fn events(&self) -> &Arc<EventQueue> {
         &self.events
@@ -320,12 +325,6 @@ impl ServerState {
             },
             None => (advertise.clone(), bound),
         }
-    }
-
-    /// The host as configured, with the real port.
-    pub(crate) fn listens_on(&self) -> (String, u16) {
-        let bound = self.client_address.get().map_or(0, SocketAddr::port);
-        (self.options().host.clone(), bound)
     }
 
     /// Whether clients can connect.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use jetsled_config::{Options, TlsOptions};
+use jiff::Timestamp;
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls::{TlsError, server_config};
+use crate::tls::{TlsError, certificates, server_config};
 
 /// Files are looked at not more often than this.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -15,6 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct TlsState {
     acceptor: TlsAcceptor,
     options: TlsOptions,
+    certificate_end: Option<Timestamp>,
     files: Vec<(PathBuf, Option<SystemTime>)>,
     looked: Instant,
 }
@@ -29,6 +31,7 @@ impl TlsState {
         let files = modified(options);
         Ok(Self {
             acceptor: TlsAcceptor::from(server_config(options)?),
+            certificate_end: certificate_end(options),
             options: options.clone(),
             files,
             looked: Instant::now(),
@@ -45,6 +48,7 @@ impl TlsState {
                 match server_config(&self.options) {
                     Ok(config) => {
                         self.acceptor = TlsAcceptor::from(config);
+                        self.certificate_end = certificate_end(&self.options);
                         tracing::info!("TLS certificate files have changed and were read again");
                     }
                     Err(error) => {
@@ -58,6 +62,17 @@ impl TlsState {
         }
         self.acceptor.clone()
     }
+
+    /// When the server's certificate ends.
+    pub(crate) fn certificate_end(&self) -> Option<Timestamp> {
+        self.certificate_end
+    }
+}
+
+fn certificate_end(options: &TlsOptions) -> Option<Timestamp> {
+    let chain = certificates(&options.cert_file).ok()?;
+    let end = jetsled_auth::certificate_end(chain.first()?)?;
+    Timestamp::from_second(end).ok()
 }
 
 fn modified(options: &TlsOptions) -> Vec<(PathBuf, Option<SystemTime>)> {

@@ -1,0 +1,177 @@
+"""The `nats` command line's view of a server: server.py NATS SERVER [RECORDED]
+
+As check.py beside it, for the commands that look at the server, its accounts and its services: `nats server`, `account`, `rtt`, `trace`, `micro`,
+`latency`. `server-transcript.txt` is what nats-server 2.15.1 gives:
+
+    python3 tests/clients/cli/server.py nats nats-server > tests/clients/cli/server-transcript.txt
+    python3 tests/clients/cli/server.py nats target/release/jetsled tests/clients/cli/server-transcript.txt
+"""
+import difflib
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from check import mask
+
+CONFIG = """
+server_name: SERVER
+accounts {
+  A { jetstream: enabled, users: [ {user: a, password: p} ], exports: [ {service: "q.>"} ] }
+  B { users: [ {user: b, password: p} ], imports: [ {service: {account: A, subject: "q.>"}} ] }
+  SYS { users: [ {user: system, password: p} ] }
+}
+system_account: SYS
+jetstream { store_dir: store, max_mem: 64MB, max_file: 64MB }
+"""
+
+# USER: COMMAND; &USER runs on in the background, ?USER is only asked whether it works: its output is never the
+# same twice or an answer of a monitoring service as it came.
+COMMANDS = """
+a: stream add ORDERS --subjects=orders.> --defaults
+a: pub orders.1 hello -J
+&a: reply q.help answer
+&a: sub s.> --queue=workers
+system: server list
+system: server ping
+system: server info
+system: server info SERVER
+system: server report connections
+system: server report connections --account=A
+system: server report accounts
+system: server report jetstream
+?system: server report cpu
+?system: server report mem
+system: server report health
+system: server report routes
+system: server report gateways
+system: server report leafnodes
+?system: server request variables
+?system: server request connections
+?system: server request subscriptions --detail
+?system: server request accounts
+?system: server request accounts --account=A
+?system: server request jetstream --streams --consumer
+?system: server request routes
+?system: server request gateways
+?system: server request leafnodes
+?system: server request raft
+?system: server account info A
+?system: server check connection
+?system: server check server --name=SERVER
+system: server stream-check
+system: server consumer-check
+a: account info
+a: account report connections
+?a: account report statistics
+?a: rtt
+a: trace orders.1
+a: trace s.1
+a: trace q.help
+b: trace q.help
+b: request q.help question --raw
+a: request nobody question --raw
+&a: micro serve echo
+?a: micro ls
+?a: micro ping
+a: micro info echo
+a: micro stats echo
+?a: latency --server-b=URL --duration=1s
+a: server info
+"""
+
+MASKS = [
+    (r"cid:\d+", "CID"),
+    (r"Client ID: \d+", "CID"),
+    (r"^│ \d+ +│ NATS CLI", "│ CID │ NATS CLI"),
+    (r"\b[\d.]+ [KM]iB\b|\b\d+ B\b", "SIZE"),
+    (r'"rtt": \d+', '"rtt": SPAN'),
+    (r"max: [\d.]+ min: [\d.]+ avg: [\d.]+", "SPANS"),
+    (r" +│", " │"),
+    (r"─+", "─"),
+]
+# Of a Go program, of the machine, and what docs/compatibility.md has (durability, compression, order of imports).
+LEFT_OUT = re.compile(
+    r"Git Commit|Go Version|Memory:|Subscriptions:|CPU|sync writes|sync Frequency|Message Compression|Uptime|Load:|^│ (SERVER)? *│|Messages: |Start Time"
+)
+
+
+def shown(text):
+    text = mask(text)
+    for pattern, name in MASKS:
+        text = re.sub(pattern, name, text, flags=re.M)
+    return "\n".join(line for line in text.splitlines() if not LEFT_OUT.search(line)) + "\n"
+
+
+def start(program, files):
+    (files / "server.conf").write_text(CONFIG)
+    command = [program, "-c", "server.conf", "-a", "127.0.0.1", "-p", "-1"]
+    process = subprocess.Popen(command, cwd=files, stderr=subprocess.PIPE, text=True)
+    port = None
+    for line in process.stderr:
+        if found := re.search(r"Listening for client connections on \S+:(\d+)", line):
+            port = found[1]
+        if "Server is ready" in line:
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return process, port
+    raise SystemExit(f"{program} ended before it was ready")
+
+
+def wait_for_subscriptions(nats, environment, files, count):
+    """Until what runs in the background has subscribed."""
+    for _ in range(100):
+        done = subprocess.run(
+            [nats, "server", "report", "connections", "--account=A", "--json"], cwd=files, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        if done.stdout.count('"cid"') >= count:
+            return
+        time.sleep(0.05)
+    raise SystemExit("the background does not subscribe")
+
+
+def run(nats, program):
+    transcript, background = [], []
+    with tempfile.TemporaryDirectory() as files:
+        files = pathlib.Path(files)
+        server, port = start(program, files)
+        url = f"nats://127.0.0.1:{port}"
+        common = {"HOME": str(files), "PATH": os.environ["PATH"], "NATS_URL": url, "NATS_PASSWORD": "p", "NO_COLOR": "1", "TZ": "UTC"}
+        try:
+            for entry in COMMANDS.strip().splitlines():
+                user, command = entry.split(": ", 1)
+                environment = common | {"NATS_USER": user.lstrip("&?")}
+                args = [nats, *command.replace("URL", f"nats://a:p@127.0.0.1:{port}").split(" ")]
+                quiet = {"cwd": files, "env": environment, "stdin": subprocess.DEVNULL}
+                if user.startswith("&"):
+                    background.append(subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **quiet))
+                    wait_for_subscriptions(nats, common | {"NATS_USER": "system"}, files, len(background))
+                    continue
+                done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, **quiet)
+                output = "" if user.startswith("?") else shown(done.stdout.decode(errors="replace"))
+                transcript.append(f"$ {user.lstrip('?')}: nats {command}  -> {done.returncode}\n{output}")
+        finally:
+            for process in [*background, server]:
+                process.terminate()
+                process.wait()
+    return "\n".join(transcript)
+
+
+def main(nats, program, recorded=None):
+    full = [str(pathlib.Path(name).absolute()) if "/" in name else name for name in (nats, program)]
+    transcript = run(*full)
+    if recorded is None:
+        print(transcript, end="")
+        return
+    want = pathlib.Path(recorded).read_text()
+    lines = difflib.unified_diff(want.splitlines(), transcript.splitlines(), "recorded", program, lineterm="", n=4)
+    if difference := list(lines):
+        raise SystemExit("\n".join(difference))
+    print(f"command line: {len(COMMANDS.strip().splitlines())} commands about the server answer as recorded, passed")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
