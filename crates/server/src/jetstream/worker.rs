@@ -183,7 +183,7 @@ impl ShardState {
             let watched = self.ends_of_watched();
             self.store_wake = self.store.tick(self.now);
             self.store_scheduled(flush);
-            if self.store.position() != before {
+            if self.store.position() != before || self.store.is_giving_back() {
                 self.commit_soon();
             }
             for (stream, last_before) in watched {

@@ -273,6 +273,12 @@ impl Log {
         }
     }
 
+    /// Whether segments go at the end of the next commit that syncs.
+    #[must_use]
+    pub fn is_giving_back(&self) -> bool {
+        !self.recycling.is_empty()
+    }
+
     /// Whether a segment is durably gone.
     #[must_use]
     pub fn is_recycled(&self, segment: SegmentNo) -> bool {

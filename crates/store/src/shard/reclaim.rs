@@ -132,6 +132,12 @@ impl Shard {
         Ok(false)
     }
 
+    /// Whether a commit would give space back, even if nothing was written.
+    #[must_use]
+    pub fn is_giving_back(&self) -> bool {
+        self.log.is_giving_back()
+    }
+
     /// How many segments the log has.
     #[cfg(test)]
     pub(crate) fn segment_count(&self) -> usize {

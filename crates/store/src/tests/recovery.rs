@@ -3,7 +3,7 @@
 use jetsled_jetstream_api::{Nanos, StorageType, StreamConfig, StreamSeq};
 
 use super::{Store, config, state_of};
-use crate::{Erase, RecoveredConsumer};
+use crate::{Erase, Purge, RecoveredConsumer};
 
 /// Fills and empties a stream until segments have come and gone; answers how many are left.
 fn churn(store: &mut Store, stream: crate::StreamId, rounds: usize) -> usize {
@@ -44,8 +44,9 @@ fn segments_are_given_back_and_both_ways_to_start_agree() {
     store.shard().delete_stream(gone).unwrap();
     let key = store
         .shard()
-        .put_consumer(stream, "worker", b"config")
+        .put_consumer(stream, "worker", b"first")
         .unwrap();
+    store.shard().update_consumer(key, b"config").unwrap();
     let dropped = store
         .shard()
         .put_consumer(stream, "dropped", b"config")
@@ -124,4 +125,32 @@ fn an_acknowledged_sequence_is_visible_only_once_durable() {
         .publish(stream, "S.a", &[("Nats-Msg-Id", "x")], b"1")
         .unwrap();
     assert_eq!((again.duplicate, again.position), (true, None));
+}
+
+#[test]
+fn space_is_given_back_although_nothing_more_is_written() {
+    let mut store = Store::new(64 << 10);
+    let stream = store.create(config("S", StorageType::File));
+    for _ in 0..300 {
+        store.publish(stream, "S.a", &[], &[0; 1000]).unwrap();
+    }
+    store.commit();
+    store.shard().purge(stream, &Purge::default()).unwrap();
+    store.commit();
+    assert!(store.shard().segment_count() > 3);
+    let mut commits = 0;
+    for _ in 0..20 {
+        store.advance(3);
+        store.tick();
+        if store.shard().checkpoint_due() {
+            store.checkpoint();
+        }
+        if store.shard().is_giving_back() {
+            store.commit();
+            commits += 1;
+            assert!(!store.shard().is_giving_back());
+        }
+    }
+    assert!(commits > 0);
+    assert!(store.shard().segment_count() < 3);
 }
