@@ -19,6 +19,7 @@ pub mod advisory;
 mod batch_flow;
 mod consumer;
 mod error;
+pub mod fast_reply;
 pub mod json;
 mod limits;
 pub mod metadata;

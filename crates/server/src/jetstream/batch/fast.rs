@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use jetsled_jetstream_api::fast_reply::{FastOperation, FastReply};
 use jetsled_jetstream_api::{ApiError, BatchFlow, StreamSeq, Timestamp};
 use smallvec::SmallVec;
 
-use super::fast_reply::{FastReply, Operation};
 use super::limits::{BatchKind, BatchLimits, InFlight};
 
 /// The batches in flight, by their ids.
@@ -100,7 +100,7 @@ impl FastBatches {
             return Next::Nothing;
         };
         batch.deadline = now.saturating_add(limits.timeout);
-        if message.operation == Operation::Ping {
+        if message.operation == FastOperation::Ping {
             let ended = batch.ping(message.seq, publishers, answers);
             self.remove_if(ended, message.id);
             return Next::Nothing;
@@ -118,13 +118,13 @@ impl FastBatches {
             return Next::Nothing;
         }
         batch.last = message.seq;
-        if message.operation == Operation::EndOfBatch {
+        if message.operation == FastOperation::EndOfBatch {
             batch.last -= 1;
             answers.push(batch.end());
             self.batches.remove(message.id);
             return Next::Nothing;
         }
-        if message.seq == 1 && wants_start && message.operation == Operation::Append {
+        if message.seq == 1 && wants_start && message.operation == FastOperation::Append {
             answers.push(Answer::Flow(BatchFlow::Ack {
                 seq: 0,
                 msgs: batch.ack_every,
@@ -144,7 +144,7 @@ impl FastBatches {
         let Some(batch) = self.batches.get_mut(message.id) else {
             return;
         };
-        let commits = message.operation == Operation::Commit;
+        let commits = message.operation == FastOperation::Commit;
         let alone = !batch.gap_ok && batch.last == 1;
         let ended = match outcome {
             Outcome::Stored(seq) => {
@@ -214,7 +214,7 @@ impl FastBatches {
         if self.batches.contains_key(message.id) {
             return Ok(());
         }
-        if message.seq != 1 || message.operation == Operation::Ping {
+        if message.seq != 1 || message.operation == FastOperation::Ping {
             return Err(ApiError::BATCH_PUBLISH_UNKNOWN_BATCH_ID);
         }
         let in_flight = limits

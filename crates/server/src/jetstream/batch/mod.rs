@@ -1,11 +1,10 @@
 //! Messages that come in batches (ADR-50): atomic ones, which wait in memory for their commit, and fast-ingest ones, which are
 //! stored as they come and acknowledged now and then.
 //!
-//! `atomic`, `fast` and `fast_reply` decide, without clock or connection; `publish` joins them with the shard.
+//! `atomic` and `fast` decide, without clock or connection; `publish` joins them with the shard.
 
 mod atomic;
 mod fast;
-mod fast_reply;
 mod limits;
 mod publish;
 

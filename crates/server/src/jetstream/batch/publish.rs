@@ -1,6 +1,7 @@
 //! Batches on a shard: from the message to the store and the answers.
 
 use jetsled_jetstream_api::advisory::BatchAbandonReason;
+use jetsled_jetstream_api::fast_reply::{self, FastReply};
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck};
 use jetsled_protocol::headers;
 use jetsled_store::{Publish, Published, Sender, Shard, StagedBatch, StagedMessage, StreamId};
@@ -8,7 +9,6 @@ use jetsled_store::{Publish, Published, Sender, Shard, StagedBatch, StagedMessag
 use super::atomic::Received;
 use super::batch_id;
 use super::fast::{Answer, Answers, Next, Outcome};
-use super::fast_reply::{self, FastReply};
 use crate::jetstream::advisory;
 use crate::jetstream::api::level_too_high;
 use crate::jetstream::ingest::Request;

@@ -7,20 +7,22 @@ use jetsled_protocol::headers;
 
 /// What such a reply subject says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FastReply<'a> {
-    pub(super) id: &'a [u8],
+pub struct FastReply<'a> {
+    /// The batch's id.
+    pub id: &'a [u8],
     /// The message's number in its batch, from 1.
-    pub(super) seq: u64,
+    pub seq: u64,
     /// How many messages the publisher wants between two acks at most.
-    pub(super) flow: u16,
+    pub flow: u16,
     /// Whether the batch goes on when messages are missing.
-    pub(super) gap_ok: bool,
-    pub(super) operation: Operation,
+    pub gap_ok: bool,
+    /// What the message does.
+    pub operation: FastOperation,
 }
 
 /// What a message of a fast-ingest batch does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub enum FastOperation {
     /// Is stored: the first one or any other.
     Append,
     /// Is stored and ends the batch.
@@ -37,9 +39,10 @@ const SERVICE_REPLY: &[u8] = b"_R_.";
 /// Between two acks, if the publisher does not say.
 const DEFAULT_FLOW: u16 = 10;
 
-/// The reply subject that the publisher gave, if it marks a fast-ingest batch: behind a service import it stands in
+/// The reply subject that the publisher of a message with these headers gave, if it marks a fast-ingest batch: behind a service import it stands in
 /// `Nats-Request-Info`.
-pub(super) fn marked<'a>(reply: &'a [u8], block: &[u8]) -> Option<Cow<'a, [u8]>> {
+#[must_use]
+pub fn marked<'a>(reply: &'a [u8], block: &[u8]) -> Option<Cow<'a, [u8]>> {
     if reply.len() > SUFFIX.len() && reply.ends_with(SUFFIX) {
         return Some(Cow::Borrowed(reply));
     }
@@ -55,7 +58,8 @@ pub(super) fn marked<'a>(reply: &'a [u8], block: &[u8]) -> Option<Cow<'a, [u8]>>
 
 impl<'a> FastReply<'a> {
     /// Reads a marked reply subject; `None` if it does not follow the pattern.
-    pub(super) fn parse(reply: &'a [u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(reply: &'a [u8]) -> Option<Self> {
         let mut tokens = reply.strip_suffix(SUFFIX)?.rsplit(|byte| *byte == b'.');
         let operation = number(tokens.next()?)?;
         let seq = number(tokens.next()?).filter(|seq| (1..u64::MAX).contains(seq))?;
@@ -77,10 +81,10 @@ impl<'a> FastReply<'a> {
         // Something must stand before the id.
         tokens.next()?;
         let operation = match (operation, seq) {
-            (0, 1) | (1, 2..) => Operation::Append,
-            (2, _) => Operation::Commit,
-            (3, 2..) => Operation::EndOfBatch,
-            (4, _) => Operation::Ping,
+            (0, 1) | (1, 2..) => FastOperation::Append,
+            (2, _) => FastOperation::Commit,
+            (3, 2..) => FastOperation::EndOfBatch,
+            (4, _) => FastOperation::Ping,
             _ => return None,
         };
         Some(Self {
@@ -106,13 +110,13 @@ mod tests {
 
     #[test]
     fn the_pattern_is_read_from_its_end() {
-        let check = |reply: &str, want: Option<(u64, u16, bool, Operation)>| {
+        let check = |reply: &str, want: Option<(u64, u16, bool, FastOperation)>| {
             let parsed = FastReply::parse(reply.as_bytes());
             let got = parsed.map(|p| (p.seq, p.flow, p.gap_ok, p.operation));
             assert_eq!(got, want, "{reply}");
             assert!(parsed.is_none_or(|p| p.id == b"id"), "{reply}");
         };
-        use Operation::{Append, Commit, EndOfBatch, Ping};
+        use FastOperation::{Append, Commit, EndOfBatch, Ping};
         check("_INBOX.a.id.100.ok.1.0.$FI", Some((1, 100, true, Append)));
         check("a.id.0.fail.2.1.$FI", Some((2, 10, false, Append)));
         check("a.id.x.fail.2.1.$FI", Some((2, 10, false, Append)));
