@@ -50,6 +50,41 @@ fn event(peer: &mut Peer) -> (String, Value) {
 }
 
 #[test]
+fn a_purged_account_has_no_streams() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = CONFIG.replace("A {\n", "A { jetstream: enabled\n");
+    let server = TestServer::configured(&format!(
+        "jetstream {{ store_dir: {:?} }}\n{config}",
+        dir.path()
+    ));
+    let (mut system, mut a) = (connect(&server, "s"), connect(&server, "a"));
+    a.send("SUB $JS.EVENT.ADVISORY.STREAM.DELETED.* 7\r\n")
+        .unwrap();
+    for storage in ["file", "memory"] {
+        let config = json!({"name": storage, "storage": storage}).to_string();
+        request(&mut a, &format!("$JS.API.STREAM.CREATE.{storage}"), &config);
+    }
+    let reply = |rest: &str| {
+        let json =
+            format!(r#"{{"type":"io.nats.jetstream.api.v1.account_purge_response",{rest}}}"#);
+        serde_json::from_str::<Value>(&json).unwrap()
+    };
+    let mut purge = |account: &str| {
+        let subject = format!("$JS.API.ACCOUNT.PURGE.{account}");
+        request(&mut system, &subject, "")
+    };
+    assert_eq!(purge("A"), reply(r#""initiated":true"#));
+    assert_eq!(event(&mut a).1["stream"], "file");
+    assert_eq!(event(&mut a).1["stream"], "memory");
+    assert_eq!(request(&mut a, "$JS.API.STREAM.NAMES", "")["total"], 0);
+    for account in ["A", "B", "unknown"] {
+        assert_eq!(purge(account), reply(r#""initiated":true"#));
+    }
+    let refused = r#""error":{"code":500,"err_code":10051,"description":"account name can not contain path separators"}"#;
+    assert_eq!(purge("a/b"), reply(refused));
+}
+
+#[test]
 fn connections_are_told_to_the_system_account() {
     let server = TestServer::configured(CONFIG);
     let mut system = connect(&server, "s");

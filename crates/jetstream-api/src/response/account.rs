@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::AccountLimits;
-use crate::omit::is_zero_u64;
+use crate::omit::{is_false, is_zero_u64};
 use crate::response::response_types;
 
 /// `INFO`: what an account uses and may use.
@@ -63,4 +63,15 @@ pub struct AccountInfoReply {
     pub info: Option<AccountInfo>,
 }
 
-response_types!(AccountInfoReply = "account_info_response");
+/// The reply of `ACCOUNT.PURGE` in the system account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AccountPurge {
+    /// Whether the account's streams are gone.
+    #[serde(skip_serializing_if = "is_false")]
+    pub initiated: bool,
+}
+
+response_types! {
+    AccountInfoReply = "account_info_response",
+    AccountPurge = "account_purge_response",
+}

@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::queue::Request;
 use super::service::{AccountService, ServerService, Service};
 use super::task::{extend, join, statsz_message, to_json};
-use super::{server_info, user_info};
+use super::{account_purge, server_info, user_info};
 use crate::account::Account;
 use crate::client::{CloseReason, Signal};
 use crate::monitor::{self, AccountStat};
@@ -41,6 +41,7 @@ pub(super) fn answer(server: &ServerState, request: &Request) -> Option<Vec<u8>>
         Service::SubscriptionCount => return subscription_count(server, request),
         Service::Subscribers => return Some(subscribers(server, request)),
         Service::Account(AccountService::Conns) => return connections(server, request),
+        Service::AccountPurge => return account_purge::purge(server, &request.subject),
         _ => {}
     }
     let (error, data) = match gather(server, request) {
@@ -116,7 +117,10 @@ fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
             let client = request.client.as_ref().ok_or(Refusal::Silence)?;
             Ok(Answer::Data(user_info::gather(client)))
         }
-        Service::SubscriptionCount | Service::Subscribers => Err(Refusal::Silence),
+        Service::SubscriptionCount
+        | Service::Subscribers
+        | Service::AccountPurge
+        | Service::OfCluster => Err(Refusal::Silence),
     }
 }
 

@@ -4,6 +4,7 @@
 //! answer needs.
 
 mod account;
+mod account_purge;
 mod answer;
 mod client;
 mod client_info;

@@ -17,6 +17,10 @@ pub(crate) enum Service {
     UserInfo,
     /// How many subscribers the asking account has to a subject.
     Subscribers,
+    /// All streams of an account go: `$JS.API.ACCOUNT.PURGE.<account>`.
+    AccountPurge,
+    /// What only the leader of a cluster answers: a server alone says nothing.
+    OfCluster,
 }
 
 /// What can be asked of the server.
@@ -88,7 +92,7 @@ impl Service {
     pub(super) fn acts(self) -> bool {
         matches!(
             self,
-            Self::Server(ServerService::Kick | ServerService::LameDuck)
+            Self::Server(ServerService::Kick | ServerService::LameDuck) | Self::AccountPurge
         )
     }
 }

@@ -8,6 +8,16 @@ use crate::account::Account;
 use crate::routing::Target;
 use crate::server::ServerState;
 
+/// What of `$JS.API` only the leader of a cluster answers, in the system account.
+const OF_CLUSTER: [&str; 6] = [
+    "$JS.API.META.LEADER.STEPDOWN",
+    "$JS.API.META.RESCUE",
+    "$JS.API.SERVER.REMOVE",
+    "$JS.API.SERVER.EVACUATE",
+    "$JS.API.ACCOUNT.STREAM.MOVE.*.*",
+    "$JS.API.ACCOUNT.STREAM.CANCEL_MOVE.*.*",
+];
+
 /// Lets the services be heard: all of them in the system account, and what every account may know of itself in all.
 pub(crate) fn listen(server: &ServerState) {
     let Some(system) = server.system() else {
@@ -41,6 +51,10 @@ pub(crate) fn listen(server: &ServerState) {
     hear("$SYS.REQ.USER.*.INFO", Service::UserInfo);
     hear("$SYS.REQ.USER.INFO", Service::UserInfo);
     hear("$SYS.DEBUG.SUBSCRIBERS", Service::Subscribers);
+    hear("$JS.API.ACCOUNT.PURGE.*", Service::AccountPurge);
+    for subject in OF_CLUSTER {
+        hear(subject, Service::OfCluster);
+    }
 
     for account in server.accounts() {
         listen_in(server, &account);

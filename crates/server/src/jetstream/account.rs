@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{AccountLimits, ApiError, ServerLimits, StreamConfig, Timestamp};
 use jetsled_store::{ChangeError, LogPosition, StorageMeters};
 use parking_lot::{Mutex, RwLock};
 
 use super::access::StreamAccess;
+use super::advisory;
 use super::listener::listeners;
 use super::push_interest::PushInterest;
 use super::runtime::Runtime;
@@ -301,6 +303,43 @@ impl AccountJetStream {
             .delete_stream(handle.target.stream)
             .map_err(delete_failed)?;
         Ok(written(&mut state))
+    }
+
+    /// How many streams there are.
+    pub(crate) fn stream_count(&self) -> usize {
+        self.streams.read().len()
+    }
+
+    /// Deletes all streams and waits until that is durable. Not for connections' tasks.
+    pub(crate) fn delete_streams(&self) -> Result<(), ApiError> {
+        let mut flush = FlushSet::new();
+        let mut waits = BTreeMap::new();
+        for handle in self.streams() {
+            let name = &handle.config.name;
+            let Some(shard) = self.shard(handle.target.shard) else {
+                continue;
+            };
+            waits
+                .entry(shard.index)
+                .or_insert_with(|| shard.lock().wait());
+            match self.delete_stream(name, &mut flush) {
+                // Somebody else has deleted it.
+                Err(error) if error == ApiError::STREAM_NOT_FOUND => continue,
+                deleted => deleted?,
+            };
+            if let Some(account) = self.account() {
+                advisory::stream_action(&account, name, Action::Delete, &mut flush);
+            }
+        }
+        flush.flush();
+        for (index, mut wait) in waits {
+            let Some(shard) = self.shard(index) else {
+                continue;
+            };
+            wait.until_written(&shard.lock());
+            shard.wait_durable(wait).map_err(ApiError::stream_delete)?;
+        }
+        Ok(())
     }
 
     /// Takes a stream out of service; its data is left alone.
