@@ -192,6 +192,11 @@ impl Authenticator {
         !self.nkeys.is_empty() || !self.trusted_proxies.is_empty()
     }
 
+    /// Whether connections without credentials become a user.
+    pub fn has_no_auth_user(&self) -> bool {
+        self.no_auth_user.is_some()
+    }
+
     /// Whether there is a user of this name or public nkey.
     pub fn has_user(&self, name: &str) -> bool {
         let is_single =

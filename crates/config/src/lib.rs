@@ -23,9 +23,9 @@ pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthCalloutOptions,
-    AuthorizationOptions, CurvePreference, DeletePolicy, HandshakeFirst, JetStreamLimits,
-    JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorOptions, NATS_VERSION,
-    OperatorOptions, Options, Port, Program, ResolverOptions, SyncPolicy, TlsMinVersion,
-    TlsOptions, TraceOptions,
+    AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,
+    JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorOptions,
+    NATS_VERSION, OperatorOptions, Options, Port, Program, ResolverOptions, SyncPolicy,
+    TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
 };
 pub use reload::{ReloadDiff, ReloadError};

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, time::Duration};
 
-use crate::{HandshakeFirst, Options, Port, SyncPolicy, duration};
+use crate::{HandshakeFirst, Options, Port, SyncPolicy, WebsocketOptions, duration};
 
 /// The changes that new options ask of a running server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -45,6 +45,7 @@ impl ReloadDiff {
         diff.jetstream(running, new)?;
         diff.process(running, new)?;
         diff.tls(running, new)?;
+        websocket(running, new)?;
         diff.rest(running, new)?;
         Ok(diff)
     }
@@ -422,6 +423,25 @@ impl ReloadDiff {
     }
 }
 
+/// Only TLS may change. What has changed otherwise is not told: passwords could be among it.
+fn websocket(running: &Options, new: &Options) -> Result<(), ReloadError> {
+    let rest = |websocket: Option<&WebsocketOptions>| {
+        websocket.map(|websocket| WebsocketOptions {
+            tls: None,
+            port: Port::Random,
+            ..websocket.clone()
+        })
+    };
+    let (old, new) = (running.websocket.as_ref(), new.websocket.as_ref());
+    let port = |websocket: Option<&WebsocketOptions>| websocket.map(|websocket| websocket.port);
+    let has_tls = |websocket: Option<&WebsocketOptions>| websocket.is_some_and(|w| w.tls.is_some());
+    if rest(old) == rest(new) && same_port(port(old), port(new)) && has_tls(old) == has_tls(new) {
+        Ok(())
+    } else {
+        Err(ReloadError::NotSupportedFor("Websocket"))
+    }
+}
+
 fn fixed<T: PartialEq + Display>(name: &'static str, old: &T, new: &T) -> Result<(), ReloadError> {
     if old == new {
         return Ok(());
@@ -456,6 +476,7 @@ fn count(limit: Option<usize>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TlsOptions;
 
     #[track_caller]
     fn check(change: impl FnOnce(&mut Options), expected: Result<&[&str], &str>) {
@@ -538,6 +559,32 @@ mod tests {
             |options| options.no_auth_user = Some("x".to_owned()),
             Err("config reload not supported for NoAuthUser: old=, new=x"),
         );
+    }
+
+    #[test]
+    fn of_websocket_only_tls_may_change() {
+        let with = |change: fn(&mut WebsocketOptions)| {
+            let mut websocket = WebsocketOptions::new(Port::Random);
+            websocket.tls = Some(TlsOptions::new("a", "b"));
+            change(&mut websocket);
+            Options {
+                websocket: Some(websocket),
+                ..Options::default()
+            }
+        };
+        let check = |change, expected| {
+            let diff = ReloadDiff::between(&with(|_| {}), &with(change));
+            assert_eq!(diff.map(drop).map_err(|error| error.to_string()), expected);
+        };
+        let refused = || Err("config reload not supported for Websocket".to_owned());
+        check(|_| {}, Ok(()));
+        check(|w| w.port = Port::Fixed(8080), Ok(()));
+        check(|w| w.tls = Some(TlsOptions::new("c", "d")), Ok(()));
+        check(|w| w.tls = None, refused());
+        check(|w| w.compression = true, refused());
+        check(|w| w.password = Some("p".into()), refused());
+        let none = ReloadDiff::between(&with(|_| {}), &Options::default());
+        assert!(none.is_err());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(crate) enum Block {
     JetStreamBatchLimits,
     Tls,
     Permissions,
+    Websocket,
+    WebsocketAuthorization,
 }
 
 /// What is wrong with a field that its block does not read; nothing if it is only a variable, or switched off.
@@ -111,11 +113,6 @@ static UNSUPPORTED: &[Unsupported] = &[
         Block::TopLevel,
         &["leaf", "leafnodes"],
         "leaf nodes come with a later version",
-    ),
-    refuse(
-        Block::TopLevel,
-        &["websocket", "ws"],
-        "WebSocket comes with a later version",
     ),
     refuse(
         Block::TopLevel,

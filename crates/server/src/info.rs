@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use jetsled_config::Options;
 use serde::Serialize;
 
-use crate::client::Login;
+use crate::client::{Login, Transport};
 use crate::server::ServerState;
 
 /// The JetStream API level of nats-server 2.15.
@@ -18,6 +19,9 @@ pub const VERSION: &str = "2.15.1";
 pub(crate) struct InfoFor<'a> {
     pub(crate) cid: u64,
     pub(crate) remote: IpAddr,
+    pub(crate) transport: Transport,
+    /// It opens the connection.
+    pub(crate) is_first: bool,
     /// Only in the first INFO.
     pub(crate) nonce: Option<&'a str>,
     /// Only in the INFO that follows the first PONG.
@@ -75,21 +79,23 @@ impl ServerState {
     /// INFO's JSON for one connection.
     pub(crate) fn info(&self, info_for: &InfoFor<'_>) -> Vec<u8> {
         let options = self.options();
-        let (host, port) = self.advertised();
-        let has_tls = options.tls.is_some();
+        let place = match info_for.transport {
+            Transport::Tcp => self.tcp_place(&options),
+            Transport::Websocket => self.websocket_place(info_for.is_first),
+        };
         let info = Info {
             server_id: self.id(),
             server_name: self.name(),
             version: VERSION,
             proto: 1,
             go: concat!("rust, jetsled ", env!("CARGO_PKG_VERSION")),
-            host: &host,
-            port,
+            host: &place.host,
+            port: place.port,
             headers: !options.no_header_support,
-            auth_required: self.requires_login() && options.no_auth_user.is_none(),
-            tls_required: has_tls && !options.allow_non_tls,
+            auth_required: place.auth_required,
+            tls_required: place.tls_required,
             tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
-            tls_available: has_tls && options.allow_non_tls,
+            tls_available: place.tls_available,
             max_payload: info_for
                 .login
                 .map_or(options.max_payload, |login| login.max_payload),
@@ -109,4 +115,44 @@ impl ServerState {
         };
         serde_json::to_vec(&info).unwrap_or_default()
     }
+
+    fn tcp_place(&self, options: &Options) -> Place {
+        let (host, port) = self.advertised();
+        let has_tls = options.tls.is_some();
+        Place {
+            host,
+            port,
+            auth_required: self.requires_login(Transport::Tcp) && options.no_auth_user.is_none(),
+            tls_required: has_tls && !options.allow_non_tls,
+            tls_available: has_tls && options.allow_non_tls,
+        }
+    }
+
+    /// What the block says of logins counts in the first INFO only, and `no_auth_user` not at all (observed nats-server
+    /// 2.15.1).
+    fn websocket_place(&self, is_first: bool) -> Place {
+        let (host, port) = self.websocket_listens_on().unwrap_or_default();
+        let has_tls = self.websocket_has_tls();
+        let whose = if is_first {
+            Transport::Websocket
+        } else {
+            Transport::Tcp
+        };
+        Place {
+            host,
+            port,
+            auth_required: self.requires_login(whose),
+            tls_required: has_tls,
+            tls_available: has_tls,
+        }
+    }
+}
+
+/// The listener that a connection came to, as INFO shows it.
+struct Place {
+    host: String,
+    port: u16,
+    auth_required: bool,
+    tls_required: bool,
+    tls_available: bool,
 }

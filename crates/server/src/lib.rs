@@ -33,6 +33,7 @@ mod routing;
 mod send_signal;
 mod server;
 mod tls;
+mod websocket;
 mod wiring;
 
 pub use info::VERSION;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
+use crate::client::{self, Transport};
 use crate::server::ServerState;
 
 /// Connections that may wait to be accepted.
@@ -79,11 +80,17 @@ impl Listener {
     }
 
     /// Accepts connections until the task is aborted.
-    pub(crate) async fn run(self, server: Arc<ServerState>) {
+    pub(crate) async fn run(self, server: Arc<ServerState>, transport: Transport) {
         loop {
             match self.tcp.accept().await {
                 Ok((tcp, remote)) if server.accepts(remote.ip()) => {
-                    tokio::spawn(crate::client::accept(Arc::clone(&server), tcp, remote));
+                    let server = Arc::clone(&server);
+                    match transport {
+                        Transport::Tcp => tokio::spawn(client::accept(server, tcp, remote)),
+                        Transport::Websocket => {
+                            tokio::spawn(client::accept_websocket(server, tcp, remote))
+                        }
+                    };
                 }
                 Ok(_) => {}
                 Err(error) => {

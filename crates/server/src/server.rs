@@ -6,6 +6,7 @@ mod reload_service;
 mod state;
 mod stats;
 mod tls_state;
+mod websocket_state;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::client::Transport;
 use crate::events;
 use crate::jetstream::{self, JetStream};
 use crate::listener::{ListenError, Listener};
@@ -47,7 +49,8 @@ fn without_number(error: &io::Error) -> String {
 pub struct Server {
     state: Arc<ServerState>,
     client_address: SocketAddr,
-    accepting: JoinHandle<()>,
+    /// The listeners for clients.
+    accepting: Vec<JoinHandle<()>>,
     expiring: JoinHandle<()>,
     telling: JoinHandle<()>,
     ports_file: Mutex<Option<PathBuf>>,
@@ -69,6 +72,9 @@ pub enum StartError {
     /// A listening socket could not be made.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The listening socket for WebSocket could not be made.
+    #[error("Unable to listen for websocket connections: {}", .0.reason())]
+    ListenWebsocket(ListenError),
     /// Monitoring could not be started.
     #[error("Can't start monitoring: {0}")]
     Monitor(#[from] MonitorError),
@@ -125,6 +131,13 @@ impl Server {
             state.stop_jetstream();
             return Err(error.into());
         }
+        let websocket = match bind_websocket(&state).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                state.stop_jetstream();
+                return Err(StartError::ListenWebsocket(error));
+            }
+        };
         let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
             Ok(listener) => listener,
             Err(error) => {
@@ -144,19 +157,20 @@ impl Server {
             tracing::info!("TLS {how} for client connections");
         }
         tracing::info!("Server is ready");
-        let accepting = tokio::spawn(listener.run(Arc::clone(&state)));
+        let mut accepting = vec![tokio::spawn(
+            listener.run(Arc::clone(&state), Transport::Tcp),
+        )];
+        if let Some(websocket) = websocket {
+            let running = websocket.run(Arc::clone(&state), Transport::Websocket);
+            accepting.push(tokio::spawn(running));
+        }
         let telling = tokio::spawn(events::run(Arc::clone(&state)));
         let expiring = tokio::spawn({
             let state = Arc::clone(&state);
             async move { state.expire_responses().await }
         });
         let ports_file = match &options.ports_file_dir {
-            Some(dir) => Some(ports_file::write(
-                dir,
-                client_address,
-                options.tls.is_some(),
-                monitor.as_ref(),
-            )?),
+            Some(dir) => Some(ports_file::write(dir, &state, monitor.as_ref())?),
             None => None,
         };
         Ok(Self {
@@ -173,6 +187,11 @@ impl Server {
     /// Where clients connect to.
     pub fn client_address(&self) -> SocketAddr {
         self.client_address
+    }
+
+    /// Where WebSocket clients connect to, if there is such a listener.
+    pub fn websocket_address(&self) -> Option<SocketAddr> {
+        self.state.websocket()?.address()
     }
 
     /// Where monitoring listens, if it is on.
@@ -218,7 +237,7 @@ impl Server {
     /// spread over the configured duration. Returns when the last is gone; [`shutdown`](Server::shutdown) should follow.
     pub async fn lame_duck(&self) {
         tracing::info!("Entering lame duck mode, stop accepting new clients");
-        self.accepting.abort();
+        self.stop_accepting();
         events::tell(&self.state, "LAMEDUCK");
         self.state.enter_lame_duck();
         let options = self.state.options();
@@ -241,10 +260,16 @@ impl Server {
         }
     }
 
-    /// Stops: closes the listener and all connections, then JetStream. What was acknowledged is durable before and after.
+    fn stop_accepting(&self) {
+        for listener in &self.accepting {
+            listener.abort();
+        }
+    }
+
+    /// Stops: closes the listeners and all connections, then JetStream. What was acknowledged is durable before and after.
     pub async fn shutdown(self) {
         tracing::info!("Initiating Shutdown...");
-        self.accepting.abort();
+        self.stop_accepting();
         self.expiring.abort();
         self.telling.abort();
         events::tell(&self.state, "SHUTDOWN");
@@ -257,6 +282,25 @@ impl Server {
         ports_file::remove(self.ports_file.into_inner());
         tracing::info!("Server Exiting..");
     }
+}
+
+/// Binds the WebSocket listener, if there is to be one, and says so.
+async fn bind_websocket(state: &ServerState) -> Result<Option<Listener>, ListenError> {
+    let options = state.options();
+    let (Some(websocket), Some(shared)) = (&options.websocket, state.websocket()) else {
+        return Ok(None);
+    };
+    let listener = Listener::bind(&websocket.host, websocket.port.to_bind()).await?;
+    shared.set_address(listener.address());
+    let scheme = if websocket.tls.is_some() { "wss" } else { "ws" };
+    tracing::info!(
+        "Listening for websocket clients on {scheme}://{}",
+        listener.name()
+    );
+    if websocket.tls.is_none() {
+        tracing::warn!("Websocket not configured with TLS. DO NOT USE IN PRODUCTION!");
+    }
+    Ok(Some(listener))
 }
 
 fn log_jetstream(options: &JetStreamOptions, begun: Instant) {

@@ -256,6 +256,8 @@ impl Launch {
         let mut command = Command::new(&self.program);
         command
             .current_dir(&scratch)
+            // Where streams go unless a test says otherwise: no two servers may share it.
+            .env("XDG_STATE_HOME", scratch.path())
             .stdin(Stdio::null())
             .stderr(Stdio::piped());
         if let Some(name) = &self.called {

@@ -53,7 +53,7 @@ pub(crate) fn read(
     Ok(())
 }
 
-fn timeout(value: &Value, report: &mut Report) -> Result<Option<Duration>, ConfigError> {
+pub(crate) fn timeout(value: &Value, report: &mut Report) -> Result<Option<Duration>, ConfigError> {
     let time = value.seconds("error parsing authorization config, 'timeout'")?;
     if time > Duration::from_secs(60) {
         let given = match &value.kind {

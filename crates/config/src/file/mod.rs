@@ -12,6 +12,7 @@ mod proxies;
 mod sharing;
 mod tls;
 mod top_level;
+mod websocket;
 
 use std::path::Path;
 

@@ -76,6 +76,18 @@ const KNOWN: &[(&str, &str, &str)] = &[
          ca_certs_match cert_match_skip_invalid",
     ),
     (
+        "websocket {",
+        "}",
+        "listen port host net advertise no_tls tls same_origin allowed_origins allowed_origin allow_origins allow_origin \
+         origins origin handshake_timeout compress compression authorization authentication jwt_cookie user_cookie \
+         pass_cookie token_cookie no_auth_user headers ping_interval",
+    ),
+    (
+        "websocket { authorization {",
+        "} }",
+        "user username pass password token timeout",
+    ),
+    (
         "authorization {",
         "}",
         "user username pass password token users timeout default_permissions default_permission permissions \

@@ -1,6 +1,8 @@
 use jetsled_auth::jwt::OperatorClaims;
 
-use super::{accounts, authorization, jetstream, mappings, operator, proxies, sharing, tls};
+use super::{
+    accounts, authorization, jetstream, mappings, operator, proxies, sharing, tls, websocket,
+};
 use crate::{
     ConfigError, Environment, Options, Port, duration,
     language::{Kind, Map, Value},
@@ -88,6 +90,7 @@ pub(crate) fn read(
             }
             "proxies" => options.trusted_proxies = proxies::read(value, report)?,
             "tls" => options.tls = Some(tls::read(value, environment, report)?),
+            "websocket" | "ws" => options.websocket = websocket::read(value, environment, report)?,
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
             "write_timeout" if says_close(&value.kind) => {}
             "jetstream" => jetstream::read(value, &mut options.jetstream, report)?,
@@ -252,14 +255,14 @@ fn set_client_port(options: &mut Options, port: Option<Port>) {
 }
 
 /// A port number: -1 is any free one, 0 is none.
-fn port(value: &Value) -> Result<Option<Port>, ConfigError> {
+pub(crate) fn port(value: &Value) -> Result<Option<Port>, ConfigError> {
     let number = value.integer()?;
     Port::from_number(number)
         .map_err(|number| value.error(format!("port {number} is out of range")))
 }
 
 /// `port` or `host:port`.
-fn listen(value: &Value) -> Result<(Option<String>, Option<Port>), ConfigError> {
+pub(crate) fn listen(value: &Value) -> Result<(Option<String>, Option<Port>), ConfigError> {
     match &value.kind {
         Kind::Integer(_) => Ok((None, port(value)?)),
         Kind::String(address) => {

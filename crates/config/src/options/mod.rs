@@ -9,6 +9,7 @@ mod operator;
 mod process;
 mod tls;
 mod validate;
+mod websocket;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -21,6 +22,7 @@ pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
 pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
 pub use process::{LameDuckOptions, LogOptions, MonitorOptions};
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};
+pub use websocket::{CookieNames, WebsocketOptions};
 
 /// Everything that was configured, by file and command line, with defaults in place.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +76,8 @@ pub struct Options {
     pub tls: Option<TlsOptions>,
     /// With [`Options::tls`]: plain clients are served as well.
     pub allow_non_tls: bool,
+    /// The listener for WebSocket clients.
+    pub websocket: Option<WebsocketOptions>,
 
     /// The `authorization` block.
     pub authorization: AuthorizationOptions,
@@ -213,6 +217,7 @@ impl Default for Options {
             max_closed_clients: 10_000,
             tls: None,
             allow_non_tls: false,
+            websocket: None,
             authorization: AuthorizationOptions::default(),
             no_auth_user: None,
             operator: OperatorOptions::default(),

@@ -51,6 +51,9 @@ impl Options {
         if let Err(error) = Authenticator::new(self.auth_config()) {
             return Some(error.to_string());
         }
+        if let Some(text) = self.websocket_contradiction() {
+            return Some(text);
+        }
         if let (Some(http), Some(https)) = (self.monitor.http_port, self.monitor.https_port) {
             let (http, https) = (http.to_config(), https.to_config());
             return Some(format!(

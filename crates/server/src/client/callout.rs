@@ -424,7 +424,7 @@ fn client_information(client: &Client, question: &Question<'_>) -> ClientInforma
             .map(|claims| claims.name.clone())
             .unwrap_or_default(),
         kind: "Client".to_owned(),
-        r#type: "nats".to_owned(),
+        r#type: client.transport().client_type().to_owned(),
         nonce: if options.sig.is_empty() {
             String::new()
         } else {

@@ -1,5 +1,7 @@
 //! Why a client connection ended.
 
+use jetsled_protocol::websocket::CloseStatus;
+
 /// The reasons that monitoring and disconnect events show (observed nats-server 2.15.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -66,6 +68,36 @@ impl CloseReason {
     /// Whether the peer was told why and should have a moment to read it.
     pub(crate) fn lingers(self) -> bool {
         self.flushes() && !matches!(self, Self::ClientClosed | Self::ServerShutdown)
+    }
+
+    /// What a WebSocket's close frame says (observed nats-server 2.15.1).
+    pub(crate) fn websocket_status(self) -> CloseStatus {
+        match self {
+            Self::ClientClosed => CloseStatus::NORMAL,
+            Self::AuthenticationTimeout
+            | Self::AuthenticationFailure
+            | Self::SlowConsumerPendingBytes
+            | Self::SlowConsumerWriteDeadline
+            | Self::MaxAccountConnectionsExceeded
+            | Self::MaxConnectionsExceeded
+            | Self::MaxControlLineExceeded
+            | Self::MaxSubscriptionsExceeded
+            | Self::FailedAccountRegistration
+            | Self::AuthenticationExpired
+            | Self::CredentialsRevoked => CloseStatus::POLICY_VIOLATION,
+            Self::ParseError | Self::ProtocolViolation | Self::BadClientProtocolVersion => {
+                CloseStatus::PROTOCOL_ERROR
+            }
+            Self::MaxPayloadExceeded => CloseStatus::TOO_BIG,
+            Self::WriteError | Self::ReadError | Self::StaleConnection | Self::ServerShutdown => {
+                CloseStatus::GOING_AWAY
+            }
+            Self::TlsHandshakeError
+            | Self::NoRespondersRequiresHeaders
+            | Self::Kicked
+            | Self::ProxyNotTrusted
+            | Self::ProxyRequired => CloseStatus::INTERNAL_ERROR,
+        }
     }
 
     /// The reason stored as `code`.

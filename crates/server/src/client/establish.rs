@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use jetsled_config::{HandshakeFirst, TlsOptions};
+use jetsled_config::{HandshakeFirst, TlsOptions, WebsocketOptions};
 use jetsled_protocol::encode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -22,9 +22,13 @@ use tokio_rustls::TlsAcceptor;
 use super::reader::Reader;
 use super::session::{Parts, Session};
 use super::writer::Writer;
-use super::{Client, ClientCounters, Outbound, TlsFacts};
+use super::{Client, ClientCounters, CloseReason, Counted, Outbound, Output, TlsFacts, Transport};
 use crate::info::InfoFor;
 use crate::server::ServerState;
+use crate::websocket::{Agreed, FrameReader, FrameWriter, HandshakeError, shake_hands};
+
+/// Time for the handshakes of a WebSocket unless configured; nats-server waits for ever.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A TLS record that starts a handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -33,6 +37,14 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(crate) async fn accept(server: Arc<ServerState>, tcp: TcpStream, remote: SocketAddr) {
     // Boxed: what is needed for a handshake should not weigh on the connection's whole life.
     match Box::pin(establish(server, tcp, remote)).await {
+        Ok(session) => session.run().await,
+        Err(error) => tracing::debug!("{remote} - {error}"),
+    }
+}
+
+/// Serves one accepted socket of the WebSocket listener until it ends.
+pub(crate) async fn accept_websocket(server: Arc<ServerState>, tcp: TcpStream, remote: SocketAddr) {
+    match Box::pin(establish_websocket(server, tcp, remote)).await {
         Ok(session) => session.run().await,
         Err(error) => tracing::debug!("{remote} - {error}"),
     }
@@ -51,6 +63,20 @@ enum EstablishError {
     NotPinned,
     #[error("TLS handshake error: {0}")]
     TlsHandshake(io::Error),
+    #[error("websocket handshake timeout")]
+    HandshakeTimeout,
+    #[error(transparent)]
+    WebsocketHandshake(#[from] HandshakeError),
+}
+
+impl EstablishError {
+    /// Whether the peer has done something that others should know of; to come and go is not.
+    fn is_the_peers(&self) -> bool {
+        !matches!(
+            self,
+            Self::Io(_) | Self::WebsocketHandshake(HandshakeError::Io(_) | HandshakeError::Closed)
+        )
+    }
 }
 
 async fn establish(
@@ -59,18 +85,8 @@ async fn establish(
     remote: SocketAddr,
 ) -> Result<Box<Session>, EstablishError> {
     tcp.set_nodelay(true)?;
-    let cid = server.next_cid();
-    let nonce = server.needs_nonce().then(|| server.new_nonce());
-    let info = server.info(&InfoFor {
-        cid,
-        remote: remote.ip(),
-        nonce: nonce.as_deref(),
-        login: None,
-        must_leave: false,
-    });
-    let mut info_line = Vec::with_capacity(info.len() + 8);
-    encode::info(&info, &mut info_line);
-
+    let opening = Opening::new(&server, remote, Transport::Tcp);
+    let (cid, mut info_line) = (opening.cid, opening.info_line(&server));
     if server.is_full() {
         encode::err("maximum connections exceeded", &mut info_line);
         tcp.write_all(&info_line).await?;
@@ -87,21 +103,140 @@ async fn establish(
             Ok((tcp, None))
         }
     };
-    let (tcp, tls) = established.inspect_err(|error| {
+    let secured = established.inspect_err(|error| {
         tracing::error!("{remote} - cid:{cid} - {error}");
     })?;
+    let established = open(&server, opening, secured, None).await;
+    server.remember(&established.client, established.must_log_in);
+    tracing::debug!(
+        "{} - Client connection created",
+        established.client.log_name()
+    );
+    Ok(Session::new(established))
+}
 
+/// The handshakes come first, then INFO, the first thing in a frame.
+async fn establish_websocket(
+    server: Arc<ServerState>,
+    tcp: TcpStream,
+    remote: SocketAddr,
+) -> Result<Box<Session>, EstablishError> {
+    tcp.set_nodelay(true)?;
+    let options = server.options();
+    let (Some(websocket), Some(state)) = (&options.websocket, server.websocket()) else {
+        return Err(EstablishError::Io(io::ErrorKind::NotConnected.into()));
+    };
+    let limit = websocket.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
+    let acceptor = state.acceptor();
+    let shaken = timeout(limit, upgrade(tcp, websocket, acceptor, remote)).await;
+    let (secured, agreed) = match shaken {
+        Ok(Ok(shaken)) => shaken,
+        Ok(Err(error)) => {
+            if error.is_the_peers() {
+                tracing::error!("{remote} - {error}");
+            }
+            return Err(error);
+        }
+        Err(_) => return Err(EstablishError::HandshakeTimeout),
+    };
+    let opening = Opening::new(&server, remote, Transport::Websocket);
+    let info_line = opening.info_line(&server);
+    let established = open(&server, opening, secured, Some(agreed)).await;
+    let client = Arc::clone(&established.client);
+    let mut first = Output::default();
+    first.copy(&info_line);
+    client.after_send(client.outbound.send(&mut first, Counted::default()));
+    if server.is_full() {
+        tracing::error!("{} - maximum connections exceeded", client.log_name());
+        let reason = CloseReason::MaxConnectionsExceeded;
+        client.close_saying("maximum connections exceeded", reason);
+    } else {
+        server.remember(&client, established.must_log_in);
+        tracing::debug!("{} - Client connection created", client.log_name());
+    }
+    Ok(Session::new(established))
+}
+
+/// TLS, if it is configured, and the HTTP handshake within it.
+async fn upgrade(
+    mut tcp: TcpStream,
+    options: &WebsocketOptions,
+    acceptor: Option<TlsAcceptor>,
+    remote: SocketAddr,
+) -> Result<(Secured, Box<Agreed>), EstablishError> {
+    let (Some(acceptor), Some(tls_options)) = (acceptor, &options.tls) else {
+        let agreed = shake_hands(&mut tcp, options, remote).await?;
+        return Ok(((tcp, None), agreed));
+    };
+    let accepted = timeout(tls_options.timeout, acceptor.accept(tcp)).await;
+    let mut stream = accepted
+        .map_err(|_| EstablishError::TlsTimeout)?
+        .map_err(EstablishError::TlsHandshake)?;
+    let facts = tls_facts(stream.get_ref().1, tls_options, false)?;
+    let agreed = shake_hands(&mut stream, options, remote).await?;
+    let (tcp, session) = stream.into_inner();
+    Ok(((tcp, Some((session, facts))), agreed))
+}
+
+/// What a connection is before anything is known of it.
+struct Opening {
+    cid: u64,
+    remote: SocketAddr,
+    transport: Transport,
+    nonce: Option<String>,
+}
+
+impl Opening {
+    fn new(server: &ServerState, remote: SocketAddr, transport: Transport) -> Self {
+        Self {
+            cid: server.next_cid(),
+            remote,
+            transport,
+            nonce: server.needs_nonce().then(|| server.new_nonce()),
+        }
+    }
+
+    fn info_line(&self, server: &ServerState) -> Vec<u8> {
+        let info = server.info(&InfoFor {
+            cid: self.cid,
+            remote: self.remote.ip(),
+            transport: self.transport,
+            is_first: true,
+            nonce: self.nonce.as_deref(),
+            login: None,
+            must_leave: false,
+        });
+        let mut info_line = Vec::with_capacity(info.len() + 8);
+        encode::info(&info, &mut info_line);
+        info_line
+    }
+}
+
+/// Makes what others hold of the connection, and what its task needs.
+async fn open(
+    server: &Arc<ServerState>,
+    opening: Opening,
+    (tcp, tls): Secured,
+    agreed: Option<Box<Agreed>>,
+) -> Parts {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let facts = tls.as_ref().map(|(_, facts)| facts.clone());
     let tls = tls.map(|(session, _)| Arc::new(Mutex::new(session)));
     let (read, write) = tcp.into_split();
-    let must_log_in = server.requires_login();
+    let frames = agreed.as_deref().map(|agreed| {
+        let reader = Box::new(FrameReader::new(agreed));
+        (reader, Box::new(FrameWriter::new(agreed)))
+    });
+    let (frame_reader, frame_writer) = frames.unzip();
+    let writer = Writer::new(write, tls.clone(), frame_writer);
     let client = Arc::new(Client {
-        cid,
-        remote,
+        cid: opening.cid,
+        remote: opening.remote,
+        transport: opening.transport,
+        forwarded_for: agreed.as_ref().and_then(|agreed| agreed.forwarded_for),
         started: Timestamp::now(),
         tls: facts,
-        outbound: Outbound::new(Writer::new(write, tls.clone()), options.max_pending),
+        outbound: Outbound::new(writer, server.options().max_pending),
         waker,
         signals: AtomicU8::new(0),
         close_reason: AtomicU8::new(0),
@@ -113,17 +248,15 @@ async fn establish(
         tracks_responses: AtomicBool::new(false),
         bound: AtomicBool::new(false),
         counters: ClientCounters::default(),
-        server: Arc::clone(&server),
+        server: Arc::clone(server),
     });
-    server.remember(&client, must_log_in);
-    tracing::debug!("{} - Client connection created", client.log_name());
-    let reader = Reader::new(read, tls);
-    Ok(Session::new(Parts {
+    Parts {
         client,
-        reader,
-        nonce,
-        must_log_in,
-    }))
+        reader: Reader::new(read, tls, frame_reader),
+        nonce: opening.nonce,
+        cookies: agreed.and_then(|agreed| agreed.cookies),
+        must_log_in: server.requires_login(opening.transport),
+    }
 }
 
 type Secured = (TcpStream, Option<(ServerConnection, TlsFacts)>);
@@ -161,11 +294,25 @@ async fn secure(
             return Err(EstablishError::TlsTimeout);
         }
     };
+    let facts = tls_facts(&session, options, handshake_first)?;
+    let mut session = session;
+    if handshake_first {
+        write_first(&mut tcp, &mut session, info_line).await?;
+    }
+    Ok((tcp, Some((session, facts))))
+}
+
+/// What there is to know of a handshake that is done. A certificate that is not pinned, where some are, does not count.
+fn tls_facts(
+    session: &ServerConnection,
+    options: &TlsOptions,
+    handshake_first: bool,
+) -> Result<TlsFacts, EstablishError> {
     let chain = session.peer_certificates().unwrap_or_default();
     if !crate::tls::is_pinned(options, chain) {
         return Err(EstablishError::NotPinned);
     }
-    let facts = TlsFacts {
+    Ok(TlsFacts {
         version: match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => "1.3",
             _ => "1.2",
@@ -184,12 +331,7 @@ async fn secure(
             },
         ),
         handshake_first,
-    };
-    let mut session = session;
-    if handshake_first {
-        write_first(&mut tcp, &mut session, info_line).await?;
-    }
-    Ok((tcp, Some((session, facts))))
+    })
 }
 
 /// Writes the first bytes inside TLS.

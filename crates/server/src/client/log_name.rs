@@ -1,6 +1,7 @@
 //! How log lines name a connection.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use super::Client;
 
@@ -16,7 +17,14 @@ impl Client {
 impl fmt::Display for LogName<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let client = self.0;
-        write!(f, "{} - cid:{}", client.remote(), client.cid())?;
+        if let Some(forwarded_for) = client.forwarded_for() {
+            match forwarded_for {
+                IpAddr::V4(ip) => write!(f, "{ip}/")?,
+                IpAddr::V6(ip) => write!(f, "[{ip}]/")?,
+            }
+        }
+        let id = client.transport().id_name();
+        write!(f, "{} - {id}:{}", client.remote(), client.cid())?;
         let login = client.login();
         let options = &login.options;
         let known = [&options.version, &options.lang, &options.name];

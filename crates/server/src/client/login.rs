@@ -4,9 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jetsled_auth::jwt::{JwtLogin, Proof, UserClaims};
-use jetsled_auth::{
-    AuthError, CertificateNames, ConnectionFacts, ConnectionType, Identity, Secret,
-};
+use jetsled_auth::{AuthError, CertificateNames, ConnectionFacts, Identity, Secret};
 use tokio::time::Instant;
 
 use super::callout::{self, Callout, Question};
@@ -112,7 +110,7 @@ impl Session {
         self.state = then;
         self.timers.connected(Instant::now());
         self.timers.set_expiry(expires.map(instant_of));
-        if self.server.requires_login() {
+        if self.server.requires_login(self.client.transport()) {
             events::connected(&self.server, &self.client);
         }
         if then == State::Connected {
@@ -151,7 +149,7 @@ impl Session {
     ) -> Result<Identity, AuthError> {
         let refused = AuthError::Claims;
         let nonce = self.nonce.clone().unwrap_or_default();
-        let authenticator = self.server.authenticator();
+        let authenticator = self.server.authenticator(self.client.transport());
         let proxy = authenticator
             .proxy(&options.credentials(), nonce.as_bytes())?
             .map(Arc::from);
@@ -255,7 +253,7 @@ impl Session {
             Ok(identity) => identity.proxy.clone(),
             Err(_) => self
                 .server
-                .authenticator()
+                .authenticator(self.client.transport())
                 .proxy(&options.credentials(), nonce.as_bytes())?
                 .map(Arc::from),
         };
@@ -270,7 +268,7 @@ impl Session {
     }
 
     async fn authenticate_by_users(&self, options: &ConnectOptions) -> Result<Identity, AuthError> {
-        let authenticator = self.server.authenticator();
+        let authenticator = self.server.authenticator(self.client.transport());
         let certificate = self.client.certificate_names();
         let nonce = self.nonce.clone().unwrap_or_default();
         let facts = connection_facts(&self.client, certificate.as_ref());
@@ -320,7 +318,10 @@ impl Session {
         }
         let is_claimed = self.server.operator().is_some();
         if let Some(user) = self.login.user.as_deref().filter(|_| !is_claimed)
-            && !self.server.authenticator().has_user(user)
+            && !self
+                .server
+                .authenticator(self.client.transport())
+                .has_user(user)
         {
             // A user that is gone leaves without a word (observed nats-server 2.15.1).
             return ControlFlow::Break(CloseReason::ClientClosed);
@@ -400,7 +401,7 @@ pub(super) fn connection_facts<'a>(
     certificate: Option<&'a CertificateNames>,
 ) -> ConnectionFacts<'a> {
     ConnectionFacts {
-        kind: ConnectionType::Standard,
+        kind: client.transport().connection_type(),
         remote: Some(client.remote().ip()),
         certificate,
     }

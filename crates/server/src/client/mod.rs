@@ -6,6 +6,7 @@
 mod callout;
 mod close_reason;
 mod connect;
+mod ending;
 mod establish;
 mod log_name;
 mod login;
@@ -21,9 +22,10 @@ mod subscribe;
 mod subscription;
 mod timers;
 pub(crate) mod trace;
+mod transport;
 mod writer;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
@@ -40,17 +42,21 @@ use crate::server::ServerState;
 
 pub(crate) use close_reason::CloseReason;
 pub(crate) use connect::ConnectOptions;
-pub(crate) use establish::accept;
+pub(crate) use establish::{accept, accept_websocket};
 pub(crate) use login::Presented;
 pub(crate) use outbound::{Counted, Outbound, Sent};
 pub(crate) use output::{Output, SHARE_FROM_BYTES};
 pub(crate) use subscription::{Limited, Subscription};
+pub(crate) use transport::Transport;
 
 /// What others may know of and do with a client connection, from any thread.
 pub(crate) struct Client {
     cid: u64,
     remote: SocketAddr,
     started: Timestamp,
+    transport: Transport,
+    /// Who a proxy in between says that it is. For the log only: anybody can say so.
+    forwarded_for: Option<IpAddr>,
     tls: Option<TlsFacts>,
     pub(crate) server: Arc<ServerState>,
     pub(crate) outbound: Outbound,
@@ -155,6 +161,14 @@ impl Client {
 
     pub(crate) fn started(&self) -> Timestamp {
         self.started
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    fn forwarded_for(&self) -> Option<IpAddr> {
+        self.forwarded_for
     }
 
     pub(crate) fn tls(&self) -> Option<&TlsFacts> {

@@ -24,6 +24,9 @@ const ROUNDS: usize = 4;
 /// From here on a queue has left the processor's caches, and growing it further makes everything slower.
 const BEHIND_BYTES: usize = 1 << 20;
 
+/// Frames of the transport itself that wait, in bytes.
+const CONTROL_BYTES: usize = 4096;
+
 /// Bytes waiting for one connection, and the way out.
 #[derive(Debug)]
 pub(crate) struct Outbound {
@@ -44,6 +47,10 @@ struct State {
     blocked: bool,
     /// Nothing is accepted any more.
     closed: bool,
+    /// Nothing but the transport's own goodbye is accepted any more.
+    ending: bool,
+    /// Frames of the transport itself, which go before what is queued.
+    control: Vec<u8>,
     /// Producers wait for `drained`, to be signalled when less than this waits; 0: nobody does.
     wanted_below: usize,
     /// Bytes ever accepted and ever written, for the write deadline.
@@ -100,6 +107,8 @@ impl Outbound {
                 writer: Some(writer),
                 blocked: false,
                 closed: false,
+                ending: false,
+                control: Vec::new(),
                 wanted_below: 0,
                 accepted_total: 0,
                 messages: 0,
@@ -113,7 +122,7 @@ impl Outbound {
     /// Appends `output`, leaving it empty, and writes as much as the socket takes.
     pub(crate) fn send(&self, output: &mut Output, counted: Counted) -> Sent {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed || (state.ending && !output.is_empty()) {
             output.clear();
             return Sent::Closed;
         }
@@ -136,7 +145,8 @@ impl Outbound {
         };
         let mut batch = std::mem::take(&mut state.queued);
         for _ in 0..ROUNDS {
-            state.in_flight = batch.len();
+            state.hand_control_to(&mut writer);
+            state.in_flight = batch.len() + writer.waiting();
             drop(state);
             let written = writer.write(&mut batch);
             state = self.state.lock();
@@ -145,7 +155,7 @@ impl Outbound {
                 return Sent::Closed;
             }
             match written {
-                Ok(true) if state.queued.is_empty() => {
+                Ok(true) if state.queued.is_empty() && state.control.is_empty() => {
                     state.writer = Some(writer);
                     return Sent::Done;
                 }
@@ -170,7 +180,7 @@ impl Outbound {
     /// [`send`](Outbound::send) must follow soon, empty or not.
     pub(crate) fn queue(&self, output: &mut Output, counted: Counted) {
         let mut state = self.state.lock();
-        if state.closed {
+        if state.closed || state.ending {
             output.clear();
             return;
         }
@@ -183,6 +193,29 @@ impl Outbound {
         state.queued.append(output);
     }
 
+    /// Sends a frame of the transport itself, before what is queued.
+    pub(crate) fn send_control(&self, frame: &[u8]) -> Sent {
+        {
+            let mut state = self.state.lock();
+            if state.closed {
+                return Sent::Closed;
+            }
+            if state.control.len() > CONTROL_BYTES {
+                // Pongs that the peer does not take; the last one is enough.
+                state.control.clear();
+            }
+            state.accepted_total += frame.len() as u64;
+            state.control.extend_from_slice(frame);
+        }
+        self.send(&mut Output::default(), Counted::default())
+    }
+
+    /// Sends the transport's goodbye behind all that was queued, and accepts nothing more.
+    pub(crate) fn send_goodbye(&self, frame: &[u8]) -> Sent {
+        self.state.lock().ending = true;
+        self.send_control(frame)
+    }
+
     /// Goes on writing after the socket was full. Only for the connection's own task.
     pub(crate) fn resume(&self) -> Resumed {
         let mut state = self.state.lock();
@@ -190,7 +223,8 @@ impl Outbound {
             return Resumed::Drained;
         };
         let mut batch = std::mem::take(&mut state.queued);
-        state.in_flight = batch.len();
+        state.hand_control_to(&mut writer);
+        state.in_flight = batch.len() + writer.waiting();
         drop(state);
         let written = writer.write(&mut batch);
         let mut state = self.state.lock();
@@ -206,7 +240,7 @@ impl Outbound {
             self.drained.notify_waiters();
         }
         match written {
-            Ok(true) if state.queued.is_empty() => {
+            Ok(true) if state.queued.is_empty() && state.control.is_empty() => {
                 state.blocked = false;
                 Resumed::Drained
             }
@@ -260,7 +294,8 @@ impl Outbound {
         let state = self.state.lock();
         (
             state.accepted_total,
-            state.accepted_total - state.pending() as u64,
+            // Framed bytes are counted by their frames' size.
+            state.accepted_total.saturating_sub(state.pending() as u64),
         )
     }
 
@@ -301,12 +336,20 @@ impl Outbound {
 
 impl State {
     fn pending(&self) -> usize {
-        self.queued.len() + self.in_flight
+        let framed = self.writer.as_ref().map_or(0, Writer::waiting);
+        self.queued.len() + self.control.len() + self.in_flight + framed
+    }
+
+    fn hand_control_to(&mut self, writer: &mut Writer) {
+        if !self.control.is_empty() {
+            writer.add_control(&std::mem::take(&mut self.control));
+        }
     }
 
     fn close(&mut self) {
         self.closed = true;
         self.queued.clear();
+        self.control = Vec::new();
         self.writer = None;
     }
 }

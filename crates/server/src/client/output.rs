@@ -94,15 +94,22 @@ impl Output {
             return;
         }
         if other.len <= SHARE_FROM_BYTES {
-            for piece in &other.pieces {
-                self.copy(piece.as_slice());
+            while !other.is_empty() {
+                self.take_front(other);
             }
-            other.clear();
             return;
+        }
+        if other.front_written > 0 {
+            self.take_front(other);
         }
         self.len += other.len;
         self.pieces.append(&mut other.pieces);
         other.len = 0;
+    }
+
+    fn take_front(&mut self, other: &mut Output) {
+        self.copy(other.front());
+        other.consume(other.front().len());
     }
 
     /// Fills `slices` from the front; returns how many.
@@ -239,6 +246,23 @@ mod tests {
             output.settle();
             assert_eq!(output.len(), expected.len());
             assert_eq!(drain(&mut output, step), expected, "step {step}");
+        }
+    }
+
+    #[test]
+    fn what_is_half_written_can_be_moved() {
+        for size in [100, 10_000] {
+            let (mut front, mut other) = (Output::default(), Output::default());
+            front.copy(b"front");
+            other.copy(b"xyz");
+            other.share(Bytes::from(vec![b'z'; size]));
+            other.consume(1);
+            front.append(&mut other);
+            assert!(other.is_empty());
+            other.copy(b"next");
+            let expected = [&b"frontyz"[..], &vec![b'z'; size]].concat();
+            assert_eq!(drain(&mut front, 50), expected);
+            assert_eq!(drain(&mut other, 50), b"next");
         }
     }
 

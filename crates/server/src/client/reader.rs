@@ -13,7 +13,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-use super::read_buffer::READ_BYTES;
+use super::read_buffer::{self, READ_BYTES};
+use crate::websocket::{Farewell, FrameReader};
 
 /// Reads into a buffer; only the connection's own task holds it.
 #[derive(Debug)]
@@ -22,15 +23,47 @@ pub(super) struct Reader {
     tls: Option<Arc<Mutex<ServerConnection>>>,
     /// The TLS session may hold decrypted bytes from the handshake's last read.
     has_early: bool,
+    /// Over WebSocket: what is read comes in frames.
+    frames: Option<Box<FrameReader>>,
+}
+
+/// What a read gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Bytes; none if the transport had only something of its own to say.
+    Bytes,
+    /// Nothing, and nothing will come.
+    End,
 }
 
 impl Reader {
-    pub(super) fn new(tcp: OwnedReadHalf, tls: Option<Arc<Mutex<ServerConnection>>>) -> Self {
+    pub(super) fn new(
+        tcp: OwnedReadHalf,
+        tls: Option<Arc<Mutex<ServerConnection>>>,
+        frames: Option<Box<FrameReader>>,
+    ) -> Self {
         Self {
             tcp,
             has_early: tls.is_some(),
             tls,
+            frames,
         }
+    }
+
+    /// Frames that the transport itself has to send, if any.
+    pub(super) fn take_pongs(&mut self) -> Option<Vec<u8>> {
+        let frames = self.frames.as_mut()?;
+        frames.has_pongs().then(|| frames.take_pongs())
+    }
+
+    /// From now on bytes are read as they come.
+    pub(super) fn forget_frames(&mut self) {
+        self.frames = None;
+    }
+
+    /// How the other end of a WebSocket has ended it, if it has.
+    pub(super) fn farewell(&self) -> Option<&Farewell> {
+        self.frames.as_ref()?.farewell()
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -39,17 +72,64 @@ impl Reader {
 
     /// Ready when a read would give something (or the end, or an error).
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.has_early {
+        let has_more = |frames: &FrameReader| frames.has_more();
+        if self.has_early || self.frames.as_deref().is_some_and(has_more) {
             return Poll::Ready(Ok(()));
         }
         self.tcp.as_ref().poll_read_ready(cx)
     }
 
-    /// Reads what is there into the free space of `buffer`; 0 is the end of the stream.
+    /// Reads what is there into the free space of `buffer`.
     ///
     /// A read that does not fill the buffer has emptied the socket: the runtime knows that then, and the
     /// next call does not ask the kernel in vain.
     pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<Received>> {
+        let Some(mut frames) = self.frames.take() else {
+            let read = ready!(self.poll_read_bytes(cx, buffer))?;
+            return Poll::Ready(Ok(received(read)));
+        };
+        let received = self.poll_read_frames(cx, &mut frames, buffer);
+        self.frames = Some(frames);
+        received
+    }
+
+    fn poll_read_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: &mut FrameReader,
+        buffer: &mut BytesMut,
+    ) -> Poll<io::Result<Received>> {
+        loop {
+            if frames.farewell().is_some() {
+                return Poll::Ready(Ok(Received::End));
+            }
+            let before = buffer.len();
+            frames.read(buffer);
+            if buffer.len() > before || frames.has_pongs() {
+                return Poll::Ready(Ok(Received::Bytes));
+            }
+            if frames.has_more() {
+                continue;
+            }
+            read_buffer::prepare(frames.raw(), 1);
+            match self.poll_read_bytes(cx, frames.raw()) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(Received::End)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    read_buffer::park(frames.raw());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// 0 is the end of the stream.
+    fn poll_read_bytes(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
@@ -105,6 +185,14 @@ impl Reader {
             }
             ready!(self.tcp.as_ref().poll_read_ready(cx))?;
         }
+    }
+}
+
+fn received(bytes: usize) -> Received {
+    if bytes == 0 {
+        Received::End
+    } else {
+        Received::Bytes
     }
 }
 

@@ -13,7 +13,7 @@ use jetsled_protocol::{ClientOp, LastPub, Limits, Parse, ParseError, encode, par
 use tokio::time::{Instant, Sleep};
 
 use super::outbound::Resumed;
-use super::reader::Reader;
+use super::reader::{Reader, Received};
 use super::route_cache::RouteCache;
 use super::timers::{Due, Timers};
 use super::{
@@ -23,6 +23,7 @@ use crate::info::InfoFor;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
 use crate::server::ServerState;
+use crate::websocket::Cookies;
 
 /// A stalled producer pauses at most so long for one read.
 const STALL_LIMIT: Duration = Duration::from_millis(10);
@@ -30,18 +31,11 @@ const STALL_LIMIT: Duration = Duration::from_millis(10);
 /// A producer waits at most so long for its only consumer to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_millis(1);
 
-/// After a fatal `-ERR` the peer's bytes are still read for a moment: closing a socket with unread bytes would reset
-/// the connection and take the text away from the peer.
-const LINGER: Duration = Duration::from_millis(100);
-
-/// A peer gets so long to take what is queued when the server stops.
-const SHUTDOWN_FLUSH: Duration = Duration::from_millis(500);
-
 pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) server: Arc<ServerState>,
-    reader: Reader,
-    buffer: BytesMut,
+    pub(super) reader: Reader,
+    pub(super) buffer: BytesMut,
     /// Bytes without which parsing `buffer` again is useless.
     needed: usize,
     last_pub: LastPub,
@@ -54,6 +48,8 @@ pub(super) struct Session {
     pub(super) login: Arc<Login>,
     pub(super) limits: Limits,
     pub(super) nonce: Option<String>,
+    /// What stands in for what CONNECT does not say.
+    cookies: Option<Box<Cookies>>,
     pub(super) state: State,
     pub(super) timers: Timers,
     /// There was inbound activity since the last ping tick.
@@ -67,15 +63,8 @@ pub(super) struct Session {
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
     /// For monitoring of closed connections.
-    subscriptions_at_close: usize,
-    has_left: bool,
-}
-
-/// A task that ends early (the runtime stops, a bug panics) leaves no trace in what others hold.
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.leave();
-    }
+    pub(super) subscriptions_at_close: usize,
+    pub(super) has_left: bool,
 }
 
 /// How far a connection is.
@@ -101,7 +90,7 @@ enum Step {
 }
 
 enum Event {
-    Read(io::Result<usize>),
+    Read(io::Result<Received>),
     Writable,
     Due(Due),
     Signals(u8),
@@ -112,6 +101,7 @@ pub(super) struct Parts {
     pub(super) client: Arc<Client>,
     pub(super) reader: Reader,
     pub(super) nonce: Option<String>,
+    pub(super) cookies: Option<Box<Cookies>>,
     pub(super) must_log_in: bool,
 }
 
@@ -120,14 +110,19 @@ impl Session {
         let server = Arc::clone(&parts.client.server);
         let options = server.options();
         let login = parts.client.login();
-        let auth_timeout = parts.must_log_in.then(|| options.auth_timeout());
+        let transport = parts.client.transport();
+        let auth_timeout = parts.must_log_in.then(|| server.auth_timeout_of(transport));
         let mut session = Box::new(Self {
             limits: Limits {
                 max_control_line: options.max_control_line,
                 max_payload: login.max_payload,
                 headers: false,
             },
-            timers: Timers::new(Instant::now(), auth_timeout, options.ping_interval),
+            timers: Timers::new(
+                Instant::now(),
+                auth_timeout,
+                server.ping_interval_of(transport),
+            ),
             state: if parts.must_log_in {
                 State::MustLogIn
             } else {
@@ -137,6 +132,7 @@ impl Session {
             client: parts.client,
             reader: parts.reader,
             nonce: parts.nonce,
+            cookies: parts.cookies,
             login,
             server,
             buffer: BytesMut::new(),
@@ -169,8 +165,8 @@ impl Session {
             }
             let event = poll_fn(|cx| self.poll_event(cx, sleep.as_mut(), due)).await;
             let handled = match event {
-                Event::Read(Ok(0)) => ControlFlow::Break(CloseReason::ClientClosed),
-                Event::Read(Ok(_)) => self.on_read().await,
+                Event::Read(Ok(Received::End)) => ControlFlow::Break(self.end_of_input()),
+                Event::Read(Ok(Received::Bytes)) => self.on_read().await,
                 Event::Read(Err(error)) => {
                     tracing::debug!("{} - read error: {error}", self.client.log_name());
                     ControlFlow::Break(CloseReason::ReadError)
@@ -216,6 +212,10 @@ impl Session {
     }
 
     async fn on_read(&mut self) -> ControlFlow<CloseReason> {
+        if let Some(pongs) = self.reader.take_pongs() {
+            self.client
+                .after_send(self.client.outbound.send_control(&pongs));
+        }
         if self.buffer.len() < self.needed {
             return ControlFlow::Continue(());
         }
@@ -321,7 +321,12 @@ impl Session {
                 ClientOp::Connect(json) => {
                     let mut options = self.login.options.clone();
                     match options.update(json) {
-                        Ok(()) => break Step::LogIn(Box::new(options)),
+                        Ok(()) => {
+                            if let Some(cookies) = &self.cookies {
+                                cookies.complete(&mut options);
+                            }
+                            break Step::LogIn(Box::new(options));
+                        }
                         Err(error) => {
                             tracing::error!("{} - {error}", self.client.log_name());
                             break Step::Close(CloseReason::ProtocolViolation);
@@ -424,7 +429,7 @@ impl Session {
     }
 
     fn refuse_without_login(&mut self) -> Step {
-        if self.server.options().no_auth_user.is_some() {
+        if self.server.has_no_auth_user(self.client.transport()) {
             return Step::LogInWithout;
         }
         tracing::error!("{} - authentication error", self.client.log_name());
@@ -459,6 +464,8 @@ impl Session {
         let json = self.server.info(&InfoFor {
             cid: self.client.cid(),
             remote: self.client.remote().ip(),
+            transport: self.client.transport(),
+            is_first: false,
             nonce: None,
             login: connect_info.then_some(&*self.login),
             must_leave,
@@ -500,7 +507,9 @@ impl Session {
     fn take_options(&mut self) {
         let options = self.server.options();
         self.limits.max_control_line = options.max_control_line;
-        self.timers.set_ping_interval(options.ping_interval);
+        let transport = self.client.transport();
+        self.timers
+            .set_ping_interval(self.server.ping_interval_of(transport));
         self.flush
             .set_drop_instead_of_stall(options.no_fast_producer_stall);
         let max_payload = self.server.max_payload_of(&self.login);
@@ -595,73 +604,5 @@ impl Session {
         }
         self.end_batch();
         ControlFlow::Continue(())
-    }
-
-    /// Lets the peer have what is due to it, and closes the socket.
-    async fn finish(mut self: Box<Self>, reason: CloseReason) {
-        self.client.close(reason);
-        let reason = self.client.close_reason().unwrap_or(reason);
-        self.unsubscribe_all();
-        let limit = match reason {
-            CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
-            _ => self.server.options().write_deadline,
-        };
-        if reason.flushes() {
-            // What the peer does not take within the deadline is lost with the connection.
-            tokio::time::timeout(limit, self.drain()).await.ok();
-        }
-        self.leave();
-        if reason.lingers() {
-            tokio::time::timeout(LINGER, self.discard_input())
-                .await
-                .ok();
-        }
-    }
-
-    fn unsubscribe_all(&mut self) {
-        self.subscriptions_at_close += self.client.subscription_count();
-        self.client.unsubscribe_all();
-    }
-
-    /// Leaves everything that the connection took part in.
-    fn leave(&mut self) {
-        if std::mem::replace(&mut self.has_left, true) {
-            return;
-        }
-        let reason = self
-            .client
-            .close_reason()
-            .unwrap_or(CloseReason::ServerShutdown);
-        self.unsubscribe_all();
-        self.routes.release();
-        self.server
-            .forget(&self.client, reason, self.subscriptions_at_close);
-        self.client.outbound.close();
-        tracing::debug!(
-            "{} - Client connection closed: {}",
-            self.client.log_name(),
-            reason.text()
-        );
-    }
-
-    async fn drain(&mut self) {
-        while self.client.outbound.resume() == Resumed::Blocked {
-            if self.reader.socket().writable().await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn discard_input(&mut self) {
-        loop {
-            self.buffer.clear();
-            let read = poll_fn(|cx| {
-                read_buffer::prepare(&mut self.buffer, 1);
-                self.reader.poll_read(cx, &mut self.buffer)
-            });
-            if !matches!(read.await, Ok(1..)) {
-                return;
-            }
-        }
     }
 }

@@ -8,6 +8,7 @@ use rustls::ServerConnection;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use super::output::Output;
+use crate::websocket::FrameWriter;
 
 /// Pieces handed to one vectored write at most.
 const SLICES: usize = 64;
@@ -17,18 +18,47 @@ const SLICES: usize = 64;
 pub(crate) struct Writer {
     tcp: OwnedWriteHalf,
     tls: Option<Arc<Mutex<ServerConnection>>>,
+    /// Over WebSocket: what is written goes out in frames.
+    frames: Option<Box<FrameWriter>>,
 }
 
 impl Writer {
-    pub(crate) fn new(tcp: OwnedWriteHalf, tls: Option<Arc<Mutex<ServerConnection>>>) -> Self {
-        Self { tcp, tls }
+    pub(crate) fn new(
+        tcp: OwnedWriteHalf,
+        tls: Option<Arc<Mutex<ServerConnection>>>,
+        frames: Option<Box<FrameWriter>>,
+    ) -> Self {
+        Self { tcp, tls, frames }
     }
 
-    /// Writes what the socket takes. Returns whether that was everything.
+    /// Writes what the socket takes. Returns whether that was everything. What is left over stays in `output`, or, once it
+    /// is framed, [`waiting`](Writer::waiting) here.
     pub(crate) fn write(&mut self, output: &mut Output) -> io::Result<bool> {
-        match &self.tls {
-            None => write_plain(&self.tcp, output),
-            Some(session) => write_encrypted(&self.tcp, &mut session.lock(), output),
+        let Some(frames) = &mut self.frames else {
+            return write_bytes(&self.tcp, self.tls.as_deref(), output);
+        };
+        loop {
+            let framed = frames.framed();
+            if !write_bytes(&self.tcp, self.tls.as_deref(), framed)? {
+                framed.settle();
+                return Ok(false);
+            }
+            if output.is_empty() {
+                return Ok(true);
+            }
+            frames.frame(output)?;
+        }
+    }
+
+    /// Bytes that were taken and framed, but not written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.frames.as_ref().map_or(0, |frames| frames.waiting())
+    }
+
+    /// Puts a control frame between the others. Only over WebSocket.
+    pub(crate) fn add_control(&mut self, frame: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.add_control(frame);
         }
     }
 
@@ -40,6 +70,17 @@ impl Writer {
             // The peer may be gone already; there is nobody left to tell.
             session.write_tls(&mut TrySocket(&self.tcp)).ok();
         }
+    }
+}
+
+fn write_bytes(
+    tcp: &OwnedWriteHalf,
+    tls: Option<&Mutex<ServerConnection>>,
+    output: &mut Output,
+) -> io::Result<bool> {
+    match tls {
+        None => write_plain(tcp, output),
+        Some(session) => write_encrypted(tcp, &mut session.lock(), output),
     }
 }
 

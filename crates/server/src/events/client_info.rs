@@ -100,7 +100,7 @@ impl ClientInfo<'_> {
         info.ver = own(&options.version);
         info.server = own(client.server.name());
         info.kind = Cow::Borrowed("Client");
-        info.client_type = Cow::Borrowed("nats");
+        info.client_type = Cow::Borrowed(client.transport().client_type());
         info
     }
 

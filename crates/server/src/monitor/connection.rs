@@ -98,7 +98,7 @@ impl Connection {
         Self {
             cid: client.cid(),
             kind: "Client",
-            transport: "nats",
+            transport: client.transport().client_type(),
             ip: remote.ip().to_canonical().to_string(),
             port: remote.port(),
             start,

@@ -25,6 +25,7 @@ mod sharing;
 mod show;
 mod subsz;
 mod varz;
+mod websocket;
 
 pub(crate) use accstatz::AccountStat;
 pub(crate) use facts::MonitorFacts;

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::jsz::{JetStreamConfig, JetStreamLimits, JetStreamStats};
 use super::omit::{is_false, is_zero};
+use super::websocket::WebsocketVarz;
 use super::{process, show};
+use crate::client::Transport;
 use crate::server::ServerState;
 
 /// In nats-server's order.
@@ -50,7 +52,7 @@ pub(super) struct Varz {
     gateway: Unused,
     leaf: Unused,
     mqtt: Unused,
-    websocket: Unused,
+    websocket: WebsocketVarz,
     jetstream: JetStreamVarz,
     #[serde(serialize_with = "show::float")]
     tls_timeout: f64,
@@ -197,7 +199,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         go: concat!("rust, jetsled ", env!("CARGO_PKG_VERSION")),
         host,
         port,
-        auth_required: server.requires_login(),
+        auth_required: server.requires_login(Transport::Tcp),
         tls_required: options.tls.is_some() && !options.allow_non_tls,
         tls_verify: options.tls.as_ref().is_some_and(|tls| tls.verify),
         max_connections: match options.max_connections {
@@ -224,7 +226,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         gateway: Unused {},
         leaf: Unused {},
         mqtt: Unused {},
-        websocket: Unused {},
+        websocket: WebsocketVarz::of(server).unwrap_or_default(),
         jetstream: JetStreamVarz::of(server).unwrap_or_default(),
         tls_timeout: options
             .tls

@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::StartError;
+use super::websocket_state::WebsocketState;
+use super::{ServerState, StartError};
 use crate::monitor::Monitor;
 
 /// Writes `DIR/EXECUTABLE_PID.ports`; returns its name.
 pub(super) fn write(
     dir: &Path,
-    clients: SocketAddr,
-    tls: bool,
+    state: &ServerState,
     monitor: Option<&Monitor>,
 ) -> Result<PathBuf, StartError> {
     let program = std::env::args_os().next().map(PathBuf::from);
@@ -21,10 +21,21 @@ pub(super) fn write(
     let mut name = program.to_os_string();
     name.push(format!("_{}.ports", std::process::id()));
     let path = dir.join(name);
-    let scheme = if tls { "tls" } else { "nats" };
+    let scheme = match state.options().tls {
+        Some(_) => "tls",
+        None => "nats",
+    };
+    let websocket_scheme = if state.websocket_has_tls() {
+        "wss"
+    } else {
+        "ws"
+    };
+    let websocket = state.websocket().and_then(WebsocketState::address);
+    let clients = state.client_address();
     let ports = Ports {
-        nats: urls(scheme, clients),
+        nats: clients.map_or_else(Vec::new, |address| urls(scheme, address)),
         monitoring: monitor.map_or_else(Vec::new, |m| urls(m.scheme(), m.address())),
+        websocket: websocket.map_or_else(Vec::new, |address| urls(websocket_scheme, address)),
     };
     let written = serde_json::to_vec(&ports)
         .map_err(Into::into)
@@ -50,6 +61,8 @@ struct Ports {
     nats: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     monitoring: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    websocket: Vec<String>,
 }
 
 fn urls(scheme: &str, bound: SocketAddr) -> Vec<String> {

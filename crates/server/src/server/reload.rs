@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use jetsled_auth::{AuthConfigError, Authenticator};
-use jetsled_config::{Options, ReloadDiff, ReloadError};
+use jetsled_config::{Options, ReloadDiff, ReloadError, TlsOptions};
 
 use super::ports_file;
 use super::tls_state::TlsState;
+use super::websocket_state::WebsocketState;
 use super::{Server, ServerState};
-use crate::client::{CloseReason, Signal};
+use crate::client::{CloseReason, Signal, Transport};
 use crate::jetstream::{self, JetStream};
 use crate::operator::{OperatorMode, ResolverError};
 use crate::tls::TlsError;
@@ -45,7 +46,8 @@ impl Server {
         options.config_file.clone_from(&running.config_file);
         let diff = ReloadDiff::between(&running, &options)?;
         let authenticator = Authenticator::new(options.auth_config())?;
-        let tls = TlsState::of(&options)?;
+        let tls = TlsState::of(options.tls.as_ref())?;
+        let websocket = WebsocketState::prepare(&options)?;
         let operator = match state.operator() {
             Some(running) => running.with_options(&options.operator)?.map(Arc::new),
             None => OperatorMode::new(&options.operator)?.map(Arc::new),
@@ -57,6 +59,9 @@ impl Server {
             || running.authorization != options.authorization;
 
         state.replace(options, authenticator, tls, operator);
+        if let (Some(running), Some(prepared)) = (state.websocket(), websocket) {
+            running.replace(prepared);
+        }
         let options = state.options();
         state.configure_accounts();
         if starts_jetstream {
@@ -81,10 +86,11 @@ impl Server {
             self.move_ports_file(&options);
         }
         state.close_beyond_max_connections();
-        if running.tls.as_ref().map(|tls| &tls.pinned_certs)
-            != options.tls.as_ref().map(|tls| &tls.pinned_certs)
-        {
-            state.close_unpinned();
+        for transport in [Transport::Tcp, Transport::Websocket] {
+            let pinned = |options| tls_of(options, transport).map(|tls| &tls.pinned_certs);
+            if pinned(&running) != pinned(&options) {
+                state.close_unpinned(transport);
+            }
         }
         let signal = if users_changed {
             Signal::Recheck
@@ -105,8 +111,7 @@ impl Server {
         let Some(dir) = &options.ports_file_dir else {
             return;
         };
-        let (clients, tls) = (self.client_address, options.tls.is_some());
-        match ports_file::write(dir, clients, tls, self.monitor.as_ref()) {
+        match ports_file::write(dir, &self.state, self.monitor.as_ref()) {
             Ok(path) => *ports_file = Some(path),
             Err(error) => tracing::error!("{error}"),
         }
@@ -188,14 +193,17 @@ impl ServerState {
     }
 
     /// Closes connections whose certificate is not among the pinned ones any more.
-    fn close_unpinned(&self) {
+    fn close_unpinned(&self, transport: Transport) {
         let options = self.options();
-        let Some(tls) = &options.tls else { return };
+        let Some(tls) = tls_of(&options, transport) else {
+            return;
+        };
         let mut clients = self.clients();
         clients.retain(|client| {
-            client
-                .tls()
-                .is_some_and(|facts| !crate::tls::is_pinned(tls, &facts.peer_certificates))
+            client.transport() == transport
+                && client
+                    .tls()
+                    .is_some_and(|facts| !crate::tls::is_pinned(tls, &facts.peer_certificates))
         });
         for client in &clients {
             client.close(CloseReason::TlsHandshakeError);
@@ -206,5 +214,12 @@ impl ServerState {
                 clients.len()
             );
         }
+    }
+}
+
+fn tls_of(options: &Options, transport: Transport) -> Option<&TlsOptions> {
+    match transport {
+        Transport::Tcp => options.tls.as_ref(),
+        Transport::Websocket => options.websocket.as_ref()?.tls.as_ref(),
     }
 }

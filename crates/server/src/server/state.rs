@@ -18,9 +18,10 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::tls_state::TlsState;
+use super::websocket_state::WebsocketState;
 use super::{ServerCounters, StartError};
 use crate::account::Account;
-use crate::client::{Client, CloseReason, ConnectOptions, Login, Presented, Signal};
+use crate::client::{Client, CloseReason, ConnectOptions, Login, Presented, Signal, Transport};
 use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
 use crate::monitor::MonitorFacts;
@@ -39,6 +40,8 @@ pub(crate) struct ServerState {
     /// For encrypted requests to an authorization service.
     curve_key: XKey,
     tls: Mutex<Option<TlsState>>,
+    /// The listener for WebSocket, if there is one.
+    websocket: Option<WebsocketState>,
     accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
     /// The account of connections that need no credentials, `$G`.
     global: Arc<Account>,
@@ -63,7 +66,8 @@ pub(crate) struct ServerState {
 impl ServerState {
     pub(super) fn new(options: Options) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(options.auth_config())?;
-        let tls = TlsState::of(&options)?;
+        let tls = TlsState::of(options.tls.as_ref())?;
+        let websocket = WebsocketState::of(&options)?;
         let operator = OperatorMode::new(&options.operator)?.map(Arc::new);
         let key = KeyPair::new_server();
         let id = key.public_key();
@@ -124,6 +128,7 @@ impl ServerState {
             key,
             curve_key: XKey::new(),
             tls: Mutex::new(tls),
+            websocket,
             accounts: RwLock::new(accounts),
             global,
             system,
@@ -191,8 +196,17 @@ impl ServerState {
         Arc::clone(&self.options.read())
     }
 
-    pub(crate) fn authenticator(&self) -> Arc<Authenticator> {
-        Arc::clone(&self.authenticator.read())
+    /// What decides logins over this transport.
+    pub(crate) fn authenticator(&self, transport: Transport) -> Arc<Authenticator> {
+        match (transport, &self.websocket) {
+            (Transport::Websocket, Some(websocket)) => websocket.authenticator(),
+            _ => Arc::clone(&self.authenticator.read()),
+        }
+    }
+
+    /// The listener for WebSocket, if there is one.
+    pub(crate) fn websocket(&self) -> Option<&WebsocketState> {
+        self.websocket.as_ref()
     }
 
     /// Operator mode, if it is on.
@@ -201,8 +215,8 @@ impl ServerState {
     }
 
     /// Whether a connection must present something.
-    pub(crate) fn requires_login(&self) -> bool {
-        self.operator.read().is_some() || self.authenticator.read().is_required()
+    pub(crate) fn requires_login(&self, transport: Transport) -> bool {
+        self.operator.read().is_some() || self.authenticator(transport).is_required()
     }
 
     /// Whether INFO must carry a nonce to sign.
@@ -330,6 +344,11 @@ impl ServerState {
     /// Whether clients can connect.
     pub(crate) fn is_ready(&self) -> bool {
         self.client_address.get().is_some()
+    }
+
+    /// Where clients connect to, once they can.
+    pub(super) fn client_address(&self) -> Option<SocketAddr> {
+        self.client_address.get().copied()
     }
 
     pub(super) fn set_client_address(&self, address: SocketAddr) {

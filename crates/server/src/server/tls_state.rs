@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use jetsled_config::{Options, TlsOptions};
+use jetsled_config::TlsOptions;
 use jiff::Timestamp;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,8 +23,8 @@ pub(crate) struct TlsState {
 
 impl TlsState {
     /// `None` if TLS is off.
-    pub(crate) fn of(options: &Options) -> Result<Option<Self>, TlsError> {
-        options.tls.as_ref().map(Self::new).transpose()
+    pub(crate) fn of(options: Option<&TlsOptions>) -> Result<Option<Self>, TlsError> {
+        options.map(Self::new).transpose()
     }
 
     fn new(options: &TlsOptions) -> Result<Self, TlsError> {

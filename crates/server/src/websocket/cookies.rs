@@ -1,0 +1,124 @@
+//! Cookies that stand in for what CONNECT does not say.
+
+use jetsled_config::CookieNames;
+
+use crate::client::ConnectOptions;
+
+/// The values of the configured cookies.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Cookies {
+    jwt: String,
+    user: String,
+    password: String,
+    token: String,
+}
+
+impl Cookies {
+    /// Finds them in the values of `Cookie` headers; the last of one name counts.
+    pub(super) fn find<'a>(names: &CookieNames, headers: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut found = Self::default();
+        for header in headers.filter_map(|header| str::from_utf8(header).ok()) {
+            for (name, value) in header.split(';').filter_map(parse) {
+                let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
+                let slot = if is(&names.jwt) {
+                    &mut found.jwt
+                } else if is(&names.user) {
+                    &mut found.user
+                } else if is(&names.password) {
+                    &mut found.password
+                } else if is(&names.token) {
+                    &mut found.token
+                } else {
+                    continue;
+                };
+                value.clone_into(slot);
+            }
+        }
+        found
+    }
+
+    /// `None` if there are none.
+    pub(super) fn filled(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
+    /// Fills in what is not given.
+    pub(crate) fn complete(&self, options: &mut ConnectOptions) {
+        for (value, slot) in [
+            (&self.jwt, &mut options.jwt),
+            (&self.user, &mut options.user),
+            (&self.password, &mut options.pass),
+            (&self.token, &mut options.auth_token),
+        ] {
+            if slot.is_empty() {
+                value.clone_into(slot);
+            }
+        }
+    }
+}
+
+/// Never shows a value.
+impl std::fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cookies")
+    }
+}
+
+/// One `name=value`; quotes around the value are taken off. `None` for what Go does not take for a cookie.
+fn parse(pair: &str) -> Option<(&str, &str)> {
+    let (name, value) = pair.trim().split_once('=').unwrap_or((pair.trim(), ""));
+    let name = name.trim();
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    let value = quoted.unwrap_or(value);
+    let is_allowed = |byte: u8| matches!(byte, 0x20..0x7f) && !matches!(byte, b'"' | b';' | b'\\');
+    (!name.is_empty() && value.bytes().all(is_allowed)).then_some((name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(headers: &[&str], user: &str, password: &str) {
+        let names = CookieNames {
+            user: Some("u".to_owned()),
+            password: Some("p".to_owned()),
+            ..CookieNames::default()
+        };
+        let found = Cookies::find(&names, headers.iter().map(|header| header.as_bytes()));
+        assert_eq!(
+            (found.user.as_str(), found.password.as_str()),
+            (user, password)
+        );
+    }
+
+    #[test]
+    fn cookies_are_found_as_go_finds_them() {
+        check(&["u=a; p=b"], "a", "b");
+        check(&["u=\"a\"", "x=1;p=b=c "], "a", "b=c");
+        check(&["u=a; u=b; p"], "b", "");
+        check(&["U=a; u=b\\; p=\"b"], "", "");
+        check(&[], "", "");
+    }
+
+    #[test]
+    fn what_connect_says_counts_more() {
+        let cookies = Cookies {
+            user: "cookie".to_owned(),
+            token: "t".to_owned(),
+            ..Cookies::default()
+        };
+        let mut options = ConnectOptions {
+            user: "said".to_owned(),
+            ..ConnectOptions::default()
+        };
+        cookies.complete(&mut options);
+        assert_eq!(
+            (options.user.as_str(), options.auth_token.as_str()),
+            ("said", "t")
+        );
+        assert_eq!(Cookies::default().filled(), None);
+    }
+}
