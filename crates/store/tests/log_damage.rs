@@ -229,7 +229,13 @@ fn a_damaged_index_is_rebuilt() {
     let (disk, all) = written();
     let checkpoint = open(&disk).0.checkpoint();
     disk.damage(&index(1), |bytes| bytes[20] ^= 1);
-    disk.damage(&index(2), |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let in_content = |bytes: &mut Vec<u8>| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    let in_checksums = |bytes: &mut Vec<u8>| *bytes.last_mut().unwrap() ^= 1;
+    disk.damage(&index(2), in_content);
+    disk.damage(&index(3), in_checksums);
     for checkpoint in [None, Some(&checkpoint)] {
         let disk = disk.after_kill();
         let (storage, dir) = (Arc::new(disk), Path::new(DIR));

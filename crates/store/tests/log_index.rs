@@ -64,8 +64,11 @@ fn check(log: &mut Log, model: &Model, random: &mut StdRng) {
             .map(|((_, seq), (at, s))| (*seq, *at, s))
             .collect();
         let last = messages.last().map_or(5, |(seq, ..)| *seq);
-        for filter in filters {
-            let mut selection = Selection::new();
+        for (number, filter) in filters.into_iter().enumerate() {
+            let mut selection = match number {
+                1 if random.random() => Selection::literal(b"a.3"),
+                _ => Selection::new(),
+            };
             let mut matcher = |subject: &[u8]| filter(std::str::from_utf8(subject).unwrap());
             for _ in 0..12 {
                 let from = random.random_range(0..last + 3);

@@ -8,6 +8,7 @@ use jetsled_jetstream_api::{
     AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, ConsumerState, SourceInfo,
     StreamConfig, StreamSeq, Timestamp, flow_control_subject,
 };
+use jetsled_protocol::SubjectFilter;
 use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, StreamId};
 
 use super::account::{AccountJetStream, DurableAt, written};
@@ -223,7 +224,7 @@ impl<'a> StreamAccess<'a> {
         };
 
         let mut outbox = Outbox::new();
-        let mut selection = Selection::new();
+        let mut selection = Selection::of(&SubjectFilter::new(config.filters()));
         let ShardState { store, streams, .. } = &mut *self.state;
         let Some(stream) = streams.get_mut(&stream_id) else {
             return Err(ApiError::STREAM_NOT_FOUND);
@@ -461,7 +462,7 @@ fn in_service(jetstream: &AccountJetStream, stream: &mut RunningStream, running:
             .add(&running.deliver_subject, running.target);
     }
     stream.names.insert(running.name().into(), running.key());
-    stream.consumers.insert(running.key(), running);
+    stream.consumers.insert(running.key(), Box::new(running));
 }
 
 fn consumer_failed(error: ChangeError) -> ApiError {

@@ -32,10 +32,11 @@ pub(super) struct RunningConsumer {
 impl RunningConsumer {
     pub(super) fn new(target: ConsumerTarget, state: Consumer) -> Self {
         let config = state.config();
+        let filter = SubjectFilter::new(config.filters());
         Self {
             target,
-            filter: SubjectFilter::new(config.filters()),
-            selection: Selection::new(),
+            selection: Selection::of(&filter),
+            filter,
             ack_prefix: state.identity().ack_prefix.clone(),
             headers_only: config.headers_only,
             deliver_subject: config.deliver_subject.as_bytes().into(),
@@ -58,7 +59,7 @@ impl RunningConsumer {
     pub(super) fn reconfigured(&mut self) {
         let config = self.state.config();
         self.filter = SubjectFilter::new(config.filters());
-        self.selection = Selection::new();
+        self.selection = Selection::of(&self.filter);
         self.headers_only = config.headers_only;
         self.deliver_subject = config.deliver_subject.as_bytes().into();
     }

@@ -159,6 +159,7 @@ impl Log {
                 building,
             };
             self.sealed.insert(segment, sealed);
+            self.unindexed_from = self.unindexed_from.min(segment);
         }
     }
 

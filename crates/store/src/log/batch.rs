@@ -51,6 +51,7 @@ impl Log {
             return;
         };
         if let Some(active) = &mut self.active {
+            self.located.clear();
             self.memory.truncate_open(active.segment, start);
             let taken_back = active.end - start;
             active.end = start;

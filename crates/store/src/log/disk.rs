@@ -1,10 +1,12 @@
 //! Records that are read back from the disk, always with their checksum.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::frame::{self, Frame, Seed};
+use super::position::padded;
 use super::segment::segment_path;
 use super::{ReadError, RecordAt, SegmentNo};
 use crate::storage::{OpenMode, Storage, StorageFile};
@@ -29,6 +31,8 @@ struct Window {
     bytes: Vec<u8>,
     /// Where the last record served ended: a read from here on is a sequential one.
     served: u32,
+    /// Records in this range have passed their checksums since they were read.
+    checked: Range<u32>,
     used_at: u64,
 }
 
@@ -53,19 +57,46 @@ impl Disk {
 
     /// `written`: how far the segment's file holds records that may be read.
     pub(crate) fn read(&mut self, at: RecordAt, written: u32) -> Result<Frame<'_>, ReadError> {
-        let end = at.offset.checked_add(at.len).filter(|end| *end <= written);
-        let end = end.ok_or(ReadError::Damaged(at))?;
-        let index = match self.windows.iter().position(|window| window.holds(at)) {
-            Some(index) => index,
-            None => self.fill(at, written)?,
+        let window = match self.window_of(at) {
+            Some(window) => window,
+            None => self.load(at, written)?,
         };
+        self.read_in(window, at)
+    }
+
+    /// The window that holds a record, if one does: for [`Disk::read_in`].
+    pub(crate) fn window_of(&self, at: RecordAt) -> Option<usize> {
+        self.windows.iter().position(|window| window.holds(at))
+    }
+
+    /// Reads a record into a window, which it answers.
+    pub(crate) fn load(&mut self, at: RecordAt, written: u32) -> Result<usize, ReadError> {
+        match at.offset.checked_add(at.len) {
+            Some(end) if end <= written => self.fill(at, written),
+            _ => Err(ReadError::Damaged(at)),
+        }
+    }
+
+    /// The record, which this window holds.
+    pub(crate) fn read_in(&mut self, window: usize, at: RecordAt) -> Result<Frame<'_>, ReadError> {
+        let end = at.offset + at.len;
         self.clock += 1;
-        let window = &mut self.windows[index];
+        let window = &mut self.windows[window];
         window.used_at = self.clock;
         window.served = end;
         let from = (at.offset - window.start) as usize;
-        let bytes = &self.windows[index].bytes[from..from + at.len as usize];
-        frame::decode(bytes, Seed::new(self.secret, at.segment), at.offset)
+        let bytes = &window.bytes[from..from + at.len as usize];
+        let checked = &mut window.checked;
+        if at.offset < checked.start || end > checked.end {
+            let seed = Seed::new(self.secret, at.segment);
+            frame::decode(bytes, seed, at.offset).ok_or(ReadError::Damaged(at))?;
+            if at.offset >= checked.start && at.offset <= padded(checked.end) {
+                checked.end = end;
+            } else {
+                *checked = at.offset..end;
+            }
+        }
+        frame::decode_trusted(bytes)
             .filter(|frame| frame.len == at.len)
             .ok_or(ReadError::Damaged(at))
     }
@@ -102,39 +133,36 @@ impl Disk {
             let skipped = at.offset.checked_sub(window.served);
             window.segment == segment && skipped.is_some_and(|skipped| skipped <= SKIP)
         };
-        let sequential = self.windows.iter().position(follows);
-        let len = if sequential.is_some() {
+        let len = if self.windows.iter().any(follows) {
             at.len.max(READ_AHEAD)
         } else {
             at.len
         };
         let len = len.min(written - at.offset);
-        let index = match sequential {
-            Some(index) => index,
-            None if self.windows.len() < WINDOWS => {
-                let (start, served) = (at.offset, at.offset);
-                let bytes = Vec::new();
-                self.windows.push(Window {
-                    segment,
-                    start,
-                    bytes,
-                    served,
-                    used_at: 0,
-                });
-                self.windows.len() - 1
-            }
-            None => {
-                let oldest = self
-                    .windows
-                    .iter()
-                    .enumerate()
-                    .min_by_key(|(_, w)| w.used_at);
-                oldest.map_or(0, |(index, _)| index)
-            }
+        // Not in place of the reader's last window: what it has seen there it may read once more.
+        let index = if self.windows.len() < WINDOWS {
+            let (start, served) = (at.offset, at.offset);
+            self.windows.push(Window {
+                segment,
+                start,
+                bytes: Vec::new(),
+                served,
+                checked: start..start,
+                used_at: 0,
+            });
+            self.windows.len() - 1
+        } else {
+            let oldest = self
+                .windows
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, window)| window.used_at);
+            oldest.map_or(0, |(index, _)| index)
         };
         let window = &mut self.windows[index];
         window.segment = segment;
         window.start = at.offset;
+        window.checked = at.offset..at.offset;
         if window.bytes.capacity() > 4 * READ_AHEAD as usize {
             window.bytes = Vec::new();
         }

@@ -3,6 +3,7 @@
 use super::SegmentNo;
 use super::frame::{self, Seed};
 use super::index::file::decode_table;
+use super::index::pages::Pages;
 use super::index::section::Section;
 
 /// Decodes bytes as a record. The checksum is passed over, so that the fuzzer reaches what is behind it.
@@ -18,7 +19,7 @@ pub fn decode_record(bytes: &[u8]) {
 #[doc(hidden)]
 pub fn decode_index(bytes: &[u8]) {
     let _ = decode_table(bytes, SegmentNo(1));
-    if let Some(section) = Section::new(bytes.to_vec()) {
-        section.exercise();
+    if let Ok(section) = Section::new(Pages::in_memory(bytes)) {
+        let _ = section.exercise();
     }
 }

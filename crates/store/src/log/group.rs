@@ -149,6 +149,7 @@ impl Log {
     /// session begins with the next record, and the segments begun since then keep their numbers to themselves.
     fn void(&mut self, start: LogPosition) {
         self.memory.void();
+        self.forget_places();
         self.erasures.clear();
         self.disk.forget(start.segment());
         self.session += 1;

@@ -1,4 +1,4 @@
-//! Finding messages: by sequence, by subject, over all segments.
+//! Finding messages by subject, over all segments.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -7,73 +7,16 @@ use super::disk::Disk;
 use super::frame::{self, Seed};
 use super::index::building::{BuildingIndex, BuildingStream};
 use super::index::file::{self, SectionRef};
+use super::index::pages::{PageError, Pages};
 use super::index::rebuild::rebuild;
 use super::index::section::Section;
 use super::index::{Located, Selection, SubjectInSegment, SubjectMatcher, Towards};
 use super::memory::Memory;
 use super::segment::index_path;
-use super::{Log, ReadError, Record, RecordAt, SegmentNo, StreamId};
+use super::{Log, ReadError, Record, SegmentNo, StreamId};
 use crate::storage::OpenMode;
 
 impl Log {
-    /// The newest record of a message, wherever it lies; dead ones are found as well until their
-    /// segment is recycled.
-    ///
-    /// # Errors
-    /// [`ReadError`] when an index could be neither loaded nor rebuilt.
-    pub fn locate(&mut self, stream: StreamId, seq: u64) -> Result<Option<RecordAt>, ReadError> {
-        let in_memory = self.building().rev().find_map(|(segment, index)| {
-            index
-                .stream(stream)
-                .and_then(|stream| stream.locate(segment, seq))
-        });
-        if in_memory.is_some() {
-            return Ok(in_memory);
-        }
-        let (candidates, ascending) = self.directory.from(stream, seq);
-        let covers = |section: &&SectionRef| section.first <= seq && seq <= section.last;
-        if ascending {
-            let Some(section) = candidates.first().filter(covers).copied() else {
-                return Ok(None);
-            };
-            return Ok(self.section(stream, section)?.locate(section.segment, seq));
-        }
-        let candidates: Vec<_> = candidates.iter().rev().filter(covers).copied().collect();
-        for section in candidates {
-            let found = self.section(stream, section)?.locate(section.segment, seq);
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Every record of a message that has not been given back: rewriting leaves older ones until their segments go.
-    ///
-    /// # Errors
-    /// As [`Log::locate`].
-    pub(super) fn copies(
-        &mut self,
-        stream: StreamId,
-        seq: u64,
-    ) -> Result<Vec<RecordAt>, ReadError> {
-        let mut copies: Vec<RecordAt> = self
-            .building()
-            .filter_map(|(segment, index)| index.stream(stream)?.locate(segment, seq))
-            .collect();
-        let all = self.directory.all(stream).iter();
-        let sections: Vec<SectionRef> = all
-            .filter(|section| section.first <= seq && seq <= section.last)
-            .copied()
-            .collect();
-        for section in sections {
-            copies.extend(self.section(stream, section)?.locate(section.segment, seq));
-        }
-        copies.sort_unstable_by_key(|at| at.start());
-        copies.dedup();
-        Ok(copies)
-    }
-
     /// The message of the lowest sequence of at least `from` whose subject matches; dead ones are
     /// found as well. `matcher` must answer the same for the same subject as long as `selection`
     /// is kept.
@@ -134,9 +77,11 @@ impl Log {
                 count += u64::from(section.messages);
                 continue;
             }
-            let loaded = self.section(stream, section)?;
-            let key = (section.segment, stream, section.checksum);
-            count += loaded.count(first, last, selection.choose(key, &*loaded, matcher));
+            count += self.ask(stream, section, |asked, checksum| {
+                let key = (section.segment, stream, checksum);
+                let chosen = selection.choose_listed(key, asked, matcher)?;
+                asked.count(first, last, chosen)
+            })?;
         }
         if !selection.is_everything() {
             self.name(stream)?;
@@ -161,7 +106,9 @@ impl Log {
         visit: &mut dyn FnMut(SubjectInSegment<'_>),
     ) -> Result<(), ReadError> {
         for section in self.directory.all(stream).to_vec() {
-            self.section(stream, section)?.walk_subjects(visit);
+            // Whole before the first is shown, since nothing can be shown twice.
+            self.ask(stream, section, |asked, _| asked.load_all())?;
+            self.ask(stream, section, |asked, _| asked.walk_subjects(visit))?;
         }
         self.name(stream)?;
         for (_, index) in self.building() {
@@ -249,10 +196,12 @@ impl Log {
                 }
                 continue;
             }
-            let loaded = self.section(stream, section)?;
-            let key = (section.segment, stream, section.checksum);
-            let chosen = selection.choose(key, &*loaded, matcher);
-            if let Some(found) = loaded.search(section.segment, from, chosen, towards) {
+            let found = self.ask(stream, section, |asked, checksum| {
+                let key = (section.segment, stream, checksum);
+                let chosen = selection.choose_listed(key, asked, matcher)?;
+                asked.search(section.segment, from, chosen, towards)
+            })?;
+            if let Some(found) = found {
                 best = Some(found.nearer(best, towards));
             }
         }
@@ -303,8 +252,12 @@ impl Log {
     }
 
     /// The indexes without a file, oldest first.
-    fn building(&self) -> impl DoubleEndedIterator<Item = (SegmentNo, &BuildingIndex)> {
-        let sealed = self.sealed.iter().filter_map(|(segment, sealed)| {
+    pub(super) fn building(&self) -> impl DoubleEndedIterator<Item = (SegmentNo, &BuildingIndex)> {
+        // Nearly always there is none.
+        let unindexed = (self.unindexed_from < self.next_segment)
+            .then(|| self.sealed.range(self.unindexed_from..));
+        let sealed = unindexed.into_iter().flatten();
+        let sealed = sealed.filter_map(|(segment, sealed)| {
             sealed
                 .building
                 .as_ref()
@@ -352,28 +305,53 @@ impl Log {
         Ok(())
     }
 
-    /// A section of an index file, loaded; rebuilt when it is damaged.
-    fn section(
+    /// Asks a section of an index file, and tells the question the section's checksum. One that turns out to be damaged is rebuilt
+    /// and asked again.
+    pub(super) fn ask<T>(
         &mut self,
         stream: StreamId,
         section: SectionRef,
-    ) -> Result<Arc<Section>, ReadError> {
+        mut question: impl FnMut(&Section, u32) -> Result<T, PageError>,
+    ) -> Result<T, ReadError> {
+        let segment = section.segment;
+        let asked = match self.section(stream, &section) {
+            Ok(loaded) => question(&loaded, section.checksum),
+            Err(error) => Err(error),
+        };
+        let io = |source| ReadError::Io { segment, source };
+        match asked {
+            Ok(answer) => return Ok(answer),
+            Err(PageError::Io(source)) => return Err(io(source)),
+            Err(PageError::Damaged) => {}
+        }
+        let (rebuilt, checksum) = self.rebuild_section(stream, segment)?;
+        let answer = question(&rebuilt, checksum);
+        self.sections.insert(segment, stream, rebuilt);
+        answer.map_err(|error| match error {
+            PageError::Io(source) => io(source),
+            PageError::Damaged => ReadError::NoSegment(segment),
+        })
+    }
+
+    fn section(
+        &mut self,
+        stream: StreamId,
+        section: &SectionRef,
+    ) -> Result<Arc<Section>, PageError> {
         let segment = section.segment;
         if let Some(loaded) = self.sections.get(segment, stream) {
             return Ok(loaded);
         }
-        let io = |source| ReadError::Io { segment, source };
-        let loaded = match self
-            .storage
-            .open(&index_path(&self.dir, segment), OpenMode::Read)
-        {
-            Ok(file) => file::read_section(&*file, &section).map_err(io)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(io(error)),
+        let open = || {
+            let path = index_path(&self.dir, segment);
+            self.storage.open(&path, OpenMode::Read)
         };
-        let loaded = match loaded {
-            Some(loaded) => Arc::new(loaded),
-            None => self.rebuild_section(stream, segment)?,
+        let loaded = match self.sections.open(section, open) {
+            Ok(loaded) => Arc::new(loaded),
+            Err(PageError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(PageError::Damaged);
+            }
+            Err(error) => return Err(error),
         };
         self.sections.insert(segment, stream, Arc::clone(&loaded));
         Ok(loaded)
@@ -383,7 +361,7 @@ impl Log {
         &mut self,
         stream: StreamId,
         segment: SegmentNo,
-    ) -> Result<Arc<Section>, ReadError> {
+    ) -> Result<(Arc<Section>, u32), ReadError> {
         let io = |source| ReadError::Io { segment, source };
         let sealed = self
             .sealed
@@ -400,12 +378,15 @@ impl Log {
         }
         self.directory.remove(segment);
         self.sections.forget(segment);
+        self.last_section = None;
         self.directory.insert(&table);
         let section = self.directory.get(stream, segment).and_then(|section| {
             let from = section.offset as usize;
-            Section::new(bytes.get(from..from + section.len as usize)?.to_vec())
+            let sealed = bytes.get(from..from + section.len as usize)?;
+            let section_in_memory = Section::new(Pages::in_memory(Pages::content(sealed)?)).ok()?;
+            Some((Arc::new(section_in_memory), section.checksum))
         });
-        section.map(Arc::new).ok_or(ReadError::NoSegment(segment))
+        section.ok_or(ReadError::NoSegment(segment))
     }
 }
 

@@ -109,6 +109,13 @@ impl Log {
                 if let Some(sealed) = self.sealed.get_mut(&segment) {
                     sealed.building = None;
                     self.directory.insert(&table);
+                    // A message may now be in more sections than the last one.
+                    self.last_section = None;
+                    let unindexed = |(segment, sealed): (&SegmentNo, &super::Sealed)| {
+                        sealed.building.is_some().then_some(*segment)
+                    };
+                    let first = self.sealed.iter().find_map(unindexed);
+                    self.unindexed_from = first.unwrap_or(self.next_segment);
                 }
             }
             Done::Spare(Ok(())) => self.spares.push(NEW_SPARE),

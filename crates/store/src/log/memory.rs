@@ -64,6 +64,9 @@ impl Memory {
 
     pub(crate) fn get(&self, at: RecordAt) -> Option<&[u8]> {
         let in_tail = || {
+            if position(self.tail.front()?) > at.start() {
+                return None;
+            }
             let behind = self
                 .tail
                 .partition_point(|chunk| position(chunk) <= at.start());

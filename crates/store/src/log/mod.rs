@@ -22,6 +22,7 @@ pub mod fuzzing;
 mod group;
 mod index;
 mod live;
+mod locate;
 mod lookup;
 mod maintenance;
 mod memory;
@@ -34,7 +35,7 @@ mod scan;
 mod segment;
 mod unfinished;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -61,6 +62,7 @@ use disk::Disk;
 use frame::Seed;
 use index::building::BuildingIndex;
 use index::directory::{Directory, SectionCache};
+use locate::LastSection;
 use memory::Memory;
 use scan::{Found, Scan};
 
@@ -84,8 +86,13 @@ pub struct Log {
     barrier: bool,
     memory: Memory,
     disk: Disk,
+    /// Segments below this one have index files.
+    unindexed_from: SegmentNo,
     directory: Directory,
     sections: SectionCache,
+    last_section: Option<LastSection>,
+    /// Where messages lie that were located lately, in the order in which they were asked for.
+    located: VecDeque<(StreamId, u64, RecordAt)>,
     /// Emptied files to reuse, by the number in their name.
     spares: Vec<SegmentNo>,
     /// Segments given back, whose files still stand.
@@ -200,8 +207,14 @@ impl Log {
         let frame = match self.memory.get(at) {
             Some(bytes) => frame::decode_trusted(bytes),
             None => {
-                let written = self.written_in(at.segment)?;
-                Some(self.disk.read(at, written)?)
+                let window = match self.disk.window_of(at) {
+                    Some(window) => window,
+                    None => {
+                        let written = self.written_in(at.segment)?;
+                        self.disk.load(at, written)?
+                    }
+                };
+                Some(self.disk.read_in(window, at)?)
             }
         };
         frame
@@ -266,6 +279,7 @@ impl Log {
 
     fn give_back(&mut self, segment: SegmentNo, keep: bool) {
         if segment < self.synced.segment() && self.sealed.remove(&segment).is_some() {
+            self.forget_places();
             self.directory.remove(segment);
             self.sections.forget(segment);
             self.disk.forget(segment);
@@ -277,6 +291,12 @@ impl Log {
     #[must_use]
     pub fn is_giving_back(&self) -> bool {
         !self.recycling.is_empty()
+    }
+
+    /// Records are about to go from where they are.
+    fn forget_places(&mut self) {
+        self.located.clear();
+        self.last_section = None;
     }
 
     /// Whether a segment is durably gone.

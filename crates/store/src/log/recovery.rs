@@ -5,7 +5,7 @@
 //! later record says so with its `stable` offset, if a later segment has any record, or if the
 //! checkpoint reaches beyond them. The first hole that nothing vouches for ends the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -589,7 +589,12 @@ impl Recovery {
             (None, Some((segment, sealed))) => LogPosition::new(*segment, sealed.used),
             (None, None) => LogPosition::new(next_segment, 0),
         };
+        let unindexed = |(segment, sealed): (&SegmentNo, &Sealed)| {
+            sealed.building.is_some().then_some(*segment)
+        };
+        let unindexed_from = self.sealed.iter().find_map(unindexed);
         let log = Log {
+            unindexed_from: unindexed_from.unwrap_or(next_segment),
             memory: Memory::new(self.options.tail_cache_bytes),
             disk: Disk::new(
                 Arc::clone(&self.storage),
@@ -607,6 +612,8 @@ impl Recovery {
             resume: false,
             barrier: false,
             directory: self.directory,
+            last_section: None,
+            located: VecDeque::new(),
             spares,
             recycling: Vec::new(),
             erasures: Vec::new(),

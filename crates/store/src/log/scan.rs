@@ -137,6 +137,9 @@ impl<'f> Scan<'f> {
     }
 }
 
+/// Bytes that are held against zero at a time.
+const ZEROS: usize = 256;
+
 /// How many bytes, in steps of 8, come before the next place that looks like a record; stops where too
 /// little is left to tell.
 fn skip_to_magic(bytes: &[u8]) -> u32 {
@@ -145,6 +148,12 @@ fn skip_to_magic(bytes: &[u8]) -> u32 {
         && !frame::looks_like_frame(&bytes[skipped..])
     {
         skipped += 8;
+        // Nothing but zeros looks like no record at all.
+        while let Some(zeros) = bytes.get(skipped..skipped + ZEROS)
+            && zeros.iter().fold(0, |any, byte| any | byte) == 0
+        {
+            skipped += ZEROS;
+        }
     }
     skipped as u32
 }

@@ -77,7 +77,7 @@ impl Shard {
         from: StreamSeq,
         filter: &SubjectFilter,
     ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        let mut selection = Selection::new();
+        let mut selection = Selection::of(filter);
         let found = self.next_match(stream, from, filter, &mut selection)?;
         let Some(found) = found else { return Ok(None) };
         self.load(stream, found.seq)

@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{ApiError, StorageType, StreamConfig, StreamSeq, Timestamp};
 
-use crate::log::{Log, LogPosition, ReadError, Record, SegmentNo, StreamId};
+use crate::log::{Log, LogPosition, ReadError, Record, RecordAt, SegmentNo, StreamId};
 pub use batch::{StagedBatch, StagedMessage};
 use dedup::DedupWindow;
 use extents::Extents;
@@ -470,9 +470,19 @@ fn fetch<'a>(
     if let Some(memory) = memory {
         return Ok(memory.get(seq));
     }
-    let Some(at) = log.locate(stream, seq)? else {
-        return Ok(None);
-    };
+    match log.locate(stream, seq)? {
+        Some(at) => read(log, stream, seq, at),
+        None => Ok(None),
+    }
+}
+
+/// The message whose record lies there.
+fn read(
+    log: &mut Log,
+    stream: StreamId,
+    seq: u64,
+    at: RecordAt,
+) -> Result<Option<StoredMessage<'_>>, ReadError> {
     match log.read(at)? {
         Record::Message(message) if message.stream == stream && message.seq == seq => {
             Ok(Some(StoredMessage {

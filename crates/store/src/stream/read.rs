@@ -7,7 +7,7 @@ use jetsled_protocol::SubjectFilter;
 
 use super::subject_table::SubjectId;
 use super::{
-    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch,
+    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch, read,
 };
 use crate::log::{Log, ReadError, Selection};
 
@@ -20,10 +20,16 @@ impl Stream {
         log: &'a mut Log,
         seq: u64,
     ) -> Result<Option<StoredMessage<'a>>, ReadError> {
-        if self.is_live(seq) {
-            fetch(self.memory.as_ref(), log, self.id, seq)
-        } else {
-            Ok(None)
+        if !self.is_live(seq) {
+            return Ok(None);
+        }
+        if let Some(memory) = &self.memory {
+            return Ok(memory.get(seq));
+        }
+        // Most loads follow a consumer's look at the message's meta data.
+        match log.locate_again(self.id, seq)? {
+            Some(at) => read(log, self.id, seq, at),
+            None => Ok(None),
         }
     }
 
@@ -60,7 +66,15 @@ impl Stream {
         if !self.is_live(seq) {
             return Ok(None);
         }
-        match fetch(self.memory.as_ref(), log, self.id, seq) {
+        let found = match &self.memory {
+            Some(memory) => Ok(memory.get(seq)),
+            None => match log.locate_first(self.id, seq) {
+                Ok(Some(at)) => read(log, self.id, seq, at),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            },
+        };
+        match found {
             Ok(Some(message)) => Ok(Some(MessageMeta {
                 seq: message.seq,
                 timestamp: message.timestamp,
@@ -199,7 +213,8 @@ impl Stream {
             return Ok(Some(entry.first));
         }
         let name = self.subjects.name(id);
-        let found = self.search_up(log, entry.first, &mut Selection::new(), &mut |subject| {
+        let mut selection = Selection::literal(name);
+        let found = self.search_up(log, entry.first, &mut selection, &mut |subject| {
             subject == name
         })?;
         if let Some(seq) = found {
@@ -221,7 +236,8 @@ impl Stream {
             return Ok(Some(entry.last));
         }
         let name = self.subjects.name(id);
-        let found = self.search_down(log, entry.last, &mut Selection::new(), &mut |subject| {
+        let mut selection = Selection::literal(name);
+        let found = self.search_down(log, entry.last, &mut selection, &mut |subject| {
             subject == name
         })?;
         if let Some(seq) = found {
@@ -243,9 +259,8 @@ impl Stream {
         if self.config.republish.is_none() {
             return Ok(0);
         }
-        let found = self.search_down(log, from, &mut Selection::new(), &mut |subject| {
-            subject == name
-        })?;
+        let mut selection = Selection::literal(name);
+        let found = self.search_down(log, from, &mut selection, &mut |subject| subject == name)?;
         Ok(found.unwrap_or(0))
     }
 
@@ -272,7 +287,8 @@ impl Stream {
         if let Some(name) = filter.single_literal() {
             return self.last_of_subject(log, name);
         }
-        self.search_down(log, self.last, &mut Selection::new(), &mut |subject| {
+        let mut selection = Selection::of(filter);
+        self.search_down(log, self.last, &mut selection, &mut |subject| {
             filter.matches(subject)
         })
     }
@@ -411,9 +427,8 @@ impl Stream {
             let newest = match last {
                 Some(seq) if seq > up_to => {
                     let name = self.subjects.name(id);
-                    self.search_down(log, up_to, &mut Selection::new(), &mut |subject| {
-                        subject == name
-                    })?
+                    let mut selection = Selection::literal(name);
+                    self.search_down(log, up_to, &mut selection, &mut |subject| subject == name)?
                 }
                 last => last,
             };

@@ -208,7 +208,7 @@ fn answer_batch(
     let last = store
         .stream(stream)
         .map_or(StreamSeq(0), |stream| stream.last_seq());
-    let mut selection = Selection::new();
+    let mut selection = Selection::of(&filter);
     let mut pending = store.num_pending(
         stream,
         from,

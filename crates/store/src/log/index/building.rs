@@ -189,6 +189,9 @@ impl BuildingStream {
 
     pub(crate) fn locate(&self, segment: SegmentNo, seq: u64) -> Option<RecordAt> {
         let found = self.lanes.iter().filter_map(|lane| {
+            if *lane.seqs.first()? > seq {
+                return None;
+            }
             let index = lane.seqs.binary_search(&seq).ok()?;
             Some(lane.at(segment, index))
         });

@@ -1,12 +1,17 @@
 //! Which index sections each stream has, and the loaded ones.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashMap;
 
 use super::file::{IndexTable, SectionRef};
+use super::pages::{PageError, Pages};
 use super::section::Section;
 use crate::log::{SegmentNo, StreamId};
+use crate::storage::StorageFile;
 
 /// Per stream its sections in index files, oldest segment first.
 #[derive(Debug, Default)]
@@ -99,20 +104,26 @@ impl Sections {
     }
 }
 
-/// Loaded sections, within a budget of bytes.
+/// Sections that have been asked for, within a budget of bytes and of open files.
 #[derive(Debug)]
 pub(crate) struct SectionCache {
-    loaded: HashMap<(SegmentNo, StreamId), (Arc<Section>, u64)>,
-    bytes: usize,
+    sections: HashMap<(SegmentNo, StreamId), (Arc<Section>, u64)>,
+    /// Open index files, the most recently used last.
+    files: Vec<(SegmentNo, Arc<dyn StorageFile>)>,
+    /// Memory of all sections, also of those that are no longer here but in use.
+    bytes: Arc<AtomicUsize>,
     limit: usize,
     clock: u64,
 }
 
+const FILES: usize = 64;
+
 impl SectionCache {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            loaded: HashMap::new(),
-            bytes: 0,
+            sections: HashMap::new(),
+            files: Vec::new(),
+            bytes: Arc::default(),
             limit,
             clock: 0,
         }
@@ -120,46 +131,82 @@ impl SectionCache {
 
     pub(crate) fn get(&mut self, segment: SegmentNo, stream: StreamId) -> Option<Arc<Section>> {
         self.clock += 1;
-        let (section, used_at) = self.loaded.get_mut(&(segment, stream))?;
+        let (section, used_at) = self.sections.get_mut(&(segment, stream))?;
         *used_at = self.clock;
-        Some(Arc::clone(section))
+        let section = Arc::clone(section);
+        // Sections grow by the pages that are asked for.
+        self.keep_within_limit();
+        Some(section)
     }
 
     pub(crate) fn insert(&mut self, segment: SegmentNo, stream: StreamId, section: Arc<Section>) {
-        self.bytes += section.size();
         self.clock += 1;
-        self.loaded.insert((segment, stream), (section, self.clock));
-        if self.bytes > self.limit {
-            self.evict();
+        self.sections
+            .insert((segment, stream), (section, self.clock));
+        self.keep_within_limit();
+    }
+
+    /// Opens a section of an index file; it is not kept yet.
+    pub(crate) fn open(
+        &mut self,
+        section: &SectionRef,
+        open_file: impl FnOnce() -> io::Result<Arc<dyn StorageFile>>,
+    ) -> Result<Section, PageError> {
+        let file = self.file(section.segment, open_file)?;
+        let (offset, len) = (u64::from(section.offset), section.len as usize);
+        Section::new(Pages::open(
+            &file,
+            offset,
+            len,
+            section.checksum,
+            &self.bytes,
+        )?)
+    }
+
+    fn file(
+        &mut self,
+        segment: SegmentNo,
+        open_file: impl FnOnce() -> io::Result<Arc<dyn StorageFile>>,
+    ) -> io::Result<Arc<dyn StorageFile>> {
+        if let Some(at) = self.files.iter().position(|(other, _)| *other == segment) {
+            let entry = self.files.remove(at);
+            let file = Arc::clone(&entry.1);
+            self.files.push(entry);
+            return Ok(file);
         }
+        let file = open_file()?;
+        if self.files.len() >= FILES
+            && let Some((oldest, _)) = self.files.first()
+        {
+            // Its sections hold it open.
+            self.forget(*oldest);
+        }
+        self.files.push((segment, Arc::clone(&file)));
+        Ok(file)
     }
 
     /// Drops the longest unused until a quarter of the budget is free, so that this is rare.
-    fn evict(&mut self) {
+    fn keep_within_limit(&mut self) {
+        if self.bytes.load(Relaxed) <= self.limit {
+            return;
+        }
         let mut by_use: Vec<_> = self
-            .loaded
+            .sections
             .iter()
             .map(|(key, (_, used_at))| (*used_at, *key))
             .collect();
         by_use.sort_unstable();
         by_use.pop();
         for (_, key) in by_use {
-            if self.bytes <= self.limit / 4 * 3 {
+            if self.bytes.load(Relaxed) <= self.limit / 4 * 3 {
                 break;
             }
-            if let Some((section, _)) = self.loaded.remove(&key) {
-                self.bytes -= section.size();
-            }
+            self.sections.remove(&key);
         }
     }
 
     pub(crate) fn forget(&mut self, segment: SegmentNo) {
-        self.loaded.retain(|(other, _), (section, _)| {
-            let keep = *other != segment;
-            if !keep {
-                self.bytes -= section.size();
-            }
-            keep
-        });
+        self.files.retain(|(other, _)| *other != segment);
+        self.sections.retain(|(other, _), _| *other != segment);
     }
 }

@@ -10,7 +10,7 @@
 //! 24  u32     highest session in the segment
 //! 28  u32     number of streams
 //! 32  a table entry a stream:
-//!       u32 stream, u32 crc32c of the section, u64 first sequence, u64 last sequence,
+//!       u32 stream, u32 crc32c of the section's checksums, u64 first sequence, u64 last sequence,
 //!       u32 messages, u32 offset of the section, u32 length of the section, u32 reserved
 //! ..  sections
 //! ```
@@ -19,14 +19,14 @@ use std::io;
 use std::path::Path;
 
 use super::building::BuildingIndex;
-use super::section;
+use super::{pages, section};
 use crate::log::disk::read_full;
 use crate::log::segment::index_path;
 use crate::log::{SegmentNo, StreamId};
-use crate::storage::{OpenMode, Storage, StorageFile};
+use crate::storage::{OpenMode, Storage};
 
 const MAGIC: &[u8; 8] = b"JETSLIDX";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
 
@@ -63,7 +63,7 @@ pub(crate) fn encode(index: &BuildingIndex, used: u32, session: u32) -> (Vec<u8>
         let merged = stream.merged();
         let start = sections.len();
         section::encode(&mut sections, &merged, &stream.subjects);
-        let checksum = crc32c::crc32c(&sections[start..]);
+        let checksum = pages::seal(&mut sections, start);
         let (offset, len) = (start as u32, (sections.len() - start) as u32);
         let messages = merged.seqs.len() as u32;
         let section = SectionRef {
@@ -201,19 +201,6 @@ pub(crate) fn read_table(
             .all(|(_, section)| end(section) <= file_len)
     };
     Ok(decode_table(&bytes, segment).filter(fits))
-}
-
-/// Reads one section. `Ok(None)`: damaged.
-pub(crate) fn read_section(
-    file: &dyn StorageFile,
-    section: &SectionRef,
-) -> io::Result<Option<section::Section>> {
-    let mut bytes = vec![0; section.len as usize];
-    let read = read_full(file, &mut bytes, u64::from(section.offset))?;
-    if read < bytes.len() || crc32c::crc32c(&bytes) != section.checksum {
-        return Ok(None);
-    }
-    Ok(section::Section::new(bytes))
 }
 
 fn table_checksum(segment: SegmentNo, table: &[u8]) -> u32 {

@@ -1,12 +1,13 @@
 //! Which messages of which stream and subject lie where: one index a segment.
 //!
 //! The segment being filled is indexed in memory ([`building`]); a sealed one has an index file
-//! ([`file`]) with a section a stream ([`section`]), loaded when asked for and kept within a budget
+//! ([`file`]) with a section a stream ([`section`]), whose [`pages`] are read when they are needed and kept within a budget
 //! ([`directory`]). Indexes never forget: dead records stay in them until the segment goes.
 
 pub(crate) mod building;
 pub(crate) mod directory;
 pub(crate) mod file;
+pub(crate) mod pages;
 pub(crate) mod rebuild;
 pub(crate) mod section;
 mod selection;
@@ -63,7 +64,8 @@ pub struct SubjectInSegment<'a> {
 /// A test of subjects.
 pub type SubjectMatcher<'a> = &'a mut dyn FnMut(&[u8]) -> bool;
 
-/// The subjects of one stream in one segment, numbered in order of their first message there.
+/// The subjects of one stream in one segment, numbered: in the order of their bytes in an index file, of their
+/// first message before that.
 pub(crate) trait Subjects {
     fn count(&self) -> u32;
     fn subject(&self, ordinal: u32) -> &[u8];
