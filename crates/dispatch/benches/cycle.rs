@@ -195,16 +195,16 @@ fn pull_and_ack(c: &mut Criterion) {
             assert_eq!(commands as u64, BATCH + 1);
         });
     });
-    // The outbox is full at 4096 messages.
-    group.throughput(Throughput::Elements(4096));
+    // The outbox is full at 1024 messages.
+    group.throughput(Throughput::Elements(1024));
     let push = ConsumerConfig {
         deliver_subject: "d".to_owned(),
         max_deliver: -1,
         ..ConsumerConfig::default()
     };
     let mut bench = Bench::new(push);
-    group.bench_function("push (4096)", |b| {
-        b.iter(|| assert_eq!(bench.turn(None), 4096));
+    group.bench_function("push (1024)", |b| {
+        b.iter(|| assert_eq!(bench.turn(None), 1024));
     });
     group.finish();
 }

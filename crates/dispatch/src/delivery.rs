@@ -12,8 +12,9 @@ use crate::priority::{Verdict, judge};
 use crate::status::Status;
 use crate::view::MessageMeta;
 
-/// Deliveries that fit in one outbox, so that a long backlog cannot make it grow.
-pub(crate) const MAX_DELIVERIES: u32 = 4096;
+/// Deliveries that fit in one outbox, so that a long backlog cannot make it grow. Few enough that what was read to decide
+/// is still in the processor's caches when it is delivered.
+pub(crate) const MAX_DELIVERIES: u32 = 1024;
 /// Bytes of messages that one outbox may name.
 pub(crate) const MAX_DELIVERED_BYTES: u64 = 8 * 1024 * 1024;
 

@@ -50,11 +50,15 @@ impl<'a> AckSubject<'a> {
         // At most nine tokens matter; further ones are allowed by the second form.
         let mut tokens: [&[u8]; 9] = [b""; 9];
         let mut count = 0;
-        for token in rest.split(|byte| *byte == b'.') {
-            if let Some(slot) = tokens.get_mut(count) {
-                *slot = token;
+        let mut start = 0;
+        for (at, byte) in rest.iter().chain(b".").enumerate() {
+            if *byte == b'.' {
+                if let Some(slot) = tokens.get_mut(count) {
+                    *slot = rest.get(start..at)?;
+                }
+                start = at + 1;
+                count += 1;
             }
-            count += 1;
         }
         let [a, b, c, d, e, f, g, h, i] = tokens;
         let (origin, stream, consumer, numbers) = match count {
@@ -177,6 +181,23 @@ fn number(token: &[u8]) -> u64 {
     if token.is_empty() {
         return u64::MAX;
     }
+    // So many digits never overflow.
+    if token.len() <= 19 {
+        let mut value: u64 = 0;
+        let mut all_digits = true;
+        let (eights, rest) = token.as_chunks::<8>();
+        for eight in eights {
+            let (eight, digits) = eight_digits(u64::from_le_bytes(*eight));
+            value = value * 100_000_000 + eight;
+            all_digits &= digits;
+        }
+        for byte in rest {
+            let digit = byte.wrapping_sub(b'0');
+            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
+            all_digits &= digit <= 9;
+        }
+        return if all_digits { value } else { u64::MAX };
+    }
     let mut value: u64 = 0;
     for byte in token {
         let digit = byte.wrapping_sub(b'0');
@@ -192,6 +213,21 @@ fn number(token: &[u8]) -> u64 {
         value = next;
     }
     value
+}
+
+/// The value of eight ASCII digits, the first in the lowest byte, and whether they are digits; all at once, since acks come by the
+/// million and each carries five numbers.
+fn eight_digits(text: u64) -> (u64, bool) {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    let high = text & 0xF0F0_F0F0_F0F0_F0F0;
+    let above_nine = (text.wrapping_add(0x0606_0606_0606_0606)) & 0xF0F0_F0F0_F0F0_F0F0;
+    let all_digits = high == ZEROS && above_nine == ZEROS;
+    let digits = text.wrapping_sub(ZEROS);
+    // Neighbours are put together: to numbers of two digits, of four, of eight.
+    let pairs = (digits.wrapping_mul(10).wrapping_add(digits >> 8)) & 0x00FF_00FF_00FF_00FF;
+    let fours = (pairs.wrapping_mul(100).wrapping_add(pairs >> 16)) & 0x0000_FFFF_0000_FFFF;
+    let eight = (fours.wrapping_mul(10_000).wrapping_add(fours >> 32)) & 0xFFFF_FFFF;
+    (eight, all_digits)
 }
 
 fn decimal_len(value: u64) -> usize {
@@ -309,6 +345,18 @@ mod tests {
         #[test]
         fn no_subject_is_too_much(subject: Vec<u8>) {
             let _ = AckSubject::parse(&[PREFIX, &subject].concat());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_are_read_as_digit_by_digit(text in "[0-9]{1,24}|[0-9:/ ]{0,20}") {
+            let expected = text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten();
+            prop_assert_eq!(number(text.as_bytes()), expected.unwrap_or(u64::MAX));
         }
     }
 }

@@ -289,6 +289,11 @@ impl Outbound {
         self.pending() + staged < self.max_pending / 2
     }
 
+    /// Whether so little waits that it is read from the processor's caches again.
+    pub(crate) fn keeps_up(&self, staged: usize) -> bool {
+        self.pending() + staged < (self.max_pending / 2).min(2 * BEHIND_BYTES)
+    }
+
     /// Positions in the stream of bytes: accepted so far, and written so far.
     pub(crate) fn progress(&self) -> (u64, u64) {
         let state = self.state.lock();

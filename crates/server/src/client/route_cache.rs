@@ -36,6 +36,8 @@ pub(super) struct RouteCache {
     /// The entry used last, and the subject it was used for; empty: use none again unasked.
     last: usize,
     last_subject: Vec<u8>,
+    /// The entry last found by its prefix.
+    last_prefix: LastPrefix,
     /// Entries used since the last [`RouteCache::end_batch`].
     touched: Vec<usize>,
     /// What rewrites published subjects, if anything does.
@@ -67,6 +69,15 @@ struct Prefix {
     /// With the `.` after the last of them.
     leading: Box<[u8]>,
     tokens: usize,
+}
+
+/// A [`Prefix`] and its entry: acks come in long runs.
+#[derive(Debug, Default)]
+struct LastPrefix {
+    /// Empty: there is none.
+    leading: Vec<u8>,
+    tokens: usize,
+    at: usize,
 }
 
 /// A [`Prefix`] to look for.
@@ -149,6 +160,7 @@ impl RouteCache {
         self.end_batch();
         self.entries.clear();
         self.last_subject.clear();
+        self.last_prefix.leading.clear();
         self.by_subject.clear();
         self.by_prefix.clear();
         self.depths.clear();
@@ -156,6 +168,9 @@ impl RouteCache {
     }
 
     fn find(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
+        if self.last_prefix.covers(subject) {
+            return self.last_prefix.at;
+        }
         let known = self
             .by_subject
             .get(subject)
@@ -168,7 +183,7 @@ impl RouteCache {
         at
     }
 
-    fn find_prefix(&self, subject: &[u8]) -> Option<usize> {
+    fn find_prefix(&mut self, subject: &[u8]) -> Option<usize> {
         if self.depths.is_empty() {
             return None;
         }
@@ -186,10 +201,16 @@ impl RouteCache {
             return None;
         }
         let tokens = ends.len() + 1;
-        self.depths.iter().find_map(|depth| {
+        let (leading, at) = self.depths.iter().find_map(|depth| {
             let leading = subject.get(..*ends.get(depth.checked_sub(1)?)?)?;
-            self.by_prefix.get(&PrefixRef { leading, tokens }).copied()
-        })
+            let at = self.by_prefix.get(&PrefixRef { leading, tokens })?;
+            Some((leading, *at))
+        })?;
+        self.last_prefix.leading.clear();
+        self.last_prefix.leading.extend_from_slice(leading);
+        self.last_prefix.tokens = tokens;
+        self.last_prefix.at = at;
+        Some(at)
     }
 
     fn look_up(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
@@ -240,6 +261,26 @@ impl RouteCache {
         }
         self.entries.push(entry);
         at
+    }
+}
+
+impl LastPrefix {
+    /// Whether the subject has this prefix and number of tokens, none of them empty.
+    #[inline]
+    fn covers(&self, subject: &[u8]) -> bool {
+        !self.leading.is_empty()
+            && subject.starts_with(&self.leading)
+            && memchr::memchr_iter(b'.', subject).count() + 1 == self.tokens
+            && !subject.ends_with(b".")
+            && {
+                let next = subject.get(1..).unwrap_or_default();
+                let both_dots = |(byte, next): (&u8, &u8)| (*byte == b'.') & (*next == b'.');
+                !subject
+                    .iter()
+                    .zip(next)
+                    .map(both_dots)
+                    .fold(false, |any, both| any | both)
+            }
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jetsled_dispatch::{AckEvent, PullEvent};
 use jetsled_jetstream_api::{AckKind, AckNumbers, AckSubject};
 use jetsled_protocol::headers;
+use smallvec::SmallVec;
 
 use super::commit::InlineCommit;
 use super::shard::ShardState;
@@ -153,7 +154,7 @@ impl IngestBatch {
         let now = clock::now();
         let mut rest = self.entries.as_slice();
         while let [first, ..] = rest {
-            let Some(shard) = first.to.shard() else {
+            if first.to.shard().is_none() {
                 match first.to {
                     To::NotEnabled => {
                         let (subject, rest) =
@@ -174,24 +175,11 @@ impl IngestBatch {
                 }
                 rest = &rest[1..];
                 continue;
-            };
-            let run = rest
-                .iter()
-                .take_while(|entry| entry.to.shard() == Some(shard))
-                .count();
-            let (run, behind) = rest.split_at(run);
+            }
+            let run = rest.iter().take_while(|entry| entry.to.shard().is_some());
+            let (run, behind) = rest.split_at(run.count());
             rest = behind;
-            let Some(handle) = self.accounts[first.account as usize].shard(shard) else {
-                continue;
-            };
-            let mut state = handle.lock();
-            for entry in run {
-                self.apply(entry, &mut state, flush);
-            }
-            state.end_of_batch(flush);
-            if flush.commits_inline && flush.inline_commit.is_none() && self.entries.len() == 1 {
-                flush.inline_commit = InlineCommit::take(handle, &mut state);
-            }
+            self.submit_run(run, flush);
         }
         self.entries.clear();
         self.bytes.clear();
@@ -200,21 +188,42 @@ impl IngestBatch {
         self.without.clear();
     }
 
+    /// Hands messages to their shards. Each shard is locked once: what goes to different ones has no order.
+    fn submit_run(&self, run: &[Entry], flush: &mut FlushSet) {
+        let mut shards: SmallVec<[u16; 8]> = SmallVec::new();
+        for shard in run.iter().filter_map(|entry| entry.to.shard()) {
+            if !shards.contains(&shard) {
+                shards.push(shard);
+            }
+        }
+        for shard in shards {
+            let of_shard = |entry: &&Entry| entry.to.shard() == Some(shard);
+            let account = run.iter().find(of_shard).map_or(0, |entry| entry.account);
+            let Some(handle) = self.accounts[account as usize].shard(shard) else {
+                continue;
+            };
+            let mut state = handle.lock();
+            for group in run.chunk_by(|entry, next| entry.to.acks_as(next.to)) {
+                match group {
+                    [entry] if of_shard(&entry) => self.apply(entry, &mut state, flush),
+                    [entry, _, ..] if of_shard(&entry) => self.acks(group, &mut state, flush),
+                    _ => {}
+                }
+            }
+            state.end_of_batch(flush);
+            if flush.commits_inline && flush.inline_commit.is_none() && self.entries.len() == 1 {
+                flush.inline_commit = InlineCommit::take(handle, &mut state);
+            }
+        }
+    }
+
     fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
         let request = self.request(entry);
         match entry.to {
             To::Api | To::Transfer(_) | To::NotEnabled => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
-            To::Ack(consumer, numbers) => {
-                let ack = AckEvent {
-                    numbers,
-                    kind: AckKind::parse(request.payload),
-                    reply: (!request.reply.is_empty())
-                        .then(|| Bytes::copy_from_slice(request.reply)),
-                };
-                state.raise(consumer, flush, |consumer, ctx| consumer.on_ack(&ack, ctx));
-            }
+            To::Ack(..) => self.acks(std::slice::from_ref(entry), state, flush),
             To::Pull(consumer) => {
                 if request.reply.is_empty() {
                     return;
@@ -242,6 +251,28 @@ impl IngestBatch {
                 });
             }
         }
+    }
+
+    /// Acks for one consumer.
+    fn acks(&self, entries: &[Entry], state: &mut ShardState, flush: &mut FlushSet) {
+        let Some(To::Ack(consumer, _)) = entries.first().map(|entry| entry.to) else {
+            return;
+        };
+        state.raise(consumer, flush, |consumer, ctx| {
+            for entry in entries {
+                let To::Ack(_, numbers) = entry.to else {
+                    continue;
+                };
+                let request = self.request(entry);
+                let ack = AckEvent {
+                    numbers,
+                    kind: AckKind::parse(request.payload),
+                    reply: (!request.reply.is_empty())
+                        .then(|| Bytes::copy_from_slice(request.reply)),
+                };
+                consumer.on_ack(&ack, ctx);
+            }
+        });
     }
 
     fn request(&self, entry: &Entry) -> Request<'_> {
@@ -275,6 +306,14 @@ impl IngestBatch {
 }
 
 impl To {
+    /// Whether both are acks for the same consumer.
+    fn acks_as(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Ack(one, _), Self::Ack(other, _)) => one == other,
+            _ => false,
+        }
+    }
+
     /// The shard that takes it; API requests find theirs on their own.
     fn shard(self) -> Option<u16> {
         match self {

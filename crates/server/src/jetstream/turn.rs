@@ -170,6 +170,7 @@ impl ShardState {
             .get(&target.stream.stream)?
             .consumers
             .get(&target.consumer)
+            .map(|consumer| &**consumer)
     }
 
     pub(super) fn consumer_mut(&mut self, target: ConsumerTarget) -> Option<&mut RunningConsumer> {
@@ -177,6 +178,7 @@ impl ShardState {
             .get_mut(&target.stream.stream)?
             .consumers
             .get_mut(&target.consumer)
+            .map(|consumer| &mut **consumer)
     }
 
     /// Logs the outbox's progress and runs its commands.
@@ -266,10 +268,10 @@ impl ShardState {
                 Command::DeleteInactive => outcome.delete = true,
             }
         }
-        outcome.full = scratch
-            .destinations
-            .iter()
-            .any(|(_, to)| !to.has_room(flush));
+        outcome.full = match scratch.destinations.as_slice() {
+            [(_, only)] => !only.keeps_up(flush),
+            several => several.iter().any(|(_, to)| !to.has_room(flush)),
+        };
         if someone_waits {
             self.commit_now();
         } else if durable_later {

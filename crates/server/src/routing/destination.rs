@@ -91,6 +91,14 @@ impl Destination {
             .all(|client| client.outbound.has_room(flush.staged(client)))
     }
 
+    /// Whether the sockets of all client destinations take nearly as much as they get. Who has nobody else to serve sends no more until
+    /// then: what waits in a store costs nothing.
+    pub(crate) fn keeps_up(&self, flush: &FlushSet) -> bool {
+        self.route
+            .clients()
+            .all(|client| client.outbound.keeps_up(flush.staged(client)))
+    }
+
     /// As [`Account::deliver`]; `message.subject` is the resolved subject and is not looked up again.
     /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
