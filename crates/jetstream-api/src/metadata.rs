@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use crate::{AckPolicy, ConsumerConfig, PersistMode, PriorityPolicy, StreamConfig};
 
 /// The API level of this server: that of nats-server 2.15.
@@ -12,6 +14,65 @@ pub const REQUIRED_LEVEL_KEY: &str = "_nats.req.level";
 pub const VERSION_KEY: &str = "_nats.ver";
 /// The key of the server's API level; only in replies.
 pub const LEVEL_KEY: &str = "_nats.level";
+
+/// Labels by key, in order of the keys. Nearly always a handful, of ten thousand consumers, so they take no more room than that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "BTreeMap<String, String>")]
+pub struct Metadata(Vec<(Box<str>, Box<str>)>);
+
+impl Metadata {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = self.find(key).ok()?;
+        self.0.get(at).map(|(_, value)| &**value)
+    }
+
+    /// Sets the value of `key`.
+    pub fn insert(&mut self, key: &str, value: &str) {
+        match self.find(key) {
+            Ok(at) => self.0[at].1 = value.into(),
+            Err(at) => {
+                self.0.reserve_exact(1);
+                self.0.insert(at, (key.into(), value.into()));
+            }
+        }
+    }
+
+    /// Removes `key`.
+    pub fn remove(&mut self, key: &str) {
+        self.0.retain(|(other, _)| **other != *key);
+    }
+
+    /// Keys and values in order of the keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    fn find(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| (**other).cmp(key))
+    }
+}
+
+impl From<BTreeMap<String, String>> for Metadata {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        let boxed = |(key, value): (String, String)| (key.into(), value.into());
+        let labels: Vec<_> = map.into_iter().map(boxed).collect();
+        Self(labels)
+    }
+}
+
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
 
 impl StreamConfig {
     /// The API level that the stream needs.
@@ -70,25 +131,38 @@ impl ConsumerConfig {
 }
 
 /// Whether two maps say the same but for the keys that the server keeps.
-pub(crate) fn equal_but_for_versions(
-    left: &BTreeMap<String, String>,
-    right: &BTreeMap<String, String>,
-) -> bool {
-    let own = |key: &&String| ![REQUIRED_LEVEL_KEY, VERSION_KEY, LEVEL_KEY].contains(&key.as_str());
-    left.keys().filter(own).eq(right.keys().filter(own))
-        && left
-            .keys()
-            .filter(own)
-            .all(|key| left.get(key) == right.get(key))
+pub(crate) fn equal_but_for_versions(left: &Metadata, right: &Metadata) -> bool {
+    let own = |(key, _): &(&str, &str)| ![REQUIRED_LEVEL_KEY, VERSION_KEY, LEVEL_KEY].contains(key);
+    left.iter().filter(own).eq(right.iter().filter(own))
 }
 
-fn set_stored(metadata: &mut BTreeMap<String, String>, level: u32) {
+fn set_stored(metadata: &mut Metadata, level: u32) {
     metadata.remove(VERSION_KEY);
     metadata.remove(LEVEL_KEY);
-    metadata.insert(REQUIRED_LEVEL_KEY.to_owned(), level.to_string());
+    metadata.insert(REQUIRED_LEVEL_KEY, &level.to_string());
 }
 
-fn set_reply(metadata: &mut BTreeMap<String, String>, version: &str) {
-    metadata.insert(VERSION_KEY.to_owned(), version.to_owned());
-    metadata.insert(LEVEL_KEY.to_owned(), API_LEVEL.to_string());
+fn set_reply(metadata: &mut Metadata, version: &str) {
+    metadata.insert(VERSION_KEY, version);
+    metadata.insert(LEVEL_KEY, &API_LEVEL.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stay_in_order_of_their_keys() {
+        let mut metadata: Metadata = serde_json::from_str(r#"{"b":"2","a":"1","c":""}"#).unwrap();
+        metadata.insert("aa", "new");
+        metadata.insert("b", "other");
+        metadata.remove("c");
+        metadata.remove("none");
+        assert_eq!(metadata.get("b"), Some("other"));
+        assert_eq!(metadata.get("c"), None);
+        assert_eq!(
+            serde_json::to_string(&metadata).unwrap(),
+            r#"{"a":"1","aa":"new","b":"other"}"#
+        );
+    }
 }

@@ -23,10 +23,14 @@ enum Matcher {
     All,
     /// The only pattern, and it has no wildcard.
     Literal,
-    Mixed {
-        literals: HashSet<Box<[u8]>>,
-        wildcards: Wildcards,
-    },
+    /// Boxed, since most consumers have one filter or none.
+    Mixed(Box<Mixed>),
+}
+
+#[derive(Debug)]
+struct Mixed {
+    literals: HashSet<Box<[u8]>>,
+    wildcards: Wildcards,
 }
 
 #[derive(Debug)]
@@ -58,10 +62,9 @@ impl SubjectFilter {
                 .patterns
                 .first()
                 .is_some_and(|literal| **literal == *subject),
-            Matcher::Mixed {
-                literals,
-                wildcards,
-            } => literals.contains(subject) || wildcards.match_one(subject),
+            Matcher::Mixed(mixed) => {
+                mixed.literals.contains(subject) || mixed.wildcards.match_one(subject)
+            }
         }
     }
 
@@ -100,10 +103,10 @@ impl Matcher {
             .iter()
             .cloned()
             .partition(|pattern| subject::has_wildcard(pattern));
-        Self::Mixed {
+        Self::Mixed(Box::new(Mixed {
             literals: literals.into_iter().collect(),
             wildcards: Wildcards::new(wildcards),
-        }
+        }))
     }
 }
 

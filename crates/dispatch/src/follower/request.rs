@@ -174,7 +174,7 @@ impl Follower {
             direct: true,
             sourcing: level != Level::Plain,
             inactive_threshold: Nanos::from_secs(10),
-            metadata: self.plan.metadata(),
+            metadata: self.plan.metadata().into(),
             ..ConsumerConfig::default()
         };
         self.set_start(tail, &mut config);

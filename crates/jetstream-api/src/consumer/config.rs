@@ -1,7 +1,6 @@
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::metadata::Metadata;
 use crate::omit::{is_false, is_zero_i64, is_zero_u64};
 use crate::wire_enum::wire_enum;
 use crate::{Nanos, StreamSeq, Timestamp};
@@ -99,8 +98,8 @@ pub struct ConsumerConfig {
     #[serde(skip_serializing_if = "is_false")]
     pub sourcing: bool,
     /// The user's labels and, below `_nats.`, the server's.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
     /// Until when nothing is delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Timestamp>,

@@ -53,7 +53,7 @@ impl ConsumerConfig {
     #[must_use]
     pub fn is_same(&self, other: &ConsumerConfig) -> bool {
         let without_metadata = |config: &ConsumerConfig| ConsumerConfig {
-            metadata: std::collections::BTreeMap::new(),
+            metadata: crate::metadata::Metadata::default(),
             ..config.clone()
         };
         crate::metadata::equal_but_for_versions(&self.metadata, &other.metadata)

@@ -1,7 +1,6 @@
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use crate::metadata::Metadata;
 use crate::omit::{is_false, is_zero_i32, is_zero_i64};
 use crate::stream::StreamSource;
 use crate::wire_enum::wire_enum;
@@ -118,8 +117,8 @@ pub struct StreamConfig {
     #[serde(skip_serializing_if = "is_false")]
     pub allow_batched: bool,
     /// The user's labels and, below `_nats.`, the server's.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Metadata::is_empty")]
+    pub metadata: Metadata,
 }
 
 wire_enum! {

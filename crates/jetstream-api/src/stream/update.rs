@@ -50,7 +50,7 @@ impl StreamConfig {
     #[must_use]
     pub fn is_same(&self, other: &StreamConfig) -> bool {
         let without_metadata = |config: &StreamConfig| StreamConfig {
-            metadata: std::collections::BTreeMap::new(),
+            metadata: crate::metadata::Metadata::default(),
             ..config.clone()
         };
         crate::metadata::equal_but_for_versions(&self.metadata, &other.metadata)

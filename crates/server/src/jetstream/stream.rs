@@ -21,7 +21,8 @@ pub(super) struct RunningStream {
     pub(super) config: Arc<StreamConfig>,
     pub(super) pub_ack: PubAckPrefix,
     pub(super) domain: Option<Box<str>>,
-    pub(super) consumers: HashMap<ConsumerKey, RunningConsumer>,
+    /// Boxed, since a table has room for nearly twice as many as it holds.
+    pub(super) consumers: HashMap<ConsumerKey, Box<RunningConsumer>>,
     pub(super) names: HashMap<Box<str>, ConsumerKey>,
     pub(super) input: Option<Box<InputTransform>>,
     pub(super) republish: Option<Box<Republish>>,
@@ -120,6 +121,8 @@ impl RunningStream {
     }
 
     pub(super) fn consumer_named(&self, name: &str) -> Option<&RunningConsumer> {
-        self.consumers.get(self.names.get(name)?)
+        self.consumers
+            .get(self.names.get(name)?)
+            .map(|found| &**found)
     }
 }
