@@ -66,7 +66,7 @@ system: server report leafnodes
 system: server stream-check
 system: server consumer-check
 a: account info
-a: account report connections
+?a: account report connections
 ?a: account report statistics
 ?a: rtt
 a: trace orders.1
