@@ -26,8 +26,10 @@ pub enum TlsError {
     /// A PEM file without a certificate.
     #[error("no certificate found in {}", .0.display())]
     NoCertificate(PathBuf),
-    /// Client certificates are to be verified, and nothing says against which roots.
-    #[error("tls verify requires a ca_file: system roots are not used to verify clients")]
+    /// Client certificates are to be verified without a `ca_file`, and the system has no roots.
+    #[error(
+        "tls verify without a ca_file takes the system's root certificates, and none were found"
+    )]
     NoRoots,
     /// A certificate that cannot be a root.
     #[error("error parsing root certificate in {}: {source}", path.display())]
@@ -90,17 +92,39 @@ fn verifier(
     if !options.verify {
         return Ok(WebPkiClientVerifier::no_client_auth());
     }
-    let path = options.ca_file.as_ref().ok_or(TlsError::NoRoots)?;
+    let (roots, are_told) = match &options.ca_file {
+        Some(path) => (roots_of(path)?, true),
+        None => (system_roots()?, false),
+    };
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    // A client need not hear the names of some hundred authorities.
+    let builder = if are_told {
+        builder
+    } else {
+        builder.clear_root_hint_subjects()
+    };
+    Ok(builder.build()?)
+}
+
+fn roots_of(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|source| TlsError::Root {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         })?;
     }
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-    Ok(builder.build()?)
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        return Err(TlsError::NoRoots);
+    }
+    Ok(roots)
 }
 
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
