@@ -10,7 +10,14 @@ pub(crate) fn text(program: Program) -> String {
         Program::Jetsled => "$XDG_STATE_HOME/jetsled or ~/.local/state/jetsled",
         Program::NatsServer => "nats in the temporary directory",
     };
+    let ocis = match program {
+        Program::Jetsled => {
+            "\n       PROGRAM ocis [command]  stand in for oCIS's nats service; PROGRAM ocis help says more"
+        }
+        Program::NatsServer => "",
+    };
     USAGE
+        .replace("ALSO", ocis)
         .replace("PROGRAM", program.name())
         .replace("JETSTREAM", jetstream)
         .replace("STORE_DIR", store_dir)
@@ -22,7 +29,7 @@ pub(crate) fn tls_text(program: Program) -> String {
 }
 
 const USAGE: &str = "
-Usage: PROGRAM [flags]
+Usage: PROGRAM [flags]ALSO
 
 Every flag can be written -flag or --flag, its value after a blank or a '='. Flags win over the configuration file.
 

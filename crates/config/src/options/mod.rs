@@ -42,6 +42,8 @@ pub struct Options {
     pub client_advertise: Option<String>,
     /// `None`: the server's id.
     pub server_name: Option<String>,
+    /// Name of a cluster of this server alone, shown to clients; no port is opened for it.
+    pub cluster_name: Option<String>,
     /// Lower case, without duplicates, in the order given.
     pub server_tags: Vec<String>,
     /// Free key/value pairs shown in `/varz`.
@@ -201,6 +203,7 @@ impl Default for Options {
             port: Port::Fixed(4222),
             client_advertise: None,
             server_name: None,
+            cluster_name: None,
             server_tags: Vec::new(),
             server_metadata: BTreeMap::new(),
             max_connections: Some(65_536),
