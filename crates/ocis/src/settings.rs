@@ -7,7 +7,7 @@ use jetsled_auth::Secret;
 use crate::paths::Paths;
 
 /// All settings, in the sections of `nats.yaml`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `nats`
     pub nats: Nats,
@@ -148,17 +148,6 @@ impl Log {
             "trace" => Level::Trace,
             _ => Level::Error,
         }
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings")
-            .field("nats", &self.nats)
-            .field("debug", &self.debug)
-            .field("log", &self.log)
-            .field("tracing", &self.tracing)
-            .finish()
     }
 }
 

@@ -57,6 +57,8 @@ struct Info<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     nonce: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<&'a str>,
     #[serde(skip_serializing_if = "is_false")]
     ldm: bool,
@@ -103,6 +105,7 @@ impl ServerState {
             client_id: info_for.cid,
             client_ip: info_for.remote.to_string(),
             nonce: info_for.nonce,
+            cluster: options.cluster_name.as_deref(),
             domain: options.jetstream.domain.as_deref(),
             ldm: self.is_lame_duck() || info_for.must_leave,
             connect_info: info_for.login.is_some(),

@@ -15,10 +15,12 @@
 //! | `events` | what the server tells of itself and its clients in messages |
 //! | `operator` | operator mode: accounts by signed claims |
 //! | `monitor` | HTTP monitoring: `/varz`, `/connz` and their like |
+//! | `ocis` | the program in the place of oCIS's `nats` service |
 
 mod account;
 mod client;
 mod events;
+mod http;
 mod info;
 mod internal_request;
 mod jetstream;
@@ -27,6 +29,7 @@ mod log_file;
 mod logging;
 mod monitor;
 mod nuid;
+mod ocis;
 mod operator;
 mod program;
 mod routing;

@@ -1,10 +1,14 @@
-//! Log lines in nats-server's form: `[PID] YYYY/MM/DD HH:MM:SS.uuuuuu [INF] text`.
+//! The log: which events are shown, in which form, and where. nats-server's form is
+//! `[PID] YYYY/MM/DD HH:MM:SS.uuuuuu [INF] text`.
+
+mod ocis;
 
 use std::fmt::{self, Write};
 use std::io;
 use std::sync::Arc;
 
 use jetsled_config::LogOptions;
+use jetsled_ocis::Level as OcisLevel;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use parking_lot::RwLock;
@@ -15,9 +19,13 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{Registry, reload};
 
 use crate::log_file::LogSink;
+use ocis::OcisForm;
 
 /// The target of events that end the program: an error with this target is shown as `[FTL]`.
 pub const FATAL: &str = "jetsled::fatal";
+
+/// The target of what an administrator must see whatever the log's level is.
+pub(crate) const ALWAYS: &str = "jetsled::always";
 
 /// The log of this process.
 #[derive(Clone)]
@@ -34,13 +42,25 @@ impl Log {
     /// When the log file cannot be opened.
     pub fn install(options: &LogOptions) -> io::Result<Self> {
         let sink = Arc::new(open_sink(options)?);
-        let (layer, handle) = reload::Layer::new(LineLayer::new(options, Arc::clone(&sink)));
+        Ok(Self::install_layer(LineLayer::new(options, sink)))
+    }
+
+    /// As [`Log::install`], in the form and with the levels of oCIS.
+    pub(crate) fn install_ocis(options: &jetsled_ocis::Log) -> io::Result<Self> {
+        let file = (!options.pretty && !options.file.is_empty()).then(|| options.file.as_ref());
+        let sink = Arc::new(LogSink::open(file, None, None)?);
+        Ok(Self::install_layer(LineLayer::ocis(options, sink)))
+    }
+
+    fn install_layer(layer: LineLayer) -> Self {
+        let sink = Arc::new(RwLock::new(Arc::clone(&layer.sink)));
+        let (layer, handle) = reload::Layer::new(layer);
         // A library user may have installed a subscriber of its own, which then stays.
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).ok();
-        Ok(Self {
-            sink: Arc::new(RwLock::new(sink)),
+        Self {
+            sink,
             layer: handle,
-        })
+        }
     }
 
     /// Logs otherwise from now on.
@@ -80,11 +100,81 @@ fn open_sink(options: &LogOptions) -> io::Result<LogSink> {
     )
 }
 
+/// How severe an event is, the most severe first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Severity {
+    Fatal,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Severity {
+    fn of(metadata: &Metadata<'_>) -> Self {
+        match *metadata.level() {
+            Level::ERROR if metadata.target() == FATAL => Self::Fatal,
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            Level::DEBUG => Self::Debug,
+            Level::TRACE => Self::Trace,
+        }
+    }
+
+    /// As oCIS's levels go; nothing is as severe as its `panic`.
+    fn of_ocis(level: OcisLevel) -> Option<Self> {
+        match level {
+            OcisLevel::Panic => None,
+            OcisLevel::Fatal => Some(Self::Fatal),
+            OcisLevel::Error => Some(Self::Error),
+            OcisLevel::Warn => Some(Self::Warn),
+            OcisLevel::Info => Some(Self::Info),
+            OcisLevel::Debug => Some(Self::Debug),
+            OcisLevel::Trace => Some(Self::Trace),
+        }
+    }
+
+    fn filter(self) -> LevelFilter {
+        match self {
+            Self::Fatal | Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+            Self::Trace => LevelFilter::TRACE,
+        }
+    }
+}
+
+/// What becomes a line.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    severity: Severity,
+    /// File and line of the source.
+    source: Option<(&'a str, u32)>,
+    text: &'a str,
+}
+
+enum Form {
+    Nats(NatsForm),
+    Ocis(OcisForm),
+}
+
+impl Form {
+    fn line(&self, entry: Entry<'_>) -> Vec<u8> {
+        match self {
+            Self::Nats(form) => form.line(entry),
+            Self::Ocis(form) => form.line(entry),
+        }
+    }
+}
+
 impl LineLayer {
     fn new(options: &LogOptions, sink: Arc<LogSink>) -> Self {
         Self {
             sink,
-            format: LineFormat {
+            form: Form::Nats(NatsForm {
                 pid: std::process::id(),
                 timestamps: options.timestamps,
                 zone: if options.utc {
@@ -92,32 +182,51 @@ impl LineLayer {
                 } else {
                     TimeZone::system()
                 },
-            },
-            level: match options {
-                LogOptions { trace: true, .. } => LevelFilter::TRACE,
-                LogOptions { debug: true, .. } => LevelFilter::DEBUG,
-                _ => LevelFilter::INFO,
-            },
+            }),
+            lowest: Some(match options {
+                LogOptions { trace: true, .. } => Severity::Trace,
+                LogOptions { debug: true, .. } => Severity::Debug,
+                _ => Severity::Info,
+            }),
             debug: options.debug,
+        }
+    }
+
+    fn ocis(options: &jetsled_ocis::Log, sink: Arc<LogSink>) -> Self {
+        Self {
+            sink,
+            form: Form::Ocis(OcisForm::new(options)),
+            lowest: Severity::of_ocis(options.level()),
+            debug: true,
         }
     }
 }
 
 struct LineLayer {
     sink: Arc<LogSink>,
-    format: LineFormat,
-    level: LevelFilter,
+    form: Form,
+    /// The least severe that is shown; `None` shows nothing.
+    lowest: Option<Severity>,
+    /// Debug lines are shown where the level admits them: tracing the protocol does not ask for them.
     debug: bool,
 }
 
-struct LineFormat {
+struct NatsForm {
     pid: u32,
     timestamps: bool,
     zone: TimeZone,
 }
 
-impl LineFormat {
-    fn line(&self, tag: &str, text: &dyn fmt::Display) -> Vec<u8> {
+impl NatsForm {
+    fn line(&self, entry: Entry<'_>) -> Vec<u8> {
+        let tag = match entry.severity {
+            Severity::Fatal => "FTL",
+            Severity::Error => "ERR",
+            Severity::Warn => "WRN",
+            Severity::Info => "INF",
+            Severity::Debug => "DBG",
+            Severity::Trace => "TRC",
+        };
         let mut line = String::with_capacity(96);
         // Writing to a string cannot fail.
         let _: fmt::Result = write!(line, "[{}] ", self.pid);
@@ -135,39 +244,46 @@ impl LineFormat {
                 now.subsec_nanosecond() / 1000
             );
         }
-        let _: fmt::Result = writeln!(line, "[{tag}] {text}");
+        let _: fmt::Result = writeln!(line, "[{tag}] {}", entry.text);
         line.into_bytes()
     }
 }
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        if metadata.target() == ALWAYS {
+            return true;
+        }
         let ours = metadata.target().starts_with("jetsled");
-        let level = *metadata.level();
-        // Tracing the protocol does not ask for debug lines.
-        let wanted = level <= self.level && (level != Level::DEBUG || self.debug);
-        wanted && (ours || level <= Level::WARN)
+        let severity = Severity::of(metadata);
+        let wanted = self.lowest.is_some_and(|lowest| severity <= lowest)
+            && (severity != Severity::Debug || self.debug);
+        wanted && (ours || severity <= Severity::Warn)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.level)
+        let lowest = self.lowest.unwrap_or(Severity::Fatal);
+        // Warnings may be meant for everybody.
+        Some(lowest.max(Severity::Warn).filter())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let tag = match *metadata.level() {
-            Level::ERROR if metadata.target() == FATAL => "FTL",
-            Level::ERROR => "ERR",
-            Level::WARN => "WRN",
-            Level::INFO => "INF",
-            Level::DEBUG => "DBG",
-            Level::TRACE => "TRC",
-        };
         let mut text = Text::default();
         event.record(&mut text);
-        let line = self.format.line(tag, &text.0);
-        self.sink
-            .write(&line, |text| self.format.line("INF", &text));
+        let line = self.form.line(Entry {
+            severity: Severity::of(metadata),
+            source: metadata.file().zip(metadata.line()),
+            text: &text.0,
+        });
+        let of_the_log = |text: &str| {
+            self.form.line(Entry {
+                severity: Severity::Info,
+                source: None,
+                text,
+            })
+        };
+        self.sink.write(&line, of_the_log);
     }
 }
 
@@ -190,27 +306,35 @@ impl Visit for Text {
 mod tests {
     use super::*;
 
+    fn entry(severity: Severity, text: &str) -> Entry<'_> {
+        Entry {
+            severity,
+            source: None,
+            text,
+        }
+    }
+
     #[test]
     fn a_line_without_timestamp_has_pid_tag_and_text() {
-        let format = LineFormat {
+        let form = NatsForm {
             pid: 42,
             timestamps: false,
             zone: TimeZone::UTC,
         };
         assert_eq!(
-            format.line("INF", &"Server is ready"),
+            form.line(entry(Severity::Info, "Server is ready")),
             b"[42] [INF] Server is ready\n"
         );
     }
 
     #[test]
     fn a_line_with_timestamp_has_microseconds() {
-        let format = LineFormat {
+        let form = NatsForm {
             pid: 7,
             timestamps: true,
             zone: TimeZone::UTC,
         };
-        let line = String::from_utf8(format.line("WRN", &"x")).unwrap();
+        let line = String::from_utf8(form.line(entry(Severity::Warn, "x"))).unwrap();
         let time = line
             .strip_prefix("[7] ")
             .unwrap()

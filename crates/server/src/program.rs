@@ -10,11 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::logging::{FATAL, Log};
 use crate::send_signal::send_signal;
 use crate::tls::server_config;
-use crate::{Server, StartError};
+use crate::{Server, StartError, ocis};
 
 /// Runs the program with the process' arguments, the program's own name first; returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
+    if let Some(arguments) = jetsled_ocis::Command::arguments(&arguments) {
+        return ocis::run(arguments);
+    }
     let command = match parse_command_line(arguments.clone(), &Environment::PROCESS) {
         Ok(command) => command,
         Err(error) => return refuse(&error),
@@ -56,7 +59,7 @@ fn refuse(error: &CommandLineError) -> ExitCode {
     ExitCode::from(error.exit_code())
 }
 
-fn say(mut to: impl Write, text: &str) {
+pub(crate) fn say(mut to: impl Write, text: &str) {
     // Nobody reads it; there is nothing else to do about that.
     to.write_all(text.as_bytes()).ok();
 }
@@ -76,6 +79,11 @@ fn serve(options: Options, arguments: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    run_to_end(serve_until_stopped(options, &log, arguments))
+}
+
+/// Runs a server until it is stopped; an error goes to the log and into the exit code.
+pub(crate) fn run_to_end(serving: impl Future<Output = Result<(), ServeError>>) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -86,7 +94,7 @@ fn serve(options: Options, arguments: &[OsString]) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve_until_stopped(options, &log, arguments)) {
+    match runtime.block_on(serving) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(target: FATAL, "{error}");
@@ -175,9 +183,12 @@ fn trapped(name: &str) {
 
 /// Why the program ended with an error.
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub(crate) enum ServeError {
     #[error("can't listen for signals: {0}")]
     Signals(#[from] io::Error),
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The debug listener of oCIS's service.
+    #[error("can't start the debug server: {0}")]
+    Debug(#[from] ocis::DebugError),
 }

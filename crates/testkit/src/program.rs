@@ -103,6 +103,7 @@ pub enum StartError {
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
+    way: Way,
     port: Option<u16>,
     store_dir: Option<PathBuf>,
     config: Option<String>,
@@ -110,6 +111,16 @@ pub struct Launch {
     called: Option<OsString>,
     address_of_config: bool,
     args: Vec<OsString>,
+    variables: Vec<(String, String)>,
+}
+
+/// How the program is told what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As nats-server: flags and a configuration file.
+    Flags,
+    /// As oCIS's `nats` service: variables and `nats.yaml`.
+    Ocis,
 }
 
 impl Default for Launch {
@@ -128,6 +139,7 @@ impl Launch {
     pub fn of(program: impl Into<PathBuf>) -> Self {
         Self {
             program: program.into(),
+            way: Way::Flags,
             port: None,
             store_dir: None,
             config: None,
@@ -135,7 +147,27 @@ impl Launch {
             called: None,
             address_of_config: false,
             args: Vec::new(),
+            variables: Vec::new(),
         }
+    }
+
+    /// The program under test in the place of oCIS's `nats` service, with a log level that shows when it is ready and
+    /// its debug listener on a free port. Of the test's own variables it sees none.
+    pub fn ocis() -> Self {
+        Self {
+            way: Way::Ocis,
+            ..Self::new()
+        }
+        .variable("NATS_NATS_HOST", "127.0.0.1")
+        .variable("NATS_DEBUG_ADDR", "127.0.0.1:0")
+        .variable("NATS_LOG_LEVEL", "info")
+    }
+
+    /// With this variable in its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
     }
 
     /// With JetStream in this directory.
@@ -152,7 +184,7 @@ impl Launch {
         self
     }
 
-    /// With this configuration text (as `-c FILE`). Address, port and store directory are given as flags, which win over it.
+    /// With this configuration text (as `-c FILE`; as `nats.yaml` for oCIS's service). Address, port and store directory are given as flags, which win over it.
     #[must_use]
     pub fn config(mut self, text: impl Into<String>) -> Self {
         self.config = Some(text.into());
@@ -263,20 +295,37 @@ impl Launch {
         if let Some(name) = &self.called {
             command.arg0(name);
         }
-        if !self.address_of_config {
-            command.args(["-a", "127.0.0.1", "-p"]);
-            command.arg(
-                self.port
-                    .map_or_else(|| "-1".to_owned(), |port| port.to_string()),
-            );
-        }
-        if let Some(dir) = &self.store_dir {
-            command.arg("-js").arg("-sd").arg(dir);
-        }
-        if let Some(text) = &self.config {
-            let file = scratch.path().join("server.conf");
-            std::fs::write(&file, text).map_err(|e| self.spawn_error(e))?;
-            command.arg("-c").arg("server.conf");
+        let port = self
+            .port
+            .map_or_else(|| "-1".to_owned(), |port| port.to_string());
+        match self.way {
+            Way::Flags => {
+                if !self.address_of_config {
+                    command.args(["-a", "127.0.0.1", "-p", &port]);
+                }
+                if let Some(dir) = &self.store_dir {
+                    command.arg("-js").arg("-sd").arg(dir);
+                }
+                if let Some(text) = &self.config {
+                    let file = scratch.path().join("server.conf");
+                    std::fs::write(&file, text).map_err(|e| self.spawn_error(e))?;
+                    command.arg("-c").arg("server.conf");
+                }
+            }
+            Way::Ocis => {
+                command.arg("ocis").env_clear();
+                command.env("HOME", scratch.path());
+                command.env("NATS_NATS_PORT", port);
+                if let Some(dir) = &self.store_dir {
+                    command.env("NATS_NATS_STORE_DIR", dir);
+                }
+                if let Some(text) = &self.config {
+                    let dir = scratch.path().join(".ocis/config");
+                    std::fs::create_dir_all(&dir)
+                        .and_then(|()| std::fs::write(dir.join("nats.yaml"), text))
+                        .map_err(|e| self.spawn_error(e))?;
+                }
+            }
         }
         for (name, text) in &self.files {
             let file = scratch.path().join(name);
@@ -285,7 +334,9 @@ impl Launch {
                 .and_then(|()| std::fs::write(&file, text))
                 .map_err(|e| self.spawn_error(e))?;
         }
-        command.args(&self.args);
+        command
+            .envs(self.variables.iter().cloned())
+            .args(&self.args);
         Ok((command, scratch))
     }
 
@@ -371,6 +422,14 @@ impl Server {
             .address("Starting http monitor on ")
     }
 
+    /// Where the debug server of oCIS's service listens.
+    pub fn debug_address(&self) -> Option<SocketAddr> {
+        self.process
+            .as_ref()?
+            .log
+            .address("Starting debug server on ")
+    }
+
     /// The address as clients take it, such as `nats://127.0.0.1:4222`.
     pub fn url(&self) -> String {
         format!("nats://{}", self.address())
@@ -413,8 +472,25 @@ impl Server {
     ///
     /// If the signal cannot be sent.
     pub fn stop(&mut self) -> Option<ExitStatus> {
-        let mut process = self.process.take()?;
+        if self.process.is_some() {
+            self.terminate();
+        }
+        self.wait()
+    }
+
+    /// Sends SIGTERM: end.
+    ///
+    /// # Panics
+    ///
+    /// If no process runs or the signal cannot be sent.
+    pub fn terminate(&self) {
+        let process = self.process.as_ref().expect("the server runs");
         self.signal_to(&process.child, Signal::TERM);
+    }
+
+    /// Waits until the process has ended by itself; after 20 seconds it is killed. `None` if none was running.
+    pub fn wait(&mut self) -> Option<ExitStatus> {
+        let mut process = self.process.take()?;
         wait(&mut process.child, STOP_WITHIN)
     }
 
@@ -531,7 +607,9 @@ impl Log {
     fn address(&self, text: &str) -> Option<SocketAddr> {
         let line = self.wait(Duration::ZERO, |line| line.contains(text))?;
         let (_, address) = line.rsplit_once(' ')?;
-        let mut address = address.trim().to_socket_addrs().ok()?.next()?;
+        // A log may have quotes and brackets behind it.
+        let address = address.trim_end_matches(|char: char| !char.is_ascii_digit());
+        let mut address = address.to_socket_addrs().ok()?.next()?;
         if address.ip().is_unspecified() {
             address.set_ip(Ipv4Addr::LOCALHOST.into());
         }

@@ -2,7 +2,8 @@
 //
 // Starts PROGRAM with JetStream and TLS, publishes events to two groups of two members, kills it in the middle (SIGKILL),
 // starts it again, and checks that each group gets every acknowledged event; then a registry with expiry and watch, and a
-// store with listing. CERTIFICATES holds ca.pem, server.pem and server-key.pem.
+// store with listing. All of this once more with PROGRAM in the place of oCIS's nats service, without and with TLS.
+// CERTIFICATES holds ca.pem, server.pem and server-key.pem.
 package main
 
 import (
@@ -25,17 +26,43 @@ const within = 60 * time.Second
 
 // broker is the program under test, on one port over all its lives.
 type broker struct {
-	program, files string
-	config         *tls.Config
-	port           string
-	process        *exec.Cmd
+	name    string
+	files   string
+	command func(b *broker) *exec.Cmd
+	config  *tls.Config // nil without TLS
+	port    string
+	process *exec.Cmd
+}
+
+// asServer starts the program as nats-server is started, with a configuration file.
+func asServer(program, certificates string) func(*broker) *exec.Cmd {
+	return func(b *broker) *exec.Cmd {
+		config := fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n",
+			filepath.Join(certificates, "server.pem"), filepath.Join(certificates, "server-key.pem"))
+		file := filepath.Join(b.files, "server.conf")
+		if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+			panic(err)
+		}
+		return exec.Command(program, "-a", "127.0.0.1", "-p", b.port, "-js", "-sd", filepath.Join(b.files, "store"), "-c", file)
+	}
+}
+
+// asService starts the program as oCIS's nats service is started, with variables.
+func asService(program string, variables ...string) func(*broker) *exec.Cmd {
+	return func(b *broker) *exec.Cmd {
+		command := exec.Command(program, "ocis", "nats", "server")
+		command.Env = append([]string{
+			"OCIS_BASE_DATA_PATH=" + b.files, "OCIS_CONFIG_DIR=" + b.files, "NATS_NATS_PORT=" + b.port,
+			"NATS_DEBUG_ADDR=127.0.0.1:0", "NATS_LOG_LEVEL=info",
+		}, variables...)
+		return command
+	}
 }
 
 var listening = regexp.MustCompile(`Listening for client connections on \S+:(\d+)`)
 
 func (b *broker) start() error {
-	b.process = exec.Command(b.program, "-a", "127.0.0.1", "-p", b.port, "-js", "-sd", filepath.Join(b.files, "store"),
-		"-c", filepath.Join(b.files, "server.conf"))
+	b.process = b.command(b)
 	stderr, err := b.process.StderrPipe()
 	if err != nil {
 		return err
@@ -83,35 +110,24 @@ func (b *broker) kill() error {
 }
 
 func (b *broker) connect(name string) (*nats.Conn, error) {
-	return nats.Connect("tls://127.0.0.1:"+b.port, nats.Name(name), nats.Secure(b.config),
-		nats.ReconnectWait(50*time.Millisecond), nats.MaxReconnects(-1),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // a killed broker is expected here
+	options := []nats.Option{
+		nats.Name(name), nats.ReconnectWait(50 * time.Millisecond), nats.MaxReconnects(-1),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // a killed broker is expected here
+	}
+	if b.config != nil {
+		options = append(options, nats.Secure(b.config))
+	}
+	return nats.Connect("127.0.0.1:"+b.port, options...)
 }
 
-func run(program, certificates string) error {
+// on runs everything on one broker.
+func on(b *broker) error {
 	files, err := os.MkdirTemp("", "jetsled-nats-go-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(files)
-	certificates, err = filepath.Abs(certificates)
-	if err != nil {
-		return err
-	}
-	authority, err := os.ReadFile(filepath.Join(certificates, "ca.pem"))
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(authority) {
-		return fmt.Errorf("ca.pem holds no certificate")
-	}
-	config := fmt.Sprintf("tls { cert_file: %q, key_file: %q }\n",
-		filepath.Join(certificates, "server.pem"), filepath.Join(certificates, "server-key.pem"))
-	if err := os.WriteFile(filepath.Join(files, "server.conf"), []byte(config), 0o600); err != nil {
-		return err
-	}
-	b := &broker{program: program, files: files, port: "-1", config: &tls.Config{RootCAs: roots}}
+	b.files, b.port = files, "-1"
 	if err := b.start(); err != nil {
 		return err
 	}
@@ -126,6 +142,35 @@ func run(program, certificates string) error {
 	}{{"events", events}, {"registry", registry}, {"stores", stores}} {
 		if err := part.check(b); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+func run(program, certificates string) error {
+	certificates, err := filepath.Abs(certificates)
+	if err != nil {
+		return err
+	}
+	authority, err := os.ReadFile(filepath.Join(certificates, "ca.pem"))
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority) {
+		return fmt.Errorf("ca.pem holds no certificate")
+	}
+	// The service makes its own certificate, which services are told not to verify (OCIS_INSECURE).
+	insecure := &tls.Config{InsecureSkipVerify: true}
+	for _, b := range []*broker{
+		{name: "server with TLS", command: asServer(program, certificates), config: &tls.Config{RootCAs: roots}},
+		{name: "oCIS's service", command: asService(program)},
+		{name: "oCIS's service with TLS", config: insecure,
+			command: asService(program, "OCIS_EVENTS_ENABLE_TLS=true", "OCIS_INSECURE=true")},
+	} {
+		fmt.Println(b.name)
+		if err := on(b); err != nil {
+			return fmt.Errorf("%s: %w", b.name, err)
 		}
 	}
 	return nil

@@ -1,5 +1,6 @@
 //! The broker under test and its clients.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, kv};
@@ -15,32 +16,57 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Broker {
     server: Server,
-    certificates: Certificates,
+    /// What verifies its certificate; `None` without TLS.
+    roots: Option<PathBuf>,
     _files: tempfile::TempDir,
 }
 
 impl Broker {
-    pub(crate) fn start() -> Self {
+    /// A server of its own, as in the field: TLS with an authority's certificate.
+    pub(crate) fn server() -> Self {
         let files = tempfile::tempdir().expect("a temporary directory");
         let certificates = Certificates::create(files.path()).expect("certificates");
-        let server = Launch::new()
-            .jetstream(files.path().join("store"))
-            .config(certificates.server_config())
-            .start()
-            .expect("the broker starts");
+        let launch = Launch::new().config(certificates.server_config());
+        Self::start(launch, Some(certificates.ca), files)
+    }
+
+    /// `jetsled ocis`, as oCIS starts its `nats` service.
+    pub(crate) fn service() -> Self {
+        let files = tempfile::tempdir().expect("a temporary directory");
+        Self::start(Launch::ocis(), None, files)
+    }
+
+    /// The same with TLS, and the certificate that it makes itself.
+    pub(crate) fn service_with_tls() -> Self {
+        let files = tempfile::tempdir().expect("a temporary directory");
+        let [cert, key] = ["tls.crt", "tls.key"].map(|name| files.path().join(name));
+        let launch = Launch::ocis()
+            .variable("OCIS_EVENTS_ENABLE_TLS", "true")
+            .variable("OCIS_INSECURE", "true")
+            .variable("NATS_TLS_CERT", cert.to_string_lossy())
+            .variable("NATS_TLS_KEY", key.to_string_lossy());
+        Self::start(launch, Some(cert), files)
+    }
+
+    fn start(launch: Launch, roots: Option<PathBuf>, files: tempfile::TempDir) -> Self {
+        let launch = launch.jetstream(files.path().join("store"));
         Self {
-            server,
-            certificates,
+            server: launch.start().expect("the broker starts"),
+            roots,
             _files: files,
         }
     }
 
     /// Connects as a service of this name; reconnects every 50 ms when the broker is gone.
     pub(crate) async fn connect(&self, name: &str) -> Client {
-        ConnectOptions::new()
+        let options = match &self.roots {
+            Some(roots) => ConnectOptions::new()
+                .require_tls(true)
+                .add_root_certificates(roots.clone()),
+            None => ConnectOptions::new(),
+        };
+        options
             .name(name)
-            .require_tls(true)
-            .add_root_certificates(self.certificates.ca.clone())
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|_attempts| Duration::from_millis(50))
             .connect(self.server.url())

@@ -232,9 +232,9 @@ async fn publish(
     acknowledged
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_group_gets_every_acknowledged_event_although_the_broker_is_killed() {
-    let mut broker = Broker::start();
+async fn each_group_gets_every_acknowledged_event_although_the_broker_is_killed(
+    mut broker: Broker,
+) {
     let starting: Vec<_> =
         futures::future::join_all((0..10).map(|_| broker.connect("start"))).await;
     futures::future::join_all(starting.iter().map(ensure_stream)).await;
@@ -323,9 +323,7 @@ async fn each_group_gets_every_acknowledged_event_although_the_broker_is_killed(
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_lost_member_did_not_acknowledge_goes_to_another_one() {
-    let broker = Broker::start();
+async fn what_a_lost_member_did_not_acknowledge_goes_to_another_one(broker: Broker) {
     let publisher = broker.connect("frontend").await;
     ensure_stream(&publisher).await;
     let silent = broker.connect("search").await;
@@ -369,4 +367,9 @@ async fn what_a_lost_member_did_not_acknowledge_goes_to_another_one() {
     .await;
     received.wait_for("search", &sent).await;
     member.abort();
+}
+
+mod on {
+    crate::on_every_broker!(each_group_gets_every_acknowledged_event_although_the_broker_is_killed);
+    crate::on_every_broker!(what_a_lost_member_did_not_acknowledge_goes_to_another_one);
 }

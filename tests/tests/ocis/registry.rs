@@ -37,9 +37,7 @@ async fn listed(registry: &Store) -> BTreeSet<String> {
     keys.try_collect().await.expect("every key")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn services_are_found_while_they_refresh_and_forgotten_after_that() {
-    let mut broker = Broker::start();
+async fn services_are_found_while_they_refresh_and_forgotten_after_that(mut broker: Broker) {
     let client = broker.connect("nats-js-kv-registry").await;
     let missing = api(&client, "STREAM.INFO.KV_service-registry", Value::Null).await;
     assert_eq!(err_code(&missing), 10059, "{missing}");
@@ -113,4 +111,8 @@ async fn services_are_found_while_they_refresh_and_forgotten_after_that() {
     let registry = bucket(&client, "service-registry", "memory", TIME_TO_LIVE * 10).await;
     register_all(&registry).await;
     assert_eq!(listed(&registry).await, everybody);
+}
+
+mod on {
+    crate::on_every_broker!(services_are_found_while_they_refresh_and_forgotten_after_that);
 }

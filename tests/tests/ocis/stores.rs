@@ -17,10 +17,8 @@ fn key(number: usize) -> String {
     format!("MV3GK3TUONXWMZTFMVWGS43U{number:03}=")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stores_keep_what_they_acknowledged_and_forget_what_is_too_old() {
+async fn stores_keep_what_they_acknowledged_and_forget_what_is_too_old(mut broker: Broker) {
     const FORTNIGHT: Duration = Duration::from_secs(336 * 3600);
-    let mut broker = Broker::start();
     let client = broker.connect("TODO").await;
     let history = bucket(&client, "eventhistory", "file", FORTNIGHT).await;
     let cache = bucket(&client, "cache-userinfo", "file", Duration::from_secs(3)).await;
@@ -86,4 +84,8 @@ async fn stores_keep_what_they_acknowledged_and_forget_what_is_too_old() {
         .expect("written");
     let found = cache.get("OVZWK4Q=").await.expect("an answer");
     assert_eq!(found.as_deref(), Some(&b"after the crash"[..]));
+}
+
+mod on {
+    crate::on_every_broker!(stores_keep_what_they_acknowledged_and_forget_what_is_too_old);
 }

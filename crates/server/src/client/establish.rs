@@ -77,6 +77,14 @@ impl EstablishError {
             Self::Io(_) | Self::WebsocketHandshake(HandshakeError::Io(_) | HandshakeError::Closed)
         )
     }
+
+    /// The client has just gone, as health checks do that look whether somebody listens.
+    fn is_departure(&self) -> bool {
+        match self {
+            Self::TlsHandshake(error) => error.kind() == io::ErrorKind::UnexpectedEof,
+            _ => false,
+        }
+    }
 }
 
 async fn establish(
@@ -104,7 +112,11 @@ async fn establish(
         }
     };
     let secured = established.inspect_err(|error| {
-        tracing::error!("{remote} - cid:{cid} - {error}");
+        if error.is_departure() {
+            tracing::debug!("{remote} - cid:{cid} - {error}");
+        } else {
+            tracing::error!("{remote} - cid:{cid} - {error}");
+        }
     })?;
     let established = open(&server, opening, secured, None).await;
     server.remember(&established.client, established.must_log_in);

@@ -42,6 +42,8 @@ pub(crate) struct ClientInfo<'a> {
     pub(crate) rtt: u64,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) server: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    pub(crate) cluster: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Timestamp>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
@@ -99,6 +101,9 @@ impl ClientInfo<'_> {
         info.lang = own(&options.lang);
         info.ver = own(&options.version);
         info.server = own(client.server.name());
+        if let Some(cluster) = &client.server.options().cluster_name {
+            info.cluster = own(cluster);
+        }
         info.kind = Cow::Borrowed("Client");
         info.client_type = Cow::Borrowed(client.transport().client_type());
         info

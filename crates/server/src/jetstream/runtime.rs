@@ -18,6 +18,8 @@ pub(super) struct Runtime {
     pub(super) batch_limits: Arc<BatchLimits>,
     pub(super) domain: Option<String>,
     pub(super) server_name: String,
+    /// Empty if none is configured.
+    pub(super) cluster_name: String,
     pub(super) system: Option<Arc<Account>>,
     /// Ack and flow control subjects name domain and account (`js_ack_fc_v2`). Both forms are understood.
     pub(super) second_form: bool,

@@ -308,6 +308,7 @@ impl Runtime {
             batch_limits: Arc::new(BatchLimits::new(&jetstream.limits)),
             domain: jetstream.domain.clone(),
             server_name: server.name().to_owned(),
+            cluster_name: options.cluster_name.clone().unwrap_or_default(),
             system: server.system().cloned(),
             second_form: jetstream.ack_fc_v2,
             strict: jetstream.strict,

@@ -2,34 +2,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use jetsled_config::{Options, TlsOptions};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::endpoint;
 use super::query::Query;
 use super::reply::Reply;
+use crate::http;
 use crate::listener::{ListenError, Listener};
 use crate::server::ServerState;
 use crate::tls::TlsError;
-
-/// HTTP connections at once; more wait to be accepted.
-const MAX_CONNECTIONS: usize = 64;
-/// How long a request's head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The running monitoring listener. Dropping it ends it with its connections.
 #[derive(Debug)]
@@ -68,7 +55,9 @@ impl Monitor {
         let scheme = if is_https { "https" } else { "http" };
         tracing::info!("Starting {scheme} monitor on {}", listener.name());
         let address = listener.address();
-        let task = tokio::spawn(accept(listener.into_tcp(), tls, Arc::clone(server)));
+        let server = Arc::clone(server);
+        let answer = move |request| answer(request, Arc::clone(&server));
+        let task = tokio::spawn(http::accept(listener.into_tcp(), tls, answer));
         Ok(Some(Self {
             address,
             is_https,
@@ -106,56 +95,7 @@ fn acceptor(tls: &TlsOptions) -> Result<TlsAcceptor, TlsError> {
     Ok(TlsAcceptor::from(crate::tls::server_config(&tls)?))
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, server: Arc<ServerState>) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    loop {
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
-        while connections.try_join_next().is_some() {}
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
-            Err(error) => {
-                // Out of file descriptors, most likely: give others time to close some.
-                tracing::error!("Monitor Accept Error: {error}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-                continue;
-            }
-        };
-        let (tls, server) = (tls.clone(), Arc::clone(&server));
-        connections.spawn(async move {
-            match tls {
-                None => serve(tcp, server).await,
-                Some(tls) => {
-                    if let Ok(Ok(stream)) =
-                        tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await
-                    {
-                        serve(stream, server).await;
-                    }
-                }
-            }
-            drop(permit);
-        });
-    }
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, server: Arc<ServerState>) {
-    let service = service_fn(|request| answer(request, Arc::clone(&server)));
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!("Monitor connection ended: {error}");
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    server: Arc<ServerState>,
-) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+async fn answer(request: Request<Incoming>, server: Arc<ServerState>) -> Response<Full<Bytes>> {
     let gathered = tokio::task::spawn_blocking(move || {
         let query = Query::parse(request.uri().query().unwrap_or_default());
         endpoint::answer(request.uri().path(), &query, &server)
@@ -163,5 +103,5 @@ async fn answer(
     .await;
     let reply = gathered
         .unwrap_or_else(|_| Reply::text(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
-    Ok(reply.into_response())
+    reply.into_response()
 }

@@ -17,7 +17,7 @@ mod index;
 mod jsz;
 mod listener;
 mod omit;
-mod process;
+pub(crate) mod process;
 mod query;
 mod reply;
 mod service;

@@ -93,9 +93,9 @@ fn complete(call: &Call<'_>, info: &mut StreamInfo) {
     let runtime = call.jetstream.runtime();
     info.config.set_reply_metadata(VERSION);
     info.domain = runtime.domain.clone().unwrap_or_default();
-    let leader = runtime.server_name.clone();
     info.cluster = Some(ClusterInfo {
-        leader,
+        name: runtime.cluster_name.clone(),
+        leader: runtime.server_name.clone(),
         ..ClusterInfo::default()
     });
 }
