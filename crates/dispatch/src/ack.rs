@@ -1,7 +1,9 @@
 //! Acks of every kind.
 
 use bytes::Bytes;
-use jetsled_jetstream_api::{AckKind, AckNumbers, AckPolicy, ConsumerSeq, Nanos, StreamSeq};
+use jetsled_jetstream_api::{
+    AckKind, AckNumbers, AckPolicy, ConsumerSeq, Nanos, RetentionPolicy, StreamSeq,
+};
 use rand::RngExt;
 
 use crate::consumer::Consumer;
@@ -100,9 +102,23 @@ impl Consumer {
                 ctx.out.progress.acked(seq, ctx.now);
                 self.release(seq, ctx);
             }
-            Acked::Unknown => self.state.last_acked = Some(ctx.now),
+            Acked::Unknown => {
+                self.state.last_acked = Some(ctx.now);
+                self.release_passed(seq, ctx);
+            }
         }
         Answer::Yes
+    }
+
+    /// An ack of what was delivered before a reset: the consumer that went on behind it does not need it any more.
+    fn release_passed(&mut self, seq: StreamSeq, ctx: &mut Context<'_>) {
+        if self.identity.retention == RetentionPolicy::Limits {
+            return;
+        }
+        let found = ctx.view.next_match(seq, &self.rules.filter);
+        if found.is_some_and(|found| found.seq == seq) {
+            self.release(seq, ctx);
+        }
     }
 
     /// Everything up to a delivery is acked.

@@ -207,23 +207,25 @@ impl State {
     /// Everything below `first` left the stream.
     pub(crate) fn purge(&mut self, first: StreamSeq) {
         let last = first.previous();
-        let mut removed = false;
-        self.pending.remove_through(last, |_| removed = true);
+        self.pending.remove_through(last, |_| {});
         self.exhausted = self.exhausted.split_off(&first);
         self.delivered.stream = self.delivered.stream.max(last);
         self.ack_floor.stream = self.ack_floor.stream.max(last);
         if self.skip_list.is_some() {
             self.pass_skip_list(last);
         }
-        match self.pending.first() {
-            None => self.ack_floor = self.delivered,
-            Some(message) if removed => {
-                self.ack_floor = Position {
-                    consumer: message.consumer_seq.previous(),
-                    stream: message.stream_seq.previous(),
-                };
-            }
-            Some(_) => {}
+        let Some(message) = self.pending.first() else {
+            self.ack_floor = self.delivered;
+            return;
+        };
+        // The floor only lags behind the first pending message because of what was unacked below, or given up.
+        let done = message.consumer_seq.previous();
+        let given_up = self.exhausted.keys().next();
+        if done > self.ack_floor.consumer && given_up.is_none_or(|seq| *seq > message.stream_seq) {
+            self.ack_floor = Position {
+                consumer: done,
+                stream: message.stream_seq.previous(),
+            };
         }
     }
 

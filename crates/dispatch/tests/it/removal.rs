@@ -1,6 +1,7 @@
 //! Messages that leave the stream, and resets.
 
 use jetsled_dispatch::ResetError;
+use jetsled_jetstream_api::RetentionPolicy;
 
 use crate::world::World;
 
@@ -76,6 +77,39 @@ fn a_partial_purge_keeps_what_is_still_there() {
     assert_eq!(
         world.numbers(),
         "delivered 4/4 floor 3/3 unacked 1 redelivered 0 waiting 0 pending 2"
+    );
+}
+
+#[test]
+fn a_purge_of_a_message_that_was_given_up_moves_the_floor_to_what_is_left() {
+    let config = r#"{"durable_name":"C","ack_policy":"explicit","max_deliver":1}"#;
+    let mut world = World::new(config, &["a"; 3]);
+    world.pull("r", "3");
+    world.ack(1, "-NAK", "");
+    world.pull("r", "1");
+    assert_eq!(
+        world.numbers(),
+        "delivered 3/3 floor 0/0 unacked 2 redelivered 0 waiting 1 pending 0"
+    );
+    world.purge(2);
+    assert_eq!(
+        world.numbers(),
+        "delivered 3/3 floor 1/1 unacked 2 redelivered 0 waiting 1 pending 0"
+    );
+}
+
+#[test]
+fn an_ack_of_what_a_reset_left_behind_releases_it() {
+    let mut world = World::with_retention(EXPLICIT, &["a"; 3], RetentionPolicy::WorkQueue);
+    world.pull("r", "2");
+    world.turn(|consumer, ctx| {
+        let next = consumer.reset(3.into(), ctx);
+        assert_eq!(next.map(|next| next.get()), Ok(3));
+    });
+    assert_eq!(world.ack(2, "", ""), ["release 2-2"]);
+    assert!(
+        world.ack(3, "", "").is_empty(),
+        "it was not delivered since"
     );
 }
 
