@@ -236,7 +236,7 @@ fn a_harness_file_is_read_as_meant() {
         accounts {
           SYS { users [ { user: admin, password: s3cr3t } ] }
           APP {
-            jetstream { max_mem: 1GB, max_file: -1, max_streams: 10 }
+            jetstream { max_mem: 32MB, max_file: -1, max_streams: 10 }
             users = [
               {user: a, pass: "b", permissions: {
                 publish = "foo"
@@ -286,7 +286,7 @@ fn a_harness_file_is_read_as_meant() {
     let limits = app.jetstream.as_ref().unwrap();
     assert_eq!(
         (limits.max_memory, limits.max_store, limits.max_streams),
-        (Some(1 << 30), None, Some(10))
+        (Some(32 << 20), None, Some(10))
     );
     let permissions = app.users[0].permissions.as_ref().unwrap();
     assert_eq!(permissions.publish.as_ref().unwrap().allow, ["foo"]);
