@@ -41,7 +41,9 @@ fuzz_target!(|data: &[u8]| {
             };
             let _ = legacy.read(&mut visit).map(|mut rest| rest.drain());
         }
-        Err(error) => _ = error.to_string(),
+        Err(error) => {
+            let _ = error.to_string();
+        }
     }
 });
 
@@ -56,7 +58,10 @@ fn read(mut reader: ArchiveReader<&[u8]>) {
             }
             Ok(Entry::End) => break,
             Ok(_) => {}
-            Err(error) => return _ = error.to_string(),
+            Err(error) => {
+                let _ = error.to_string();
+                break;
+            }
         }
     }
 }
