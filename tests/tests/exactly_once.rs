@@ -28,8 +28,6 @@ const BATCH: usize = 16;
 const ACK_WAIT: Duration = Duration::from_secs(1);
 /// How long a client waits for an answer before it asks again.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// A message read so long after its ack was confirmed did not wait in a socket meanwhile.
-const IN_SOCKETS: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// What the outside world keeps, whatever is killed.
@@ -160,9 +158,10 @@ struct Prepared {
 fn work(outside: &Outside, group: usize, client: usize) {
     let mut prepared = BTreeMap::new();
     while outside.working.load(SeqCst) {
+        let since = Instant::now();
         let result = outside
             .connect(client)
-            .and_then(|mut peer| fetch(outside, group, client, &mut prepared, &mut peer));
+            .and_then(|mut peer| fetch(outside, group, client, &mut prepared, &mut peer, since));
         if result.is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -175,29 +174,36 @@ fn fetch(
     client: usize,
     prepared: &mut BTreeMap<u64, Prepared>,
     peer: &mut Peer,
+    since: Instant,
 ) -> io::Result<()> {
     let name = GROUPS[group];
-    peer.send(format!("SUB fetched 1\r\nSUB done.{client}.* 2\r\n"))?;
+    peer.send(format!(
+        "SUB fetched.{client} 1\r\nSUB done.{client}.* 2\r\n"
+    ))?;
     let request = json!({"batch": BATCH, "expires": 100_000_000}).to_string();
+    // Also what an earlier connection left unanswered: an ack that counted already is answered again.
+    let mut to_ack: Vec<u64> = prepared.keys().copied().collect();
+    let mut unanswered = 0;
     while outside.working.load(SeqCst) {
-        // Also what an earlier connection left unanswered: an ack that counted already is answered again.
-        let acks = prepared.iter().map(|(seq, prepared)| {
-            let ack = &prepared.ack;
-            format!("PUB {ack} done.{client}.{seq} 4\r\n+ACK\r\n")
+        unanswered += to_ack.len();
+        let acks = to_ack.drain(..).filter_map(|seq| {
+            let ack = &prepared.get(&seq)?.ack;
+            Some(format!("PUB {ack} done.{client}.{seq} 4\r\n+ACK\r\n"))
         });
         let acks: String = acks.collect();
         peer.send(format!(
-            "{acks}PUB $JS.API.CONSUMER.MSG.NEXT.EVENTS.{name} fetched {}\r\n{request}\r\n",
+            "{acks}PUB $JS.API.CONSUMER.MSG.NEXT.EVENTS.{name} fetched.{client} {}\r\n{request}\r\n",
             request.len()
         ))?;
-        for _ in 0..prepared.len() + BATCH {
+        for _ in 0..unanswered + BATCH {
             let Some(message) = next(peer)? else {
                 break;
             };
             if message.sid == "2" {
+                unanswered = unanswered.saturating_sub(1);
                 put_into_force(outside, group, prepared, &message.subject);
             } else if message.status().is_none() {
-                prepare(outside, group, prepared, message)?;
+                to_ack.push(prepare(outside, group, prepared, message, since)?);
             } else {
                 break;
             }
@@ -225,24 +231,29 @@ fn put_into_force(
     }
 }
 
+/// Takes a message on; answers its sequence. `since`: when the connection that it came on began. Whatever comes on it was delivered
+/// later than that, so no ack may have been confirmed before.
 fn prepare(
     outside: &Outside,
     group: usize,
     prepared: &mut BTreeMap<u64, Prepared>,
     message: Delivered,
-) -> io::Result<()> {
+    since: Instant,
+) -> io::Result<u64> {
     let ack = message.reply.unwrap_or_default();
     let seq = ack.split('.').nth(5).and_then(|seq| seq.parse().ok());
     let seq: u64 = seq.ok_or_else(|| io::Error::other(format!("an ack subject {ack:?}")))?;
     let event = String::from_utf8_lossy(&message.payload).into_owned();
     if let Some(effect) = outside.effects.lock().unwrap()[group].get(&seq)
-        && effect.at.elapsed() > IN_SOCKETS
+        && effect.at < since
     {
-        let (name, ago) = (GROUPS[group], effect.at.elapsed());
-        outside.problem(format!("{name} got {seq}, confirmed {ago:?} before, again"));
+        let (name, ago) = (GROUPS[group], since - effect.at);
+        outside.problem(format!(
+            "{name} got {seq} again, confirmed {ago:?} before the connection began"
+        ));
     }
     prepared.insert(seq, Prepared { event, ack });
-    Ok(())
+    Ok(seq)
 }
 
 #[test]
