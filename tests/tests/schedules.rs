@@ -74,7 +74,7 @@ fn schedules_and_counters_go_on_after_a_kill() {
     let deadline = Instant::now() + WITHIN;
     let mut fired: Vec<f64> = Vec::new();
     let mut from = 1;
-    while fired.len() < 3 {
+    while fired.len() < 4 {
         assert!(Instant::now() < deadline, "fired at {fired:?}");
         let next = json!({"seq": from, "next_by_subj": "job.run.often"});
         match expect(&mut peer, "STREAM.MSG.GET.JOBS", &next) {
@@ -86,8 +86,8 @@ fn schedules_and_counters_go_on_after_a_kill() {
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     }
-    // Of those that were missed only one came; a second and more lies between the others.
-    let apart = (fired[2] - fired[0]).rem_euclid(86_400.0);
+    // Four were missed, and only one of them came: seconds lie between the others, or nearly so on a machine that is busy.
+    let apart = (fired[3] - fired[0]).rem_euclid(86_400.0);
     assert!(apart > 0.9, "fired at {fired:?}");
 }
 
