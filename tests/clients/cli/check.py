@@ -297,8 +297,8 @@ def run(nats, program):
     return "\n".join(transcript)
 
 
-def main(nats, program, recorded=None):
-    transcript = run(str(pathlib.Path(nats).absolute()) if "/" in nats else nats, program)
+def compare(transcript, program, recorded, commands):
+    """Prints the transcript, or ends with what differs from the recorded one, if there is one."""
     if recorded is None:
         print(transcript, end="")
         return
@@ -306,7 +306,12 @@ def main(nats, program, recorded=None):
     lines = difflib.unified_diff(want.splitlines(), transcript.splitlines(), "recorded", program, lineterm="", n=4)
     if difference := list(lines):
         raise SystemExit("\n".join(difference))
-    print(f"command line: {len(COMMANDS.strip().splitlines())} commands answer as recorded, passed")
+    print(f"command line: {commands} answer as recorded, passed")
+
+
+def main(nats, program, recorded=None):
+    transcript = run(str(pathlib.Path(nats).absolute()) if "/" in nats else nats, program)
+    compare(transcript, program, recorded, f"{len(COMMANDS.strip().splitlines())} commands")
 
 
 if __name__ == "__main__":

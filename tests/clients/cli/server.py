@@ -6,7 +6,6 @@ As check.py beside it, for the commands that look at the server, its accounts an
     python3 tests/clients/cli/server.py nats nats-server > tests/clients/cli/server-transcript.txt
     python3 tests/clients/cli/server.py nats target/release/jetsled tests/clients/cli/server-transcript.txt
 """
-import difflib
 import os
 import pathlib
 import re
@@ -16,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from check import mask
+from check import compare, mask
 
 CONFIG = """
 server_name: SERVER
@@ -163,14 +162,7 @@ def run(nats, program):
 def main(nats, program, recorded=None):
     full = [str(pathlib.Path(name).absolute()) if "/" in name else name for name in (nats, program)]
     transcript = run(*full)
-    if recorded is None:
-        print(transcript, end="")
-        return
-    want = pathlib.Path(recorded).read_text()
-    lines = difflib.unified_diff(want.splitlines(), transcript.splitlines(), "recorded", program, lineterm="", n=4)
-    if difference := list(lines):
-        raise SystemExit("\n".join(difference))
-    print(f"command line: {len(COMMANDS.strip().splitlines())} commands about the server answer as recorded, passed")
+    compare(transcript, program, recorded, f"{len(COMMANDS.strip().splitlines())} commands about the server")
 
 
 if __name__ == "__main__":
