@@ -300,3 +300,143 @@ fn an_origin_made_anew_is_copied_from_its_start_and_sources_change_by_update() {
     let copied = messages(peer, "S").expect("messages");
     assert_eq!(copied.last().map(|m| m.subject.as_str()), Some("o.new"));
 }
+
+/// Two accounts with JetStream: `orders` lets `copies` make consumers of its streams and hear their deliveries.
+const TWO_ACCOUNTS: &str = r#"
+accounts {
+  orders {
+    jetstream: enabled
+    users: [ { user: orders, password: orders } ]
+    exports: [
+      { service: "$JS.API.CONSUMER.>" }
+      { service: "$JS.FC.>" }
+      { stream: "deliver.>" }
+    ]
+  }
+  copies {
+    jetstream: enabled
+    users: [ { user: copies, password: copies } ]
+    imports: [
+      { service: { account: orders, subject: "$JS.API.CONSUMER.>" }, to: "js.orders.CONSUMER.>" }
+      { service: { account: orders, subject: "$JS.FC.>" } }
+      { stream: { account: orders, subject: "deliver.>" } }
+    ]
+  }
+}
+"#;
+
+fn login(server: &Server, user: &str) -> Peer {
+    let mut peer = Peer::connect(server.address()).expect("a connection");
+    peer.line().expect("INFO");
+    peer.send(format!(
+        "CONNECT {{\"verbose\":false,\"headers\":true,\"no_responders\":true,\"user\":\"{user}\",\"pass\":\"{user}\"}}\r\n"
+    ))
+    .and_then(|()| peer.sync())
+    .expect("a login");
+    peer
+}
+
+#[test]
+fn an_origin_in_another_account_is_reached_by_the_prefix_of_an_import() {
+    let store = tempfile::tempdir().expect("a temporary directory");
+    let mut server = Launch::new()
+        .jetstream(store.path())
+        .config(TWO_ACCOUNTS)
+        .start()
+        .expect("the server starts");
+    let mut orders = login(&server, "orders");
+    let origin = json!({"name": "O", "subjects": ["o.>"]});
+    expect(&mut orders, "STREAM.CREATE.O", &origin).expect("a stream");
+    for n in 0..50 {
+        publish(&mut orders, &format!("o.{n}"), b"before").expect("an ack");
+    }
+    let mut copies = login(&server, "copies");
+    let origin =
+        json!({"name": "O", "external": {"api": "js.orders", "deliver": "deliver.copies"}});
+    let mirror = json!({"name": "M", "mirror": origin});
+    expect(&mut copies, "STREAM.CREATE.M", &mirror).expect("a mirror");
+    let source = json!({"name": "S", "sources": [origin]});
+    expect(&mut copies, "STREAM.CREATE.S", &source).expect("a stream with a source");
+    for copy in ["M", "S"] {
+        let info = wait_for(&mut copies, copy, &|info| number(info, "messages") == 50);
+        let shown = match copy {
+            "M" => &info["mirror"],
+            _ => &info["sources"][0],
+        };
+        assert_eq!(shown["external"], origin["external"], "{copy}");
+        assert_eq!(shown["error"], Value::Null, "{copy}");
+    }
+
+    server.kill();
+    server.start_again().expect("the server starts again");
+    let mut orders = login(&server, "orders");
+    let mut copies = login(&server, "copies");
+    for n in 50..80 {
+        publish(&mut orders, &format!("o.{n}"), b"behind").expect("an ack");
+    }
+    for copy in ["M", "S"] {
+        wait_for(&mut copies, copy, &|info| number(info, "messages") == 80);
+    }
+    let originals = messages(&mut orders, "O").expect("messages");
+    let copied = messages(&mut copies, "M").expect("messages");
+    assert!(copied == originals, "{copied:?}");
+    let sourced = messages(&mut copies, "S").expect("messages");
+    let subjects = |messages: &[Message]| -> Vec<String> {
+        messages
+            .iter()
+            .map(|message| message.subject.clone())
+            .collect()
+    };
+    assert_eq!(subjects(&sourced), subjects(&originals));
+}
+
+#[test]
+fn a_counter_with_sources_is_the_sum_of_their_counters() {
+    let store = tempfile::tempdir().expect("a temporary directory");
+    let (mut server, mut peer) = start(store.path());
+    let counter = |name: &str, sources: Value| json!({"name": name, "allow_msg_counter": true, "allow_direct": true, "sources": sources});
+    for name in ["EAST", "WEST"] {
+        let mut config = counter(name, Value::Null);
+        config["subjects"] = json!([format!("{}.>", name.to_lowercase())]);
+        expect(&mut peer, &format!("STREAM.CREATE.{name}"), &config).expect("a counter");
+    }
+    let source = |name: &str| {
+        let from = format!("{}.>", name.to_lowercase());
+        json!({"name": name, "subject_transforms": [{"src": from, "dest": "world.>"}]})
+    };
+    let world = counter("WORLD", json!([source("EAST"), source("WEST")]));
+    expect(&mut peer, "STREAM.CREATE.WORLD", &world).expect("a counter with sources");
+
+    let add = |peer: &mut Peer, subject: &str, by: i64| {
+        let headers = format!("NATS/1.0\r\nNats-Incr: {by}\r\n\r\n");
+        peer.send(format!(
+            "SUB _A a\r\nUNSUB a 1\r\nHPUB {subject} _A {0} {0}\r\n{headers}\r\n",
+            headers.len()
+        ))
+        .expect("a publish");
+        let ack = peer.message().expect("an ack");
+        serde_json::from_slice::<Value>(&ack.payload).expect("an ack in JSON")["val"].clone()
+    };
+    let sum = |peer: &mut Peer, copied: u64| {
+        wait_for(peer, "WORLD", &|info| number(info, "last_seq") == copied);
+        let last = peer
+            .request("$JS.API.DIRECT.GET.WORLD.world.hits", b"")
+            .expect("an answer");
+        let sources = last.header("Nats-Counter-Sources").expect("the sources");
+        let sources: Value = serde_json::from_str(sources).expect("sources in JSON");
+        let value: Value = serde_json::from_slice(&last.payload).expect("a value in JSON");
+        (value["val"].clone(), sources)
+    };
+    assert_eq!(add(&mut peer, "east.hits", 5), json!("5"));
+    assert_eq!(add(&mut peer, "west.hits", 7), json!("7"));
+    assert_eq!(add(&mut peer, "east.hits", -2), json!("3"));
+    let sources = json!({"EAST": {"east.hits": "3"}, "WEST": {"west.hits": "7"}});
+    assert_eq!(sum(&mut peer, 3), (json!("10"), sources));
+
+    server.kill();
+    server.start_again().expect("the server starts again");
+    let (mut peer, _) = Peer::ready(server.address()).expect("a connection");
+    assert_eq!(add(&mut peer, "west.hits", 100), json!("107"));
+    let sources = json!({"EAST": {"east.hits": "3"}, "WEST": {"west.hits": "107"}});
+    assert_eq!(sum(&mut peer, 4), (json!("110"), sources));
+}

@@ -37,7 +37,11 @@ impl Imported {
             }
             ImportedTo::Inside(target) => {
                 let message = Message {
-                    subject: &self.subject,
+                    subject: match target {
+                        // A copy keeps the subject that the message has at its origin.
+                        Target::Follower(..) => message.shown_as(&self.subject),
+                        _ => &self.subject,
+                    },
                     ..*message
                 };
                 deliver_inside(target, &message.routed(&self.account), flush);
