@@ -18,6 +18,7 @@
 //! | `ocis` | the program in the place of oCIS's `nats` service |
 
 mod account;
+mod chance;
 mod client;
 mod events;
 mod http;
@@ -46,5 +47,5 @@ pub use logging::{FATAL, Log};
 pub use monitor::MonitorError;
 pub use operator::{HttpError, ResolverError};
 pub use program::run;
-pub use server::{ReloadFailed, ReloadRequest, Server, StartError};
+pub use server::{ReloadFailed, ReloadRequest, Server, ServerByHand, SessionByHand, StartError};
 pub use tls::TlsError;

@@ -1,13 +1,13 @@
 //! Identifiers of messages that the server makes: 22 characters, unique in practice.
 
-use rand::RngExt;
+use crate::chance;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A fresh identifier.
 pub(crate) fn next() -> String {
-    let mut rng = rand::rng();
+    let letters = ALPHABET.len() as u64;
     (0..22)
-        .map(|_| char::from(ALPHABET[rng.random_range(0..ALPHABET.len())]))
+        .map(|_| char::from(ALPHABET[(chance::number() % letters) as usize]))
         .collect()
 }

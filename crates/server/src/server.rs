@@ -1,5 +1,6 @@
 //! Starting and stopping a server.
 
+mod by_hand;
 mod ports_file;
 mod reload;
 mod reload_service;
@@ -27,6 +28,7 @@ use crate::monitor::{Monitor, MonitorError};
 use crate::operator::ResolverError;
 use crate::tls::TlsError;
 
+pub use by_hand::{ServerByHand, SessionByHand};
 pub use reload::ReloadFailed;
 pub use reload_service::ReloadRequest;
 pub(crate) use state::ServerState;

@@ -137,16 +137,11 @@ pub fn open(
         checkpoint_log_bytes: options.checkpoint_log_bytes,
         _lock: Arc::clone(&lock),
     });
-    let recovered: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = seats.map(|seat| scope.spawn(|| recover(seat))).collect();
-        running
-            .into_iter()
-            .map(|thread| match thread.join() {
-                Ok(recovered) => recovered,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    });
+    let recovered: Vec<_> = if options.parallel {
+        recover_in_parallel(seats)
+    } else {
+        seats.map(recover).collect()
+    };
     let mut shards = Vec::with_capacity(recovered.len());
     let mut reports = Vec::with_capacity(recovered.len());
     for recovered in recovered {
@@ -161,6 +156,21 @@ pub fn open(
             catalog: catalog_state,
             shards: reports,
         },
+    })
+}
+
+fn recover_in_parallel(
+    seats: impl Iterator<Item = Seat>,
+) -> Vec<Result<(Shard, ShardReport), OpenError>> {
+    thread::scope(|scope| {
+        let running: Vec<_> = seats.map(|seat| scope.spawn(|| recover(seat))).collect();
+        running
+            .into_iter()
+            .map(|thread| match thread.join() {
+                Ok(recovered) => recovered,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
     })
 }
 

@@ -18,6 +18,8 @@ pub struct StoreOptions {
     pub sync: SyncPolicy,
     /// Memory a shard may use for its tail cache and loaded segment indexes, in bytes; 32 MiB by default.
     pub cache_bytes: usize,
+    /// Whether shards are recovered at the same time, by a thread each; else one after the other, by the caller's.
+    pub parallel: bool,
     /// A random number; used once, when the store is made, for the secret in its checksums.
     pub random: u64,
     /// How much log may be written before [`crate::Shard::checkpoint_due`] asks for a checkpoint, in bytes; bounds the replay at a start.
@@ -37,6 +39,7 @@ impl StoreOptions {
             segment_bytes: 64 << 20,
             sync: SyncPolicy::EveryCommit,
             cache_bytes: 32 << 20,
+            parallel: true,
             random,
             checkpoint_log_bytes: 256 << 20,
         }

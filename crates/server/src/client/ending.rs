@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jetsled_protocol::websocket::CloseFrame;
 
+use super::connection::Connection;
 use super::outbound::Resumed;
 use super::reader::Received;
 use super::session::Session;
@@ -25,45 +26,6 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Why nothing more comes.
-    pub(super) fn end_of_input(&self) -> CloseReason {
-        match self.reader.farewell().map(|farewell| &farewell.violation) {
-            Some(Some(violation)) => {
-                tracing::error!("{} - read error: {violation}", self.client.log_name());
-                CloseReason::ReadError
-            }
-            _ => CloseReason::ClientClosed,
-        }
-    }
-
-    /// Lets the peer have what is due to it, and closes the socket.
-    pub(super) async fn finish(mut self: Box<Self>, reason: CloseReason) {
-        self.client.close(reason);
-        let reason = self.client.close_reason().unwrap_or(reason);
-        self.unsubscribe_all();
-        let limit = match reason {
-            CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
-            _ => self.server.options().write_deadline,
-        };
-        let farewell = self
-            .reader
-            .farewell()
-            .map(|farewell| farewell.frame.clone());
-        let is_told = farewell.is_some();
-        if reason.flushes() || is_told {
-            // What the peer does not take within the deadline is lost with the connection.
-            tokio::time::timeout(limit, self.say_all(farewell, reason))
-                .await
-                .ok();
-        }
-        self.leave();
-        if reason.lingers() || (is_told && reason == CloseReason::ReadError) {
-            tokio::time::timeout(LINGER, self.discard_input())
-                .await
-                .ok();
-        }
-    }
-
     fn unsubscribe_all(&mut self) {
         self.subscriptions_at_close += self.client.subscription_count();
         self.client.unsubscribe_all();
@@ -89,20 +51,64 @@ impl Session {
             reason.text()
         );
     }
+}
+
+impl Connection {
+    /// Why nothing more comes.
+    pub(super) fn end_of_input(&self) -> CloseReason {
+        match self.reader.farewell().map(|farewell| &farewell.violation) {
+            Some(Some(violation)) => {
+                tracing::error!(
+                    "{} - read error: {violation}",
+                    self.session.client.log_name()
+                );
+                CloseReason::ReadError
+            }
+            _ => CloseReason::ClientClosed,
+        }
+    }
+
+    /// Lets the peer have what is due to it, and closes the socket.
+    pub(super) async fn finish(mut self: Box<Self>, reason: CloseReason) {
+        self.session.client.close(reason);
+        let reason = self.session.client.close_reason().unwrap_or(reason);
+        self.session.unsubscribe_all();
+        let limit = match reason {
+            CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
+            _ => self.session.server.options().write_deadline,
+        };
+        let farewell = self
+            .reader
+            .farewell()
+            .map(|farewell| farewell.frame.clone());
+        let is_told = farewell.is_some();
+        if reason.flushes() || is_told {
+            // What the peer does not take within the deadline is lost with the connection.
+            tokio::time::timeout(limit, self.say_all(farewell, reason))
+                .await
+                .ok();
+        }
+        self.session.leave();
+        if reason.lingers() || (is_told && reason == CloseReason::ReadError) {
+            tokio::time::timeout(LINGER, self.discard_input())
+                .await
+                .ok();
+        }
+    }
 
     /// Writes what is queued, and over WebSocket the frame that says why nothing follows.
     async fn say_all(&mut self, farewell: Option<CloseFrame>, reason: CloseReason) {
         self.drain().await;
-        if self.client.transport() == Transport::Websocket {
+        if self.session.client.transport() == Transport::Websocket {
             let frame = farewell
                 .unwrap_or_else(|| CloseFrame::new(reason.websocket_status(), reason.text()));
-            self.client.outbound.send_goodbye(frame.as_bytes());
+            self.session.client.outbound.send_goodbye(frame.as_bytes());
             self.drain().await;
         }
     }
 
     async fn drain(&mut self) {
-        while self.client.outbound.resume() == Resumed::Blocked {
+        while self.session.client.outbound.resume() == Resumed::Blocked {
             if self.reader.socket().writable().await.is_err() {
                 return;
             }
@@ -112,10 +118,10 @@ impl Session {
     async fn discard_input(&mut self) {
         self.reader.forget_frames();
         loop {
-            self.buffer.clear();
+            self.session.buffer.clear();
             let read = poll_fn(|cx| {
-                read_buffer::prepare(&mut self.buffer, 1);
-                self.reader.poll_read(cx, &mut self.buffer)
+                read_buffer::prepare(&mut self.session.buffer, 1);
+                self.reader.poll_read(cx, &mut self.session.buffer)
             });
             if !matches!(read.await, Ok(Received::Bytes)) {
                 return;

@@ -2,10 +2,10 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -19,13 +19,14 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::connection::Connection;
 use super::reader::Reader;
 use super::session::{Parts, Session};
 use super::writer::Writer;
 use super::{Client, ClientCounters, CloseReason, Counted, Outbound, Output, TlsFacts, Transport};
 use crate::info::InfoFor;
 use crate::server::ServerState;
-use crate::websocket::{Agreed, FrameReader, FrameWriter, HandshakeError, shake_hands};
+use crate::websocket::{Agreed, Cookies, FrameReader, FrameWriter, HandshakeError, shake_hands};
 
 /// Time for the handshakes of a WebSocket unless configured; nats-server waits for ever.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub(crate) async fn accept(server: Arc<ServerState>, tcp: TcpStream, remote: SocketAddr) {
     // Boxed: what is needed for a handshake should not weigh on the connection's whole life.
     match Box::pin(establish(server, tcp, remote)).await {
-        Ok(session) => session.run().await,
+        Ok(connection) => connection.run().await,
         Err(error) => tracing::debug!("{remote} - {error}"),
     }
 }
@@ -45,7 +46,7 @@ pub(crate) async fn accept(server: Arc<ServerState>, tcp: TcpStream, remote: Soc
 /// Serves one accepted socket of the WebSocket listener until it ends.
 pub(crate) async fn accept_websocket(server: Arc<ServerState>, tcp: TcpStream, remote: SocketAddr) {
     match Box::pin(establish_websocket(server, tcp, remote)).await {
-        Ok(session) => session.run().await,
+        Ok(connection) => connection.run().await,
         Err(error) => tracing::debug!("{remote} - {error}"),
     }
 }
@@ -91,7 +92,7 @@ async fn establish(
     server: Arc<ServerState>,
     mut tcp: TcpStream,
     remote: SocketAddr,
-) -> Result<Box<Session>, EstablishError> {
+) -> Result<Box<Connection>, EstablishError> {
     tcp.set_nodelay(true)?;
     let opening = Opening::new(&server, remote, Transport::Tcp);
     let (cid, mut info_line) = (opening.cid, opening.info_line(&server));
@@ -118,13 +119,11 @@ async fn establish(
             tracing::error!("{remote} - cid:{cid} - {error}");
         }
     })?;
-    let established = open(&server, opening, secured, None).await;
-    server.remember(&established.client, established.must_log_in);
-    tracing::debug!(
-        "{} - Client connection created",
-        established.client.log_name()
-    );
-    Ok(Session::new(established))
+    let (parts, reader) = open(&server, opening, secured, None).await;
+    server.remember(&parts.client, parts.must_log_in);
+    tracing::debug!("{} - Client connection created", parts.client.log_name());
+    let session = Session::new(parts);
+    Ok(Box::new(Connection { session, reader }))
 }
 
 /// The handshakes come first, then INFO, the first thing in a frame.
@@ -132,7 +131,7 @@ async fn establish_websocket(
     server: Arc<ServerState>,
     tcp: TcpStream,
     remote: SocketAddr,
-) -> Result<Box<Session>, EstablishError> {
+) -> Result<Box<Connection>, EstablishError> {
     tcp.set_nodelay(true)?;
     let options = server.options();
     let (Some(websocket), Some(state)) = (&options.websocket, server.websocket()) else {
@@ -153,8 +152,8 @@ async fn establish_websocket(
     };
     let opening = Opening::new(&server, remote, Transport::Websocket);
     let info_line = opening.info_line(&server);
-    let established = open(&server, opening, secured, Some(agreed)).await;
-    let client = Arc::clone(&established.client);
+    let (parts, reader) = open(&server, opening, secured, Some(agreed)).await;
+    let client = &parts.client;
     let mut first = Output::default();
     first.copy(&info_line);
     client.after_send(client.outbound.send(&mut first, Counted::default()));
@@ -163,10 +162,11 @@ async fn establish_websocket(
         let reason = CloseReason::MaxConnectionsExceeded;
         client.close_saying("maximum connections exceeded", reason);
     } else {
-        server.remember(&client, established.must_log_in);
+        server.remember(client, parts.must_log_in);
         tracing::debug!("{} - Client connection created", client.log_name());
     }
-    Ok(Session::new(established))
+    let session = Session::new(parts);
+    Ok(Box::new(Connection { session, reader }))
 }
 
 /// TLS, if it is configured, and the HTTP handshake within it.
@@ -230,7 +230,7 @@ async fn open(
     opening: Opening,
     (tcp, tls): Secured,
     agreed: Option<Box<Agreed>>,
-) -> Parts {
+) -> (Parts, Reader) {
     let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
     let facts = tls.as_ref().map(|(_, facts)| facts.clone());
     let tls = tls.map(|(session, _)| Arc::new(Mutex::new(session)));
@@ -241,33 +241,74 @@ async fn open(
     });
     let (frame_reader, frame_writer) = frames.unzip();
     let writer = Writer::new(write, tls.clone(), frame_writer);
-    let client = Arc::new(Client {
-        cid: opening.cid,
-        remote: opening.remote,
-        transport: opening.transport,
+    let outbound = Outbound::new(Some(writer), server.options().max_pending);
+    let way = Way {
         forwarded_for: agreed.as_ref().and_then(|agreed| agreed.forwarded_for),
-        started: Timestamp::now(),
         tls: facts,
-        outbound: Outbound::new(writer, server.options().max_pending),
-        waker,
-        signals: AtomicU8::new(0),
-        close_reason: AtomicU8::new(0),
-        headers: AtomicBool::new(false),
-        echo: AtomicBool::new(true),
-        login: Mutex::new(server.anonymous_login()),
-        subscriptions: Mutex::new(HashMap::new()),
-        responses: Mutex::new(None),
-        tracks_responses: AtomicBool::new(false),
-        bound: AtomicBool::new(false),
-        counters: ClientCounters::default(),
-        server: Arc::clone(server),
-    });
-    Parts {
-        client,
-        reader: Reader::new(read, tls, frame_reader),
-        nonce: opening.nonce,
         cookies: agreed.and_then(|agreed| agreed.cookies),
-        must_log_in: server.requires_login(opening.transport),
+        outbound,
+        waker,
+    };
+    (
+        opening.parts(server, way),
+        Reader::new(read, tls, frame_reader),
+    )
+}
+
+/// A session without a socket: whoever makes it gives it its input and takes its output.
+pub(super) fn open_by_hand(server: &Arc<ServerState>) -> Session {
+    let remote = SocketAddr::from(([127, 0, 0, 1], 4));
+    let opening = Opening::new(server, remote, Transport::Tcp);
+    let way = Way {
+        forwarded_for: None,
+        tls: None,
+        cookies: None,
+        outbound: Outbound::new(None, server.options().max_pending),
+        waker: Waker::noop().clone(),
+    };
+    let parts = opening.parts(server, way);
+    server.remember(&parts.client, parts.must_log_in);
+    Session::new(parts)
+}
+
+/// How a connection is reached, and what was agreed on the way.
+struct Way {
+    forwarded_for: Option<IpAddr>,
+    tls: Option<TlsFacts>,
+    cookies: Option<Box<Cookies>>,
+    outbound: Outbound,
+    waker: Waker,
+}
+
+impl Opening {
+    fn parts(self, server: &Arc<ServerState>, way: Way) -> Parts {
+        let client = Arc::new(Client {
+            cid: self.cid,
+            remote: self.remote,
+            transport: self.transport,
+            forwarded_for: way.forwarded_for,
+            started: Timestamp::now(),
+            tls: way.tls,
+            outbound: way.outbound,
+            waker: way.waker,
+            signals: AtomicU8::new(0),
+            close_reason: AtomicU8::new(0),
+            headers: AtomicBool::new(false),
+            echo: AtomicBool::new(true),
+            login: Mutex::new(server.anonymous_login()),
+            subscriptions: Mutex::new(HashMap::new()),
+            responses: Mutex::new(None),
+            tracks_responses: AtomicBool::new(false),
+            bound: AtomicBool::new(false),
+            counters: ClientCounters::default(),
+            server: Arc::clone(server),
+        });
+        Parts {
+            client,
+            nonce: self.nonce,
+            cookies: way.cookies,
+            must_log_in: server.requires_login(self.transport),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! A client connection.
 //!
 //! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
-//! connection's own task owns a `Session`, which reads, parses and acts.
+//! connection's own task owns a `Session`, which parses and acts on what the task reads.
 
+mod by_hand;
 mod callout;
 mod close_reason;
 mod connect;
+mod connection;
 mod ending;
 mod establish;
 mod log_name;
@@ -40,6 +42,7 @@ use rustls_pki_types::CertificateDer;
 use crate::account::Account;
 use crate::server::ServerState;
 
+pub(crate) use by_hand::ByHand;
 pub(crate) use close_reason::CloseReason;
 pub(crate) use connect::ConnectOptions;
 pub(crate) use establish::{accept, accept_websocket};

@@ -99,12 +99,13 @@ pub(crate) struct Counted {
 }
 
 impl Outbound {
-    pub(crate) fn new(writer: Writer, max_pending: usize) -> Self {
+    /// Without a writer everything waits for [`Outbound::take`].
+    pub(crate) fn new(writer: Option<Writer>, max_pending: usize) -> Self {
         Self {
             state: Mutex::new(State {
                 queued: Output::default(),
                 in_flight: 0,
-                writer: Some(writer),
+                writer,
                 blocked: false,
                 closed: false,
                 ending: false,
@@ -249,6 +250,22 @@ impl Outbound {
                 state.close();
                 Resumed::Failed
             }
+        }
+    }
+
+    /// Moves at most `max` bytes of what waits into `out`. For who stands in for a writer.
+    pub(crate) fn take(&self, max: usize, out: &mut Vec<u8>) {
+        let mut state = self.state.lock();
+        let before = out.len();
+        while out.len() - before < max && !state.queued.is_empty() {
+            let front = state.queued.front();
+            let taken = front.len().min(max - (out.len() - before));
+            out.extend_from_slice(front.get(..taken).unwrap_or_default());
+            state.queued.consume(taken);
+        }
+        if state.pending() < state.wanted_below {
+            state.wanted_below = 0;
+            self.drained.notify_waiters();
         }
     }
 

@@ -1,43 +1,29 @@
-//! A connection's own task: read, parse, act, flush; and the timers.
+//! A connection without its socket: parse, act, flush; and the timers.
 
-use std::future::poll_fn;
-use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Buf, BytesMut};
 use jetsled_protocol::{ClientOp, LastPub, Limits, Parse, ParseError, encode, parse_client_op};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use super::outbound::Resumed;
-use super::reader::{Reader, Received};
 use super::route_cache::RouteCache;
 use super::timers::{Due, Timers};
-use super::{
-    Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, read_buffer, trace,
-};
+use super::{Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, trace};
 use crate::info::InfoFor;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
 use crate::server::ServerState;
 use crate::websocket::Cookies;
 
-/// A stalled producer pauses at most so long for one read.
-const STALL_LIMIT: Duration = Duration::from_millis(10);
-
-/// A producer waits at most so long for its only consumer to catch up.
-const CATCH_UP_LIMIT: Duration = Duration::from_millis(1);
-
 pub(super) struct Session {
     pub(super) client: Arc<Client>,
     pub(super) server: Arc<ServerState>,
-    pub(super) reader: Reader,
     pub(super) buffer: BytesMut,
     /// Bytes without which parsing `buffer` again is useless.
-    needed: usize,
+    pub(super) needed: usize,
     last_pub: LastPub,
     pub(super) routes: RouteCache,
     /// The last published subject that was rewritten.
@@ -59,7 +45,7 @@ pub(super) struct Session {
     /// A PING was answered; before that there is but a guess.
     knows_rtt: bool,
     /// While the socket is full: the position in the output that the write deadline is for.
-    blocked_until: Option<u64>,
+    pub(super) blocked_until: Option<u64>,
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
     /// For monitoring of closed connections.
@@ -89,30 +75,22 @@ enum Step {
     Close(CloseReason),
 }
 
-enum Event {
-    Read(io::Result<Received>),
-    Writable,
-    Due(Due),
-    Signals(u8),
-}
-
 /// What the accepting task hands over.
 pub(super) struct Parts {
     pub(super) client: Arc<Client>,
-    pub(super) reader: Reader,
     pub(super) nonce: Option<String>,
     pub(super) cookies: Option<Box<Cookies>>,
     pub(super) must_log_in: bool,
 }
 
 impl Session {
-    pub(super) fn new(parts: Parts) -> Box<Self> {
+    pub(super) fn new(parts: Parts) -> Self {
         let server = Arc::clone(&parts.client.server);
         let options = server.options();
         let login = parts.client.login();
         let transport = parts.client.transport();
         let auth_timeout = parts.must_log_in.then(|| server.auth_timeout_of(transport));
-        let mut session = Box::new(Self {
+        let mut session = Self {
             limits: Limits {
                 max_control_line: options.max_control_line,
                 max_payload: login.max_payload,
@@ -130,7 +108,6 @@ impl Session {
             },
             flush: FlushSet::for_producer(&parts.client, options.no_fast_producer_stall),
             client: parts.client,
-            reader: parts.reader,
             nonce: parts.nonce,
             cookies: parts.cookies,
             login,
@@ -150,72 +127,13 @@ impl Session {
             in_bytes: 0,
             subscriptions_at_close: 0,
             has_left: false,
-        });
+        };
         session.routes.begin_anew(&session.login.account);
         session
     }
 
-    /// Serves the connection until it ends.
-    pub(super) async fn run(mut self: Box<Self>) {
-        let mut sleep = Box::pin(tokio::time::sleep_until(self.timers.next().0));
-        let reason = loop {
-            let (at, due) = self.timers.next();
-            if sleep.deadline() != at {
-                sleep.as_mut().reset(at);
-            }
-            let event = poll_fn(|cx| self.poll_event(cx, sleep.as_mut(), due)).await;
-            let handled = match event {
-                Event::Read(Ok(Received::End)) => ControlFlow::Break(self.end_of_input()),
-                Event::Read(Ok(Received::Bytes)) => self.on_read().await,
-                Event::Read(Err(error)) => {
-                    tracing::debug!("{} - read error: {error}", self.client.log_name());
-                    ControlFlow::Break(CloseReason::ReadError)
-                }
-                Event::Writable => self.on_writable(),
-                Event::Due(due) => self.on_due(due),
-                Event::Signals(signals) => self.on_signals(signals).await,
-            };
-            if let ControlFlow::Break(reason) = handled {
-                break reason;
-            }
-        };
-        Box::pin(self.finish(reason)).await;
-    }
-
-    fn poll_event(
-        &mut self,
-        cx: &mut Context<'_>,
-        sleep: std::pin::Pin<&mut Sleep>,
-        due: Due,
-    ) -> Poll<Event> {
-        if self.client.signals.load(Acquire) != 0 {
-            return Poll::Ready(Event::Signals(self.client.signals.swap(0, AcqRel)));
-        }
-        if self.blocked_until.is_some() && self.reader.socket().poll_write_ready(cx).is_ready() {
-            return Poll::Ready(Event::Writable);
-        }
-        match self.reader.poll_ready(cx) {
-            Poll::Ready(Ok(())) => {
-                read_buffer::prepare(&mut self.buffer, self.needed);
-                if let Poll::Ready(read) = self.reader.poll_read(cx, &mut self.buffer) {
-                    return Poll::Ready(Event::Read(read));
-                }
-            }
-            Poll::Ready(Err(error)) => return Poll::Ready(Event::Read(Err(error))),
-            Poll::Pending => {}
-        }
-        if sleep.poll(cx).is_ready() {
-            return Poll::Ready(Event::Due(due));
-        }
-        read_buffer::park(&mut self.buffer);
-        Poll::Pending
-    }
-
-    async fn on_read(&mut self) -> ControlFlow<CloseReason> {
-        if let Some(pongs) = self.reader.take_pongs() {
-            self.client
-                .after_send(self.client.outbound.send_control(&pongs));
-        }
+    /// Acts on what is in the buffer.
+    pub(super) async fn process(&mut self) -> ControlFlow<CloseReason> {
         if self.buffer.len() < self.needed {
             return ControlFlow::Continue(());
         }
@@ -223,7 +141,7 @@ impl Session {
             let step = self.parse_batch();
             self.end_batch();
             match step {
-                Step::Read => break,
+                Step::Read => return ControlFlow::Continue(()),
                 Step::Close(reason) => return ControlFlow::Break(reason),
                 Step::LogIn(options) => Box::pin(self.log_in(*options, State::Connected)).await?,
                 Step::LogInWithout => {
@@ -231,21 +149,6 @@ impl Session {
                 }
             }
         }
-        if let Some(slow) = self.flush.take_behind() {
-            // Either way the producer goes on.
-            tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up())
-                .await
-                .ok();
-        }
-        if let Some(slow) = self.flush.take_stalled() {
-            self.client.counters.stalls.fetch_add(1, Relaxed);
-            self.server.counters.stalled_clients.fetch_add(1, Relaxed);
-            // Either way the producer goes on.
-            tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled())
-                .await
-                .ok();
-        }
-        ControlFlow::Continue(())
     }
 
     /// Acts on every complete operation in the buffer.
@@ -474,7 +377,7 @@ impl Session {
         output.with_room(json.len() + 8, |out| encode::info(&json, out));
     }
 
-    async fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
+    pub(super) async fn on_signals(&mut self, signals: u8) -> ControlFlow<CloseReason> {
         if signals & Signal::Close as u8 != 0 {
             let reason = self
                 .client
@@ -524,7 +427,7 @@ impl Session {
         }
     }
 
-    fn on_writable(&mut self) -> ControlFlow<CloseReason> {
+    pub(super) fn on_writable(&mut self) -> ControlFlow<CloseReason> {
         match self.client.outbound.resume() {
             Resumed::Drained => {
                 self.blocked_until = None;
@@ -549,7 +452,7 @@ impl Session {
         self.timers.set_write_deadline(Some(deadline));
     }
 
-    fn on_due(&mut self, due: Due) -> ControlFlow<CloseReason> {
+    pub(super) fn on_due(&mut self, due: Due) -> ControlFlow<CloseReason> {
         match due {
             Due::AuthTimeout => {
                 self.reply_err("Authentication Timeout");

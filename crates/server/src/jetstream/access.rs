@@ -19,6 +19,7 @@ use super::shard::{ShardState, Wait};
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::view::{AccountInterest, DurableView};
+use crate::chance;
 use crate::routing::FlushSet;
 
 /// A stream of an account, with its shard locked.
@@ -449,7 +450,7 @@ fn identity(
         max_message_bytes,
         ack_prefix,
         flow_control_prefix: flow_control_subject(origin, stream_name, name, ""),
-        seed: rand::random(),
+        seed: chance::number(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Group commit: by the shard's worker as a rule, by the connection itself when it is alone on a quick disk.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jetsled_store::{Commit, CommitError, StreamId};
 use parking_lot::MutexGuard;
 
 use super::AccountJetStream;
+use super::clock::Stopwatch;
 use super::parked::{Parked, Then};
 use super::shard::{ShardHandle, ShardState, lost_commit};
 use crate::routing::FlushSet;
@@ -64,7 +65,7 @@ impl Committer {
 
     /// Runs a commit, without the lock.
     fn write<'s>(&mut self, shard: &'s ShardHandle, commit: Commit) -> MutexGuard<'s, ShardState> {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let committed = commit.run();
         let took = began.elapsed();
         let mut state = shard.lock_as_worker();

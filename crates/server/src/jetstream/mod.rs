@@ -15,6 +15,7 @@
 //! | `transfer` | streams as archives: snapshots and restores |
 //! | `snapshot` | what monitoring shows |
 //! | `throttle` | log lines that may be due very often |
+//! | `by_hand` | a shard's worker without its thread |
 //! | `start` | opening the store and restoring what it holds |
 
 mod access;
@@ -22,12 +23,14 @@ mod account;
 mod advisory;
 mod api;
 mod batch;
+mod by_hand;
 mod clock;
 mod commit;
 mod consumer;
 mod deliver;
 mod domain;
 mod follower;
+mod id_map;
 mod ingest;
 mod listener;
 mod machine;
@@ -49,6 +52,8 @@ mod view;
 mod worker;
 
 pub(crate) use account::AccountJetStream;
+pub(crate) use by_hand::ByHand;
+pub(crate) use clock::give as give_time;
 pub(crate) use commit::InlineCommit;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;

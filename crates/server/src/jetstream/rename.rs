@@ -4,6 +4,8 @@ use jetsled_jetstream_api::StreamConfig;
 use jetsled_protocol::{SubjectTransform, headers};
 use jetsled_store::{Publish, Published};
 
+use crate::chance;
+
 /// Renames what comes into a stream.
 #[derive(Debug)]
 pub(super) struct InputTransform {
@@ -45,7 +47,7 @@ impl InputTransform {
         self.subject.clear();
         if self
             .transform
-            .apply(subject, rand::random(), &mut self.subject)
+            .apply(subject, chance::number(), &mut self.subject)
         {
             &self.subject
         } else {
@@ -80,7 +82,7 @@ impl Republish {
         self.subject.clear();
         if !self
             .transform
-            .apply(message.subject, rand::random(), &mut self.subject)
+            .apply(message.subject, chance::number(), &mut self.subject)
         {
             return None;
         }

@@ -5,7 +5,6 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
 use jetsled_store::{
     ConsumerKey, LogPosition, Publish, PublishError, Published, Removed, Sender, Shard, Stream,
@@ -17,6 +16,7 @@ use super::account::ApiReply;
 use super::clock;
 use super::commit::{Commits, Committer};
 use super::follower::FollowerQueue;
+use super::id_map::IdMap;
 use super::ingest::Request;
 use super::parked::{Parked, ReplyKind, Then};
 use super::rename::Republished;
@@ -59,7 +59,7 @@ pub(super) struct ShardHandle {
 pub(super) struct ShardState {
     pub(super) index: u16,
     pub(super) store: Shard,
-    pub(super) streams: HashMap<StreamId, RunningStream>,
+    pub(super) streams: IdMap<StreamId, RunningStream>,
     /// The time at which the lock was taken.
     pub(super) now: Timestamp,
     pub(super) parked: Parked,
@@ -99,7 +99,7 @@ impl ShardHandle {
             state: Mutex::new(ShardState {
                 index,
                 store,
-                streams: HashMap::new(),
+                streams: IdMap::default(),
                 now: clock::now(),
                 parked: Parked::default(),
                 unseen: Vec::new(),
@@ -123,6 +123,11 @@ impl ShardHandle {
             committed: Condvar::new(),
             spare_committer: Mutex::new(None),
         }
+    }
+
+    /// Whether somebody has the lock.
+    pub(super) fn is_locked(&self) -> bool {
+        self.state.is_locked()
     }
 
     /// Takes the lock and reads the clock. Dropping the guard wakes the worker if there is work for it.

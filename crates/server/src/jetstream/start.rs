@@ -9,19 +9,23 @@ use jetsled_config::{
     AccountJetStreamOptions, JetStreamLimits, JetStreamOptions, Options, SyncPolicy,
 };
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
-use jetsled_store::storage::FsStorage;
-use jetsled_store::{OpenReport, RecoveredConsumer, Shard, StorageMeters, StoreOptions, StreamId};
+use jetsled_store::storage::{FsStorage, Storage};
+use jetsled_store::{
+    OpenReport, Opened, RecoveredConsumer, Shard, StorageMeters, StoreOptions, StreamId,
+};
 use parking_lot::Mutex;
 
 use super::access::resting_state;
 use super::account::{AccountJetStream, StreamHandle};
 use super::batch::BatchLimits;
+use super::by_hand::ByHand;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
 use super::throttle::Throttle;
 use super::{clock, domain, worker};
 use crate::account::Account;
+use crate::chance;
 use crate::routing::{self, FlushSet};
 use crate::server::ServerState;
 
@@ -95,24 +99,45 @@ impl From<jetsled_store::OpenError> for StartError {
 }
 
 impl JetStream {
-    /// Opens the store and restores streams and consumers of all accounts that have JetStream.
+    /// Opens the store, restores streams and consumers of all accounts that have JetStream, and starts a worker for each shard.
     pub(crate) fn start(server: &Arc<ServerState>) -> Result<Self, StartError> {
         let options = server.options();
         let jetstream = &options.jetstream;
-        let store_dir = jetstream.store_dir();
-        let mut store = StoreOptions::new(&store_dir, rand::random());
+        let mut store = StoreOptions::new(jetstream.store_dir(), chance::number());
         if let SyncPolicy::Every(interval) = jetstream.sync {
             store.sync = jetsled_store::SyncPolicy::Interval(interval);
         }
         let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
-        report(&opened.report);
+        Self::serve(server, opened, start_workers)
+    }
 
+    /// As [`JetStream::start`], without workers: whoever has what is answered calls them.
+    pub(crate) fn start_by_hand(
+        server: &Arc<ServerState>,
+        store: &StoreOptions,
+        storage: Arc<dyn Storage>,
+    ) -> Result<(Self, OpenReport, Vec<ByHand>), StartError> {
+        let opened = jetsled_store::open(store, storage, clock::now())?;
+        let report = opened.report.clone();
+        let started = Self::serve(server, opened, |_| Ok(Vec::new()))?;
+        let shards = started.runtime.shards.iter();
+        let workers = shards.map(ByHand::new).collect();
+        Ok((started, report, workers))
+    }
+
+    fn serve(
+        server: &Arc<ServerState>,
+        opened: Opened,
+        start_workers: impl FnOnce(&Runtime) -> Result<Vec<JoinHandle<()>>, StartError>,
+    ) -> Result<Self, StartError> {
+        let options = server.options();
+        report(&opened.report);
         let runtime = Arc::new(Runtime::new(server, &options, opened.shards));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::new(start_workers(&runtime)?),
             runtime,
-            store_dir,
+            store_dir: options.jetstream.store_dir(),
         };
         // As soon as an account is configured, or claims say what accounts there are, only those that say so have JetStream
         // (observed nats-server 2.15.1).
@@ -280,6 +305,25 @@ impl JetStream {
                 tracing::error!("JetStream shard ended by a panic");
             }
         }
+        self.let_go();
+    }
+
+    /// As [`JetStream::shutdown`], for workers without threads.
+    pub(crate) fn stop_workers(&self, workers: impl Iterator<Item = ByHand>) {
+        for shard in &*self.runtime.shards {
+            shard.lock().stopping = true;
+        }
+        workers.for_each(ByHand::stop);
+        self.let_go();
+    }
+
+    /// Whether nobody has a shard locked.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !self.runtime.shards.iter().any(|shard| shard.is_locked())
+    }
+
+    /// Lets the store close as soon as nobody holds this any more.
+    pub(crate) fn let_go(&self) {
         // Streams hold their accounts, which hold this.
         for shard in &*self.runtime.shards {
             shard.lock().streams.clear();

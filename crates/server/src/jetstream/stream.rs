@@ -9,6 +9,7 @@ use jetsled_store::{ConsumerKey, StreamId};
 use super::batch::Batches;
 use super::consumer::RunningConsumer;
 use super::follower::OriginFollower;
+use super::id_map::IdMap;
 use super::listener::direct_listeners;
 use super::rename::{InputTransform, Republish};
 use super::target::StreamTarget;
@@ -22,7 +23,7 @@ pub(super) struct RunningStream {
     pub(super) pub_ack: PubAckPrefix,
     pub(super) domain: Option<Box<str>>,
     /// Boxed, since a table has room for nearly twice as many as it holds.
-    pub(super) consumers: HashMap<ConsumerKey, Box<RunningConsumer>>,
+    pub(super) consumers: IdMap<ConsumerKey, Box<RunningConsumer>>,
     pub(super) names: HashMap<Box<str>, ConsumerKey>,
     pub(super) input: Option<Box<InputTransform>>,
     pub(super) republish: Option<Box<Republish>>,
@@ -50,7 +51,7 @@ impl RunningStream {
             input: InputTransform::new(&config),
             republish: Republish::new(&config),
             config,
-            consumers: HashMap::new(),
+            consumers: IdMap::default(),
             names: HashMap::new(),
             batches: Batches::default(),
             followers: Vec::new(),

@@ -1,6 +1,7 @@
 //! A shard's worker thread: it commits for everybody, serves timers, and makes deliveries that take more than one turn.
 
 use std::cmp::Reverse;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jetsled_dispatch::Consumer;
@@ -24,7 +25,7 @@ const TIMERS: usize = 1024;
 
 /// What the worker keeps between its rounds.
 #[derive(Default)]
-struct Worker {
+pub(super) struct Worker {
     committer: Committer,
     /// Whose turn it is.
     followers: Vec<Arc<OriginFollower>>,
@@ -36,29 +37,9 @@ pub(super) fn run(shard: &ShardHandle) {
     loop {
         let mut state = shard.lock_as_worker();
         let due = state.next_work();
-        if due.is_none_or(|due| due > state.now) {
-            if state.stopping {
-                break;
-            }
+        if !state.is_due(due) {
             sleep(shard, &mut state, due);
-            continue;
-        }
-        if state.commit_by.is_some_and(|by| by <= state.now) {
-            state = worker.committer.commit(shard, state, Sync::ByPolicy);
-        }
-        state.timers(&mut worker.committer.flush);
-        state.ready_turns(&mut worker.committer.flush);
-        state.carry_out_releases(&mut worker.committer.flush);
-        state.store.tell_server_meters();
-        worker.committer.flush.enqueue();
-        let now = state.now;
-        state.following.take_due(now, &mut worker.followers);
-        let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
-        drop(state);
-        worker.committer.flush.flush();
-        worker.follow(shard);
-        worker.housekeeping(shard);
-        if stopping {
+        } else if worker.round(shard, state).is_break() {
             break;
         }
     }
@@ -78,6 +59,49 @@ fn sleep(shard: &ShardHandle, state: &mut MutexGuard<'_, ShardState>, due: Optio
 }
 
 impl Worker {
+    /// What [`run`] does between two looks at the clock, for who has no thread for the worker: a round, or going to sleep. Answers when the next
+    /// one is due; a past time means now.
+    pub(super) fn step(&mut self, shard: &ShardHandle) -> Option<Timestamp> {
+        let mut state = shard.lock_as_worker();
+        let due = state.next_work();
+        if state.is_due(due) {
+            state.sleeping_until = None;
+            let goes_on = self.round(shard, state).is_continue();
+            goes_on.then_some(Timestamp::EPOCH)
+        } else {
+            state.sleeping_until = Some(due.unwrap_or(Timestamp(i64::MAX)));
+            due
+        }
+    }
+
+    /// Does what is due, one part after the other.
+    fn round<'s>(
+        &mut self,
+        shard: &'s ShardHandle,
+        mut state: MutexGuard<'s, ShardState>,
+    ) -> ControlFlow<()> {
+        if state.commit_by.is_some_and(|by| by <= state.now) {
+            state = self.committer.commit(shard, state, Sync::ByPolicy);
+        }
+        state.timers(&mut self.committer.flush);
+        state.ready_turns(&mut self.committer.flush);
+        state.carry_out_releases(&mut self.committer.flush);
+        state.store.tell_server_meters();
+        self.committer.flush.enqueue();
+        let now = state.now;
+        state.following.take_due(now, &mut self.followers);
+        let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
+        drop(state);
+        self.committer.flush.flush();
+        self.follow(shard);
+        self.housekeeping(shard);
+        if stopping {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
     /// Gives followers of origins their turns. What they store is committed in the next round.
     fn follow(&mut self, shard: &ShardHandle) {
         for follower in self.followers.drain(..) {
@@ -137,7 +161,7 @@ impl Worker {
     }
 
     /// The last commit and checkpoint.
-    fn stop(&mut self, shard: &ShardHandle) {
+    pub(super) fn stop(&mut self, shard: &ShardHandle) {
         let state = self
             .committer
             .commit(shard, shard.lock_as_worker(), Sync::Always);
@@ -146,6 +170,10 @@ impl Worker {
 }
 
 impl ShardState {
+    fn is_due(&self, work: Option<Timestamp>) -> bool {
+        self.stopping || work.is_some_and(|due| due <= self.now)
+    }
+
     /// Does what is due by the clock.
     fn timers(&mut self, flush: &mut FlushSet) {
         for _ in 0..TIMERS {

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
+use crate::chance;
 use crate::client::{Client, Counted, Output, Sent, Subscription};
 use crate::jetstream::{IngestBatch, InlineCommit, OriginFollower};
 
@@ -63,7 +64,7 @@ impl Default for FlushSet {
             inline_commit: None,
             producer: None,
             drop_instead_of_stall: false,
-            random: SmallRng::from_rng(&mut rand::rng()),
+            random: SmallRng::seed_from_u64(chance::number()),
         }
     }
 }

@@ -5,6 +5,7 @@ use jetsled_jetstream_api::{STREAM_SOURCE_HEADER, SourceIndex, StreamSeq, Timest
 use jetsled_protocol::{SubjectTransform, headers};
 use jetsled_store::{Publish, PublishError, Sender, Shard, StreamId};
 
+use crate::chance;
 use crate::jetstream::shard::ShardState;
 use crate::routing::FlushSet;
 
@@ -89,7 +90,7 @@ impl Copier {
         let renamed = self
             .transforms
             .iter()
-            .any(|transform| transform.apply(subject, rand::random(), &mut self.subject));
+            .any(|transform| transform.apply(subject, chance::number(), &mut self.subject));
         if !renamed {
             self.subject.clear();
             self.subject.extend_from_slice(subject);

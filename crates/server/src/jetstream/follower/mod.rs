@@ -28,6 +28,7 @@ use parking_lot::Mutex;
 
 use super::shard::ShardHandle;
 use crate::account::Account;
+use crate::chance;
 use crate::routing::RoutedMessage;
 use copy::Copier;
 use inbox::Inbox;
@@ -84,7 +85,7 @@ impl OriginFollower {
         (position, identity): (StreamSeq, &str),
         now: Timestamp,
     ) -> Self {
-        let machine = Follower::new(plan.clone(), position, identity, now, rand::random());
+        let machine = Follower::new(plan.clone(), position, identity, now, chance::number());
         Self {
             id,
             shard,

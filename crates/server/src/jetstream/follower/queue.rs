@@ -4,15 +4,15 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use jetsled_jetstream_api::Timestamp;
 
 use super::OriginFollower;
+use crate::jetstream::id_map::IdMap;
 
 /// Followers by number, with what they wait for.
 #[derive(Default)]
 pub(in crate::jetstream) struct FollowerQueue {
-    seats: HashMap<u64, Seat>,
+    seats: IdMap<u64, Seat>,
     ready: Vec<u64>,
     /// Entries that are no longer their follower's earliest are stale.
     wakes: BinaryHeap<Reverse<(Timestamp, u64)>>,
