@@ -53,8 +53,8 @@ impl Rewrite {
             Self::Keep => out.extend_from_slice(literal),
             Self::Fixed(subject) => out.extend_from_slice(subject),
             Self::Transform(transform) => {
-                // Imports have no random function.
-                transform.apply(literal, 0, out);
+                // Clients publish with wildcards where the API takes a filter (`CONSUMER.CREATE.<stream>.<name>.<filter>`).
+                transform.apply_to_pattern(literal, out);
             }
         }
     }

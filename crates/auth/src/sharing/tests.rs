@@ -344,4 +344,6 @@ fn requests_go_to_the_exported_subject() {
     check_request("s.*.*", "local.$2.$1", "local.x.y", "s.y.x");
     check_request("s.>", "local.>", "local.x.y", "s.x.y");
     check_request("s", "local.*", "local.x", "s");
+    check_request("s.>", "local.>", "local.x.>", "s.x.>");
+    check_request("s.*", "local.*", "local.*", "s.*");
 }
