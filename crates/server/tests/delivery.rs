@@ -196,3 +196,34 @@ fn a_stalled_producer_waits_for_a_reading_consumer_and_nothing_is_lost() {
     }
     sending.join().unwrap();
 }
+
+#[test]
+fn what_is_stored_while_a_commit_runs_is_delivered_after_the_next_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!("jetstream {{ store_dir: '{store_dir}' }}"));
+    let mut api = server.ready();
+    api.request(
+        "$JS.API.STREAM.CREATE.S",
+        br#"{"name":"S","subjects":["s"]}"#,
+    )
+    .unwrap();
+    let mut subscriber = server.ready();
+    subscriber.send("SUB d 1\r\n").unwrap();
+    subscriber.sync().unwrap();
+    let consumer =
+        br#"{"stream_name":"S","config":{"name":"c","ack_policy":"none","deliver_subject":"d"}}"#;
+    api.request("$JS.API.CONSUMER.CREATE.S.c", consumer)
+        .unwrap();
+    // One of them finds the disk idle, the others find it at work.
+    let mut publishers: Vec<_> = (0..3).map(|_| server.ready()).collect();
+    for round in 0..100 {
+        for publisher in &mut publishers {
+            publisher.send("PUB s 1\r\nx\r\n").unwrap();
+        }
+        for message in 0..publishers.len() {
+            let delivered = subscriber.message();
+            assert!(delivered.is_ok(), "message {message} of round {round}");
+        }
+    }
+}

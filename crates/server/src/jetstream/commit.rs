@@ -61,6 +61,12 @@ impl Committer {
         state.commit_by = None;
         std::mem::swap(&mut self.parked, &mut state.parked);
         std::mem::swap(&mut self.unseen, &mut state.unseen);
+        for stream in &self.unseen {
+            // What is stored from now on is in another commit, and is to be shown after that.
+            if let Some(running) = state.streams.get_mut(stream) {
+                running.unseen = false;
+            }
+        }
     }
 
     /// Runs a commit, without the lock.

@@ -464,15 +464,15 @@ impl ShardState {
         let mut kept = 0;
         for at in 0..self.unseen.len() {
             let stream = self.unseen[at];
-            if self
-                .streams
-                .get(&stream)
-                .is_some_and(RunningStream::in_memory)
-            {
-                self.show_new_messages(stream, flush);
-            } else {
-                self.unseen[kept] = stream;
-                kept += 1;
+            match self.streams.get_mut(&stream) {
+                Some(running) if running.in_memory() => {
+                    running.unseen = false;
+                    self.show_new_messages(stream, flush);
+                }
+                _ => {
+                    self.unseen[kept] = stream;
+                    kept += 1;
+                }
             }
         }
         self.unseen.truncate(kept);

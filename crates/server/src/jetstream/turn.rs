@@ -331,9 +331,6 @@ impl ShardState {
     /// Shows a stream's new messages to its consumers.
     pub(super) fn show_new_messages(&mut self, stream: StreamId, flush: &mut FlushSet) {
         self.report_removed(stream, flush);
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.unseen = false;
-        }
         let wanting = |c: &RunningConsumer| c.started && c.state.wants_messages();
         for target in self.consumers_of(stream, wanting) {
             self.dispatch(target, flush);
