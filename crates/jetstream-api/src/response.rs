@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{ApiError, json};
 
-pub use account::{AccountInfo, AccountInfoReply, AccountPurge, AccountUsage, ApiStats};
+pub use account::{AccountInfo, AccountInfoReply, AccountPurge, AccountUsage, ApiStats, System};
 pub use consumer::{
     ConsumerCreate, ConsumerDelete, ConsumerEvacuatePeer, ConsumerInfoReply,
     ConsumerLeaderStepdown, ConsumerList, ConsumerNames, ConsumerPause, ConsumerRemovePeer,

@@ -84,6 +84,69 @@ fn a_purged_account_has_no_streams() {
     assert_eq!(purge("a/b"), reply(refused));
 }
 
+/// Observed nats-server 2.15.1.
+#[test]
+fn the_api_says_in_accounts_without_jetstream_that_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = TestServer::configured(&format!(
+        "jetstream {{ store_dir: {:?}, domain: hub }}\n{CONFIG}",
+        dir.path()
+    ));
+    let outcome = |peer: &mut Peer, call: &str| {
+        let [plain, with_domain] = ["$JS.API", "$JS.hub.API"].map(|prefix| {
+            let answer = peer.request(&format!("{prefix}.{call}"), b"").unwrap();
+            if let Some(status) = answer.status() {
+                return status.to_owned();
+            }
+            let answer: Value = serde_json::from_slice(&answer.payload).unwrap();
+            let kind = answer["type"].as_str().unwrap();
+            let kind = kind.trim_start_matches("io.nats.jetstream.api.v1.");
+            match answer["error"]["err_code"].as_u64() {
+                Some(code) => format!("{kind} {code}"),
+                None => kind.to_owned(),
+            }
+        });
+        assert_eq!(plain, with_domain, "{call}");
+        plain
+    };
+    let (mut system, mut a) = (connect(&server, "s"), connect(&server, "a"));
+    for (call, in_account, in_system_account) in [
+        ("INFO", "account_info_response 10039", None),
+        (
+            "STREAM.NAMES",
+            "stream_names_response 10039",
+            Some("system_response 10039"),
+        ),
+        (
+            "CONSUMER.CREATE.X.Y.f",
+            "consumer_create_response 10039",
+            Some("system_response 10039"),
+        ),
+        (
+            "CONSUMER.UNPIN.X.Y",
+            "consumer_unpin_response 10025",
+            Some("system_response 10039"),
+        ),
+        (
+            "STREAM.PEER.REMOVE.X",
+            "stream_remove_peer_response 10010",
+            Some("system_response 10039"),
+        ),
+        (
+            "CONSUMER.MSG.NEXT.X.Y",
+            "503",
+            Some("system_response 10039"),
+        ),
+        ("DIRECT.GET.X", "503", Some("system_response 10039")),
+    ] {
+        assert_eq!(outcome(&mut a, call), in_account, "{call}");
+        let in_system_account = in_system_account.unwrap_or(in_account);
+        assert_eq!(outcome(&mut system, call), in_system_account, "{call}");
+    }
+    let purge = outcome(&mut system, "ACCOUNT.PURGE.A");
+    assert_eq!(purge, "account_purge_response");
+}
+
 #[test]
 fn connections_are_told_to_the_system_account() {
     let server = TestServer::configured(CONFIG);

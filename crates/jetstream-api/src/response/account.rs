@@ -71,7 +71,12 @@ pub struct AccountPurge {
     pub initiated: bool,
 }
 
+/// The reply to what is no endpoint, in the system account (observed nats-server 2.15.1). It is always an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct System {}
+
 response_types! {
     AccountInfoReply = "account_info_response",
+    System = "system_response",
     AccountPurge = "account_purge_response",
 }

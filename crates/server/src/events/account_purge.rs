@@ -10,7 +10,7 @@ use crate::server::ServerState;
 /// (observed nats-server 2.15.1).
 pub(super) fn purge(server: &ServerState, subject: &[u8]) -> Option<Vec<u8>> {
     server.jetstream()?;
-    let name = subject::tokens(subject).nth(4).unwrap_or_default();
+    let name = subject::tokens(subject).last().unwrap_or_default();
     let name = String::from_utf8_lossy(name);
     let purged = delete_streams(server, &name).map(|()| AccountPurge { initiated: true });
     Some(Response::from(purged).to_json())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::queue::ServiceEntry;
 use super::service::{AccountService, ServerService, Service};
 use crate::account::Account;
+use crate::jetstream::domain;
 use crate::routing::Target;
 use crate::server::ServerState;
 
@@ -51,9 +52,13 @@ pub(crate) fn listen(server: &ServerState) {
     hear("$SYS.REQ.USER.*.INFO", Service::UserInfo);
     hear("$SYS.REQ.USER.INFO", Service::UserInfo);
     hear("$SYS.DEBUG.SUBSCRIBERS", Service::Subscribers);
-    hear("$JS.API.ACCOUNT.PURGE.*", Service::AccountPurge);
-    for subject in OF_CLUSTER {
-        hear(subject, Service::OfCluster);
+    let purge = ("$JS.API.ACCOUNT.PURGE.*", Service::AccountPurge);
+    let of_cluster = OF_CLUSTER.map(|subject| (subject, Service::OfCluster));
+    for (subject, service) in [purge].into_iter().chain(of_cluster) {
+        let domain = &server.options().jetstream.domain;
+        for subject in domain::forms(subject.to_owned(), domain.as_deref()) {
+            hear(&subject, service);
+        }
     }
 
     for account in server.accounts() {

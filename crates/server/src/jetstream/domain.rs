@@ -3,7 +3,7 @@
 const API: &str = "$JS.API.";
 
 /// The subjects on which something listens that listens on `subject`: itself, and its form with the domain if it belongs to the API.
-pub(super) fn forms(subject: String, domain: Option<&str>) -> impl Iterator<Item = String> {
+pub(crate) fn forms(subject: String, domain: Option<&str>) -> impl Iterator<Item = String> {
     let rest = subject.strip_prefix(API);
     let with_domain = domain
         .zip(rest)
@@ -17,9 +17,34 @@ pub(super) fn behind_domain<'s>(subject: &'s [u8], domain: &str) -> Option<&'s [
     rest.strip_prefix(domain.as_bytes())?.strip_prefix(b".API.")
 }
 
+/// The part of an API subject behind its prefix, whatever the domain; `None` for every other subject.
+pub(super) fn behind_prefix(subject: &[u8]) -> Option<&[u8]> {
+    if let Some(rest) = subject.strip_prefix(API.as_bytes()) {
+        return Some(rest);
+    }
+    let rest = subject.strip_prefix(b"$JS.")?;
+    let domain = rest.iter().position(|byte| *byte == b'.')?;
+    rest.get(domain..)?.strip_prefix(b".API.")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_prefix_is_found_with_any_domain() {
+        for (subject, want) in [
+            ("$JS.API.INFO", Some("INFO")),
+            ("$JS.D.API.STREAM.INFO.a", Some("STREAM.INFO.a")),
+            ("$JS.API.API.x", Some("API.x")),
+            ("$JS.D.ACK.s", None),
+            ("$JS.D", None),
+            ("a.API.INFO", None),
+        ] {
+            let rest = behind_prefix(subject.as_bytes());
+            assert_eq!(rest, want.map(str::as_bytes), "{subject}");
+        }
+    }
 
     #[test]
     fn only_api_subjects_have_a_form_with_the_domain() {

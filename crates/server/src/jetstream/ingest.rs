@@ -103,7 +103,8 @@ impl IngestBatch {
         // An ack's subject has been read; only its payload matters from here on.
         if !matches!(to, To::Ack(..)) {
             let rest = match to {
-                To::Stream(_) | To::Transfer(_) | To::NotEnabled => None,
+                To::Stream(_) | To::Transfer(_) => None,
+                To::NotEnabled => domain::behind_prefix(message.subject),
                 _ => self.accounts[account as usize]
                     .runtime()
                     .domain
@@ -157,11 +158,9 @@ impl IngestBatch {
             if first.to.shard().is_none() {
                 match first.to {
                     To::NotEnabled => {
-                        let (subject, rest) =
-                            self.bytes[first.at..].split_at(first.subject as usize);
-                        let reply = &rest[..first.reply as usize];
                         let account = &self.without[first.account as usize];
-                        api::not_enabled(account, subject, reply, flush);
+                        let [subject, reply, _headers, payload] = self.parts(first);
+                        api::not_enabled(account, subject, reply, payload, flush);
                     }
                     To::Transfer(transfer) => {
                         let request = self.request(first);
@@ -275,7 +274,8 @@ impl IngestBatch {
         });
     }
 
-    fn request(&self, entry: &Entry) -> Request<'_> {
+    /// Subject, reply, headers and payload.
+    fn parts(&self, entry: &Entry) -> [&[u8]; 4] {
         let (subject, rest) = self.bytes[entry.at..].split_at(entry.subject as usize);
         let (reply, rest) = rest.split_at(entry.reply as usize);
         let (headers, rest) = rest.split_at(entry.headers as usize);
@@ -283,6 +283,11 @@ impl IngestBatch {
             StagedPayload::Copied(len) => &rest[..len as usize],
             StagedPayload::Shared(index) => &self.shared[index as usize],
         };
+        [subject, reply, headers, payload]
+    }
+
+    fn request(&self, entry: &Entry) -> Request<'_> {
+        let [subject, reply, headers, payload] = self.parts(entry);
         Request {
             account: &self.accounts[entry.account as usize],
             subject,

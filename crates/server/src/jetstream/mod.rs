@@ -28,7 +28,7 @@ mod clock;
 mod commit;
 mod consumer;
 mod deliver;
-mod domain;
+pub(crate) mod domain;
 mod follower;
 mod id_map;
 mod ingest;

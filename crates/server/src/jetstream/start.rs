@@ -61,11 +61,31 @@ const API_SUBJECTS: &[&str] = &[
     "$JS.API.ACCOUNT.>",
 ];
 
-/// Where accounts without JetStream are told so.
-const NOT_ENABLED_SUBJECT: &[u8] = b"$JS.API.>";
+/// Where the system account hears of everything that its own services do not answer.
+const ALL_API_SUBJECTS: &[&str] = &["$JS.API.>"];
 
-fn not_enabled() -> routing::Target {
-    routing::Target::JetStream(Target::Api)
+/// Where an account listens to the API, whether it has JetStream or is to be told that it has not.
+fn api_subjects(account: &Account, domain: Option<&str>) -> impl Iterator<Item = String> {
+    let subjects = if account.is_system() {
+        ALL_API_SUBJECTS
+    } else {
+        API_SUBJECTS
+    };
+    subjects
+        .iter()
+        .flat_map(move |subject| domain::forms((*subject).to_owned(), domain))
+}
+
+/// Lets an account listen to the API, unless another account's stands in its place.
+fn listen_to_api(account: &Account, domain: Option<&str>) {
+    if account.wiring().imports_service(b"$JS.API.>") {
+        return;
+    }
+    for subject in api_subjects(account, domain) {
+        let target = routing::Target::JetStream(Target::Api);
+        account.remove_target(subject.as_bytes(), b"", &target);
+        account.insert_target(subject.as_bytes(), b"", target);
+    }
 }
 
 /// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.
@@ -158,9 +178,8 @@ impl JetStream {
         }
         // The others are told so when they ask.
         for account in server.accounts() {
-            let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
-            if account.jetstream.get().is_none() && !account.is_system() && !is_elsewhere {
-                account.insert_target(NOT_ENABLED_SUBJECT, b"", not_enabled());
+            if account.jetstream.get().is_none() {
+                listen_to_api(&account, started.runtime.domain.as_deref());
             }
         }
         Ok(started)
@@ -168,23 +187,12 @@ impl JetStream {
 
     /// Gives an account JetStream within these limits, or other limits if it has it already; tells those that ask if it
     /// is not to have it. An account that stores streams keeps serving them until the next start.
-    pub(crate) fn adopt(
-        &self,
-        server: &ServerState,
-        account: &Arc<Account>,
-        options: Option<&AccountJetStreamOptions>,
-    ) {
+    pub(crate) fn adopt(&self, account: &Arc<Account>, options: Option<&AccountJetStreamOptions>) {
         match (options, account.jetstream.get()) {
             (Some(options), Some(running)) => running.set_account_limits(account_limits(options)),
-            (Some(options), None) => {
-                account.remove_target(NOT_ENABLED_SUBJECT, b"", &not_enabled());
-                self.enable(account, account_limits(options));
-            }
-            (None, None) if !server.is_system(account) => {
-                account.remove_target(NOT_ENABLED_SUBJECT, b"", &not_enabled());
-                account.insert_target(NOT_ENABLED_SUBJECT, b"", not_enabled());
-            }
-            (None, _) => {}
+            (Some(options), None) => self.enable(account, account_limits(options)),
+            (None, None) => listen_to_api(account, self.runtime.domain.as_deref()),
+            (None, Some(_)) => {}
         }
     }
 
@@ -282,14 +290,7 @@ impl JetStream {
             state.end_of_batch(&mut flush);
         }
         flush.flush();
-        // Another account's API may stand in its place.
-        let is_elsewhere = account.wiring().imports_service(b"$JS.API.>");
-        for subject in API_SUBJECTS.iter().filter(|_| !is_elsewhere) {
-            let target = routing::Target::JetStream(Target::Api);
-            for subject in domain::forms((*subject).to_owned(), self.runtime.domain.as_deref()) {
-                account.insert_target(subject.as_bytes(), b"", target.clone());
-            }
-        }
+        listen_to_api(account, self.runtime.domain.as_deref());
         account.listen(jetstream);
     }
 

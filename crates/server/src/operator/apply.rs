@@ -24,7 +24,7 @@ impl ServerState {
         account.set_limits(options.limits.clone());
         account.set_trace_destination(options.trace.clone());
         if let Some(jetstream) = self.jetstream() {
-            jetstream.adopt(self, &account, options.jetstream.as_ref());
+            jetstream.adopt(&account, options.jetstream.as_ref());
         }
         let shares = |claims: &AccountClaims| {
             let account = &claims.nats;

@@ -133,7 +133,7 @@ impl ServerState {
             account.set_limits(configured.limits.clone());
             account.set_trace_destination(configured.trace.clone());
             if let Some(jetstream) = self.jetstream() {
-                jetstream.adopt(self, &account, configured.jetstream.as_ref());
+                jetstream.adopt(&account, configured.jetstream.as_ref());
             }
             if is_new {
                 tracing::debug!("Account {} was added", configured.name);

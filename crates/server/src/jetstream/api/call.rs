@@ -77,10 +77,15 @@ impl<'a> Call<'a> {
         self.send(outcome);
     }
 
-    /// Refuses a request, whatever level it needs.
-    pub(super) fn answer_at_any_level<T: ResponseBody>(&mut self, refusal: ApiError) {
+    /// Refuses a request with this reply, whatever level it needs.
+    pub(super) fn refuse_at_any_level(&mut self, refusal: &[u8]) {
         self.jetstream.count_api(true);
-        self.send::<T>(Err(refusal));
+        let reply = ApiReply {
+            subject: self.request.reply,
+            headers: b"",
+            body: refusal,
+        };
+        self.jetstream.reply(&reply, None, Vec::new, self.flush);
     }
 
     /// As [`Call::answer`], but only errors are counted.

@@ -2,26 +2,25 @@
 
 use jetsled_jetstream_api::ApiError;
 use jetsled_jetstream_api::response::{
-    ConsumerEvacuatePeer, ConsumerLeaderStepdown, ConsumerRemovePeer, ResponseBody,
+    ConsumerEvacuatePeer, ConsumerLeaderStepdown, ConsumerRemovePeer, Response, ResponseBody,
     StreamCancelMove, StreamEvacuatePeer, StreamLeaderStepdown, StreamRemovePeer,
 };
 
-use super::call::Call;
 use super::endpoint::Clustering;
 
-/// Answers that this server is alone.
-pub(super) fn refuse(call: &mut Call<'_>, endpoint: Clustering) {
+/// Says that this server is alone, in an account without JetStream too (observed nats-server 2.15.1).
+pub(super) fn refusal(endpoint: Clustering) -> Vec<u8> {
     match endpoint {
-        Clustering::StreamLeaderStepdown => alone::<StreamLeaderStepdown>(call),
-        Clustering::StreamPeerRemove => alone::<StreamRemovePeer>(call),
-        Clustering::StreamPeerEvacuate => alone::<StreamEvacuatePeer>(call),
-        Clustering::StreamCancelMove => alone::<StreamCancelMove>(call),
-        Clustering::ConsumerLeaderStepdown => alone::<ConsumerLeaderStepdown>(call),
-        Clustering::ConsumerPeerRemove => alone::<ConsumerRemovePeer>(call),
-        Clustering::ConsumerPeerEvacuate => alone::<ConsumerEvacuatePeer>(call),
+        Clustering::StreamLeaderStepdown => alone::<StreamLeaderStepdown>(),
+        Clustering::StreamPeerRemove => alone::<StreamRemovePeer>(),
+        Clustering::StreamPeerEvacuate => alone::<StreamEvacuatePeer>(),
+        Clustering::StreamCancelMove => alone::<StreamCancelMove>(),
+        Clustering::ConsumerLeaderStepdown => alone::<ConsumerLeaderStepdown>(),
+        Clustering::ConsumerPeerRemove => alone::<ConsumerRemovePeer>(),
+        Clustering::ConsumerPeerEvacuate => alone::<ConsumerEvacuatePeer>(),
     }
 }
 
-fn alone<T: ResponseBody>(call: &mut Call<'_>) {
-    call.answer_at_any_level::<T>(ApiError::CLUSTER_REQUIRED);
+fn alone<T: ResponseBody>() -> Vec<u8> {
+    Response::<T>::error(ApiError::CLUSTER_REQUIRED).to_json()
 }

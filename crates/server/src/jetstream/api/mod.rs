@@ -82,6 +82,8 @@ pub(super) fn handle(request: &Request<'_>, now: Timestamp, flush: &mut FlushSet
         Endpoint::ConsumerReset { stream, consumer } => {
             consumer_reset::reset(&mut call, stream, consumer);
         }
-        Endpoint::Clustering(endpoint) => clustering::refuse(&mut call, endpoint),
+        Endpoint::Clustering(endpoint) => {
+            call.refuse_at_any_level(&clustering::refusal(endpoint));
+        }
     }
 }
