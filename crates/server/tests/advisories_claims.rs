@@ -7,11 +7,11 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jetsled_config::{DeletePolicy, ResolverOptions};
+use jetsled_config::DeletePolicy;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
 use support::TestServer;
-use support::claims::{World, WorldUser};
+use support::claims::{World, WorldUser, configure, configure_full};
 
 const REFUSED: &str = "-ERR 'Authorization Violation'\r\n";
 
@@ -31,7 +31,8 @@ fn claims_of(issuer: &str, subject: &str, nats: Value) -> Value {
 #[test]
 fn cve_2020_26521_claims_with_holes_are_no_danger() {
     let world = World::new();
-    let server = TestServer::start(|options| world.configure(options, world.account_token(|_| {})));
+    let server =
+        TestServer::start(|options| configure(&world, options, world.account_token(|_| {})));
     for nats in [
         json!(null),
         json!([]),
@@ -66,7 +67,7 @@ fn cve_2020_26892_claims_that_have_ended_or_were_revoked_let_nobody_in() {
     let account = world.account_token(|claims| {
         claims.nats.revocations = [(revocation, 1_900_000_000)].into();
     });
-    let server = TestServer::start(|options| world.configure(options, account));
+    let server = TestServer::start(|options| configure(&world, options, account));
     ended.log_in(server.address).expect(REFUSED);
     revoked.log_in(server.address).expect(REFUSED);
     world.user().connected(server.address);
@@ -75,7 +76,8 @@ fn cve_2020_26892_claims_that_have_ended_or_were_revoked_let_nobody_in() {
 #[test]
 fn ghsa_g33f_6538_grxh_keys_of_the_wrong_length_are_no_keys() {
     let world = World::new();
-    let server = TestServer::start(|options| world.configure(options, world.account_token(|_| {})));
+    let server =
+        TestServer::start(|options| configure(&world, options, world.account_token(|_| {})));
     let account = world.account.public_key();
     let key = KeyPair::new_user();
     let user = key.public_key();
@@ -114,14 +116,13 @@ fn cve_2022_28357_no_claims_name_a_file_elsewhere() {
     let outside = tempfile::tempdir().unwrap();
     let dir = outside.path().join("a").join("jwt");
     let server = TestServer::start(|options| {
-        world.configure(options, world.account_token(|_| {}));
-        options.operator.resolver = Some(ResolverOptions::Full {
-            dir: dir.clone(),
-            delete: DeletePolicy::Remove,
-            limit: None,
-            interval: std::time::Duration::from_secs(60),
-            timeout: std::time::Duration::from_secs(2),
-        });
+        configure_full(
+            &world,
+            options,
+            world.account_token(|_| {}),
+            &dir,
+            DeletePolicy::Remove,
+        );
     });
     let mut admin = world
         .user_of(&world.system, |_| {})

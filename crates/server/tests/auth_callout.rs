@@ -13,7 +13,7 @@ use jetsled_auth::jwt::{
 use jetsled_testkit::Peer;
 use nkeys::{KeyPair, XKey};
 use support::TestServer;
-use support::claims::World;
+use support::claims::{World, configure};
 
 const REFUSED: &str = "-ERR 'Authorization Violation'\r\n";
 
@@ -194,7 +194,7 @@ fn accounts_delegate_in_operator_mode() {
         claims.nats.authorization.auth_users = vec![key];
     });
     let server = TestServer::start(|options| {
-        world.configure(options, account);
+        configure(&world, options, account);
         options.authorization.timeout = Some(std::time::Duration::from_secs(1));
     });
     let mut own = auth_user.connected(server.address);

@@ -9,12 +9,12 @@ use jetsled_config::{DeletePolicy, ResolverOptions};
 use jiff::Timestamp;
 use nkeys::KeyPair;
 use support::TestServer;
-use support::claims::World;
+use support::claims::{World, configure, configure_full};
 
 const REFUSED: &str = "-ERR 'Authorization Violation'\r\n";
 
 fn start(world: &World, account: String) -> TestServer {
-    TestServer::start(|options| world.configure(options, account))
+    TestServer::start(|options| configure(world, options, account))
 }
 
 #[test]
@@ -113,14 +113,13 @@ fn updated_claims_reach_open_connections() {
     let mut world = World::new();
     let dir = tempfile::tempdir().unwrap();
     let server = TestServer::start(|options| {
-        world.configure(options, world.account_token(|_| {}));
-        options.operator.resolver = Some(ResolverOptions::Full {
-            dir: dir.path().to_owned(),
-            delete: DeletePolicy::Rename,
-            limit: None,
-            interval: std::time::Duration::from_secs(60),
-            timeout: std::time::Duration::from_secs(2),
-        });
+        configure_full(
+            &world,
+            options,
+            world.account_token(|_| {}),
+            dir.path(),
+            DeletePolicy::Rename,
+        );
     });
     let mut admin = world
         .user_of(&world.system, |_| {})
@@ -178,14 +177,13 @@ fn a_deleted_account_is_gone() {
     let world = World::new();
     let dir = tempfile::tempdir().unwrap();
     let server = TestServer::start(|options| {
-        world.configure(options, world.account_token(|_| {}));
-        options.operator.resolver = Some(ResolverOptions::Full {
-            dir: dir.path().to_owned(),
-            delete: DeletePolicy::Remove,
-            limit: None,
-            interval: std::time::Duration::from_secs(60),
-            timeout: std::time::Duration::from_secs(2),
-        });
+        configure_full(
+            &world,
+            options,
+            world.account_token(|_| {}),
+            dir.path(),
+            DeletePolicy::Remove,
+        );
     });
     let mut peer = world.user().connected(server.address);
     peer.line().unwrap();
@@ -258,7 +256,7 @@ fn accounts_come_from_a_web_server() {
         }
     });
     let server = TestServer::start(|options| {
-        world.configure(options, String::new());
+        configure(&world, options, String::new());
         options.operator.preload.clear();
         options.operator.resolver = Some(ResolverOptions::Url(url));
     });
@@ -271,7 +269,7 @@ fn accounts_come_from_a_web_server() {
 fn bearer_tokens_and_pinned_accounts() {
     let world = World::new();
     let server = TestServer::start(|options| {
-        world.configure(options, world.account_token(|_| {}));
+        configure(&world, options, world.account_token(|_| {}));
         options.operator.pinned_accounts = [world.account.public_key()].into();
         let sentinel = world.user_of(&world.account, |claims| {
             claims.nats.limits.bearer_token = true;
@@ -317,7 +315,7 @@ fn accounts_share_by_their_claims() {
         .unwrap();
     for (token, is_granted) in [(activation.as_str(), true), ("", false)] {
         let server = TestServer::start(|options| {
-            world.configure(options, account.clone());
+            configure(&world, options, account.clone());
             let mut claims = world.account_claims(&importer);
             let exporter = world.account.public_key();
             let stream = format!(

@@ -1,9 +1,11 @@
 //! For tests only: virtual clock, faulty storage, scripted peer, the program under test.
 
+mod claims;
 mod faulty_storage;
 mod peer;
 mod program;
 
+pub use claims::{World, WorldUser};
 pub use faulty_storage::{Call, Fault, FaultyStorage};
 pub use peer::{CONNECT, Delivered, Peer};
 pub use program::{Launch, PROGRAM_VARIABLE, Server, StartError, program};

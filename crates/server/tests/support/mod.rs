@@ -1,8 +1,9 @@
 //! A server inside the test's process, and what its peers need.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 pub(crate) mod claims;
+pub(crate) mod rules;
 pub(crate) mod wire_cases;
 
 use std::net::SocketAddr;
