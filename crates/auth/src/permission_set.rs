@@ -29,7 +29,8 @@ pub enum SubscribeVerdict {
 impl PermissionSet {
     /// Checks and indexes the patterns.
     ///
-    /// A set with `responses` and no publish permission denies every publish but responses (nats-server's rule).
+    /// A set with `responses` and nothing that allows a publish denies every publish but responses, whether or not it denies
+    /// some (nats-server's rule).
     ///
     /// # Errors
     /// A pattern that is no valid subject, or a queue name where none may stand.
@@ -37,8 +38,9 @@ impl PermissionSet {
         let mut publish = SubjectRules::default();
         if let Some(lists) = &permissions.publish {
             publish = SubjectRules::compile(lists, Direction::Publish)?;
-        } else if permissions.responses.is_some() {
-            publish.allow = Some(SubjectList::default());
+        }
+        if permissions.responses.is_some() {
+            publish.allow.get_or_insert_default();
         }
         let subscribe = match &permissions.subscribe {
             Some(lists) => SubjectRules::compile(lists, Direction::Subscribe)?,

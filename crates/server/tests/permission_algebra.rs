@@ -4,63 +4,11 @@
 
 mod support;
 
-use jetsled_protocol::subject::{is_subset, matches};
+use jetsled_protocol::subject::matches;
 use jetsled_testkit::Peer;
 use proptest::prelude::*;
 use support::TestServer;
-
-/// Subjects and permissions are two tokens of this alphabet.
-const TOKENS: [&str; 2] = ["a", "b"];
-
-#[derive(Clone, Debug)]
-struct Rules {
-    allow: Vec<String>,
-    deny: Vec<String>,
-}
-
-impl Rules {
-    /// Whether a subscription to `pattern` is admitted.
-    fn admit(&self, pattern: &str) -> bool {
-        let covers = |rule: &String| is_subset(pattern.as_bytes(), rule.as_bytes());
-        (self.allow.is_empty() || self.allow.iter().any(covers)) && !self.deny.iter().any(covers)
-    }
-
-    /// Whether a literal subject may pass.
-    fn pass(&self, subject: &str) -> bool {
-        let covers = |rule: &String| matches(subject.as_bytes(), rule.as_bytes());
-        (self.allow.is_empty() || self.allow.iter().any(covers)) && !self.denies(subject)
-    }
-
-    fn denies(&self, subject: &str) -> bool {
-        let covers = |rule: &String| matches(subject.as_bytes(), rule.as_bytes());
-        self.deny.iter().any(covers)
-    }
-
-    fn config(&self) -> String {
-        format!("{{allow: {:?}, deny: {:?}}}", self.allow, self.deny)
-    }
-}
-
-fn pattern() -> impl Strategy<Value = String> {
-    let token = prop::sample::select(vec!["a", "b", "*"]);
-    prop_oneof![
-        4 => (token.clone(), token.clone()).prop_map(|(first, last)| format!("{first}.{last}")),
-        2 => token.prop_map(|first| format!("{first}.>")),
-        1 => Just(">".to_owned()),
-    ]
-}
-
-fn rules() -> impl Strategy<Value = Rules> {
-    let list = || prop::collection::vec(pattern(), 0..3);
-    (list(), list()).prop_map(|(allow, deny)| Rules { allow, deny })
-}
-
-fn literals() -> Vec<String> {
-    let all = TOKENS
-        .iter()
-        .flat_map(|first| TOKENS.iter().map(move |last| format!("{first}.{last}")));
-    all.collect()
-}
+use support::rules::{Rules, literals, pattern, rules};
 
 struct World {
     server: TestServer,
@@ -132,7 +80,7 @@ impl Subscriber {
                 let refused = !peer.sync().unwrap().is_empty();
                 assert_eq!(
                     refused,
-                    !rules.admit(pattern),
+                    !rules.admit(pattern, None),
                     "{user} {rules:?} {pattern}{queue}"
                 );
                 if !refused {
@@ -173,7 +121,7 @@ impl Subscriber {
             .admitted
             .iter()
             .filter(|(_, pattern)| {
-                matches(subject.as_bytes(), pattern.as_bytes()) && !self.rules.denies(subject)
+                matches(subject.as_bytes(), pattern.as_bytes()) && self.rules.deliver(subject, None)
             })
             .map(|(sid, _)| sid.clone())
             .collect();
@@ -244,7 +192,7 @@ proptest! {
             // From somebody who may not publish everything.
             bound.send(format!("PUB {subject} 1\r\n1\r\n")).unwrap();
             let refused = !bound.sync().unwrap().is_empty();
-            prop_assert_eq!(refused, !publishing.pass(&subject));
+            prop_assert_eq!(refused, !publishing.publish(&subject));
             for subscriber in &mut subscribers {
                 if refused {
                     prop_assert_eq!(subscriber.got(&subject), Vec::<String>::new());

@@ -1,8 +1,12 @@
 //! A scripted peer: a plain socket that sends what a test says and checks what comes back, byte for byte.
 
+mod websocket;
+
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
+
+use websocket::Frames;
 
 /// How long a peer waits for bytes that a test says must come.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -44,6 +48,8 @@ impl Delivered {
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
+    /// Over WebSocket.
+    frames: Option<Frames>,
     pending: Vec<u8>,
     requests: u64,
 }
@@ -61,9 +67,30 @@ impl Peer {
         stream.set_write_timeout(Some(WITHIN))?;
         Ok(Self {
             stream,
+            frames: None,
             pending: Vec::new(),
             requests: 0,
         })
+    }
+
+    /// Connects to a WebSocket listener, with these header lines (each with its CR LF) beside those that it needs. From then on
+    /// it is a peer as any other: what it sends is put into frames, one a call, and what comes is taken out of them.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is refused; `InvalidData` with the answer if that is not the switch to WebSocket.
+    pub fn websocket(address: SocketAddr, headers: &str) -> io::Result<Self> {
+        let mut peer = Self::connect(address)?;
+        peer.send(websocket::request(headers))?;
+        let answer = peer.head()?;
+        if !answer.starts_with("HTTP/1.1 101 ") {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, answer));
+        }
+        let mut frames = Frames::default();
+        let early = std::mem::take(&mut peer.pending);
+        frames.take(&early, &mut peer.pending);
+        peer.frames = Some(frames);
+        Ok(peer)
     }
 
     /// Connects, reads INFO, sends [`CONNECT`] and a PING, and waits for the PONG: an ordinary client. Returns the INFO line too.
@@ -86,7 +113,10 @@ impl Peer {
     ///
     /// When the socket does not take them.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.write_all(bytes.as_ref())
+        match &self.frames {
+            None => self.stream.write_all(bytes.as_ref()),
+            Some(_) => self.stream.write_all(&websocket::frame(bytes.as_ref())),
+        }
     }
 
     /// Sends PING and returns everything that came before its PONG: what the server had to say until now.
@@ -188,6 +218,19 @@ impl Peer {
         }
     }
 
+    /// An HTTP answer up to its empty line.
+    fn head(&mut self) -> io::Result<String> {
+        let mut head = String::new();
+        loop {
+            let line = self.line()?;
+            if line.is_empty() {
+                return Ok(head);
+            }
+            head += &line;
+            head += "\n";
+        }
+    }
+
     fn raw_line(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(end) = self.pending.windows(2).position(|pair| pair == b"\r\n") {
@@ -263,7 +306,10 @@ impl Peer {
                 "the connection was closed",
             )),
             len => {
-                self.pending.extend_from_slice(&chunk[..len]);
+                match &mut self.frames {
+                    None => self.pending.extend_from_slice(&chunk[..len]),
+                    Some(frames) => frames.take(&chunk[..len], &mut self.pending),
+                }
                 Ok(())
             }
         }

@@ -85,13 +85,16 @@ fn subscriptions_are_covered_or_filtered() {
 
 #[test]
 fn responses_alone_deny_every_other_publish() {
-    let permissions = Permissions {
-        responses: Some(ResponsePermission::default()),
-        ..Permissions::default()
-    };
-    let compiled = PermissionSet::compile(&permissions).unwrap();
-    assert!(!compiled.may_publish(b"foo"));
-    assert!(!compiled.publishes_anything());
+    for publish in [None, Some(lists(&[], &[])), Some(lists(&[], &["bar"]))] {
+        let permissions = Permissions {
+            publish,
+            responses: Some(ResponsePermission::default()),
+            ..Permissions::default()
+        };
+        let compiled = PermissionSet::compile(&permissions).unwrap();
+        assert!(!compiled.may_publish(b"foo"), "{permissions:?}");
+        assert!(!compiled.publishes_anything(), "{permissions:?}");
+    }
 }
 
 #[test]
