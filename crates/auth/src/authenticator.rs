@@ -2,7 +2,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, sync::Arc};
 
 use crate::{
     CertificateNames, ConnectionType, GLOBAL_ACCOUNT, Identity, PermissionError, PermissionSet,
-    Permissions, Secret, User, UserCredential, nkey,
+    Permissions, Secret, User, UserCredential, nkey, redact::redacted,
 };
 
 /// What `CONNECT` presented. `Debug` shows names, never secrets.
@@ -27,8 +27,8 @@ pub struct ConnectCredentials<'a> {
 impl fmt::Debug for ConnectCredentials<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectCredentials")
-            .field("user", &self.user)
-            .field("nkey", &self.nkey)
+            .field("user", &self.user.map(redacted))
+            .field("nkey", &self.nkey.map(redacted))
             .finish_non_exhaustive()
     }
 }
@@ -412,13 +412,13 @@ pub enum AuthError {
     #[error("authentication error")]
     NoCredentials,
     /// The name is not known or the password is wrong.
-    #[error("authentication error - User {0:?}")]
+    #[error("authentication error - User {:?}", redacted(.0))]
     User(String),
     /// The key is not known or the signature is wrong.
-    #[error("authentication error - Nkey {0:?}")]
+    #[error("authentication error - Nkey {:?}", redacted(.0))]
     Nkey(String),
     /// The user may not use this kind of connection.
-    #[error("authentication error - User {0:?}: connection type not allowed")]
+    #[error("authentication error - User {:?}: connection type not allowed", redacted(.0))]
     ConnectionType(String),
     /// A proxy's signature that none of the trusted keys has made.
     #[error("proxy is not trusted")]

@@ -25,6 +25,7 @@ pub mod jwt;
 mod nkey;
 mod permission_set;
 mod permissions;
+mod redact;
 mod response_tracker;
 mod secret;
 mod sharing;
@@ -39,6 +40,7 @@ pub use identity::{ClaimedUser, Identity, UserLimits};
 pub use nkey::{PublicKeyKind, is_account_nkey, is_any_public_nkey, is_public_nkey, is_user_nkey};
 pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};
 pub use permissions::{Permissions, ResponsePermission, SubjectPermission};
+pub use redact::{PeerText, REDACTED, redacted};
 pub use response_tracker::ResponseTracker;
 pub use secret::Secret;
 pub use sharing::{

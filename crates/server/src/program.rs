@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use jetsled_auth::redacted;
 use jetsled_config::{Command, CommandLineError, Environment, Options, parse_command_line};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -61,7 +62,7 @@ fn refuse(error: &CommandLineError) -> ExitCode {
 
 pub(crate) fn say(mut to: impl Write, text: &str) {
     // Nobody reads it; there is nothing else to do about that.
-    to.write_all(text.as_bytes()).ok();
+    to.write_all(redacted(text).as_bytes()).ok();
 }
 
 fn serve(options: Options, arguments: &[OsString]) -> ExitCode {

@@ -96,9 +96,10 @@ pub(crate) fn users(
 /// One user; `None` if something in it is wrong and reported.
 fn user(entry: &Value, account: &str) -> Result<(Option<User>, Report), ConfigError> {
     let Kind::Map(map) = &entry.kind else {
+        // What stands there may be a password: its type is enough.
         return Err(entry.error(format!(
             "Expected user entry to be a map/struct, got {}",
-            entry.kind
+            entry.kind.go_type()
         )));
     };
     let (mut name, mut password, mut nkey, mut own) = (None, None, None, None);

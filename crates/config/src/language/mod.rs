@@ -8,6 +8,7 @@
 //! ```
 
 mod cursor;
+mod error;
 mod parser;
 mod scalar;
 mod value;

@@ -1,46 +1,14 @@
-use std::{
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use std::{path::Path, rc::Rc};
+
+use jetsled_auth::REDACTED;
 
 use super::{
     cursor::{Cursor, is_blank, is_line_end},
+    error::{LanguageError, names_secret},
     scalar,
     value::{Kind, Map, Position, Value},
 };
 use crate::Environment;
-
-/// Why a text is no configuration. The words are those of nats-server 2.15.1, which tools search for.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum LanguageError {
-    #[error("Parse error on line {line}: '{message}'")]
-    Syntax { line: u32, message: String },
-    #[error("config is invalid ({}:{line}:{column})", file.display())]
-    Unfinished {
-        file: PathBuf,
-        line: u32,
-        column: u32,
-    },
-    #[error("{0}")]
-    Number(String),
-    #[error("variable reference for '{name}' on line {line} can not be found")]
-    UnknownVariable { name: String, line: u32 },
-    #[error("variable reference for '{name}' on line {line} could not be parsed: {source}")]
-    Variable {
-        name: String,
-        line: u32,
-        source: Box<LanguageError>,
-    },
-    #[error("variable reference cycle for '{0}'")]
-    VariableCycle(String),
-    #[error("error parsing include file '{path}', {source}")]
-    Include {
-        path: String,
-        source: Box<LanguageError>,
-    },
-    #[error("{0}")]
-    Unreadable(String),
-}
 
 /// Maps and arrays inside each other, and files that include each other, at most.
 const MAX_DEPTH: usize = 64;
@@ -81,6 +49,8 @@ struct Parser<'a> {
     open_variables: Vec<String>,
     depth: usize,
     include_depth: usize,
+    /// Where the last value ended that is a secret.
+    secret_line: Option<u32>,
 }
 
 impl<'a> Parser<'a> {
@@ -98,6 +68,7 @@ impl<'a> Parser<'a> {
             open_variables: Vec::new(),
             depth: 0,
             include_depth,
+            secret_line: None,
         }
     }
 
@@ -204,13 +175,25 @@ impl<'a> Parser<'a> {
                 return Err(self.syntax(format!("Unexpected map value terminator \"{c}\".")));
             }
             Some('}') if level == Level::Map => {
+                // A password with a comma in it, and no quotes around it.
+                let is_rest = self.secret_line == Some(position.line);
+                let key = if is_rest { REDACTED } else { &key };
                 return Err(self.syntax(format!(
                     "Expected a value for key \"{key}\" but found the end of the map"
                 )));
             }
             _ => {}
         }
-        let mut value = self.value()?;
+        let mut value = self.value().map_err(|error| {
+            if names_secret(&key) {
+                error.without_values()
+            } else {
+                error
+            }
+        })?;
+        if names_secret(&key) {
+            self.secret_line = Some(self.cursor.line());
+        }
         value.position = position;
         if let Some(map) = self.open_maps.last_mut() {
             map.insert(key, value);

@@ -2,7 +2,7 @@
 
 use super::{
     cursor::{Cursor, is_blank, is_line_end},
-    parser::LanguageError,
+    error::LanguageError,
     value::Kind,
 };
 

@@ -94,6 +94,43 @@ fn structure_is_read() {
 }
 
 #[test]
+fn what_was_written_for_a_secret_is_not_quoted() {
+    check(
+        "password: $ecret",
+        "variable reference for '[REDACTED]' on line 1 can not be found",
+    );
+    check(
+        "a { password: se,cret }",
+        "Parse error on line 1: 'Expected a value for key \"[REDACTED]\" but found the end of the map'",
+    );
+    check("a { auth_token: 1234x5\n }", "{a={auth_token=\"1234x5\"}}");
+    for text in [
+        "pass: 98765432109876543210",
+        "Passphrase = -98765432109876543210",
+        "token: [ 98765432109876543210 ]",
+        "key: { a: 98765432109876543210 }",
+    ] {
+        check(text, "expected a number, but got '[REDACTED]'");
+    }
+    check(
+        "port: 98765432109876543210",
+        "integer '98765432109876543210' is out of the range",
+    );
+    let from = |value: &str| {
+        parse_with(&[("main.conf", "pass: $X")], &[("X", value)]).expect_err("no value")
+    };
+    let hidden = "variable reference for '[REDACTED]' on line 1 could not be parsed:";
+    assert_eq!(
+        from("98765432109876543210"),
+        format!("{hidden} expected a number, but got '[REDACTED]'")
+    );
+    assert_eq!(
+        from("$ecret"),
+        format!("{hidden} variable reference for '[REDACTED]' on line 1 can not be found")
+    );
+}
+
+#[test]
 fn variables_are_looked_up_from_the_inside_out_and_then_in_the_environment() {
     check("x: 1\na { x: 2, b: $x }\nc: $x", "{x=1,a={x=2,b=2},c=1}");
     check(

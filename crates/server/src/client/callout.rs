@@ -8,7 +8,9 @@ use jetsled_auth::jwt::{
     AccountClaims, AuthorizationRequest, AuthorizationRequestClaims, AuthorizationResponseClaims,
     ClientInformation, ClientTls, JwtLogin, PresentedOptions, Proof, ServerId, UserClaims,
 };
-use jetsled_auth::{AuthError, Identity, PermissionSet, Permissions, SubjectPermission};
+use jetsled_auth::{
+    AuthError, Identity, PeerText, PermissionSet, Permissions, SubjectPermission, redacted,
+};
 use jetsled_config::AuthCalloutOptions;
 use jiff::Timestamp;
 use nkeys::{KeyPair, XKey};
@@ -165,7 +167,7 @@ impl Session {
             deny_requests(&mut identity).map_err(|error| Refused::Because(error.to_string()))?;
         }
         identity.user = Some(match claims.name.as_str() {
-            "" => presented_user(question).unwrap_or(&claims.subject).into(),
+            "" => redacted(presented_user(question).unwrap_or(&claims.subject)).into(),
             name => name.into(),
         });
         identity.proxy = question.proxy.clone();
@@ -217,15 +219,15 @@ impl Session {
                 user_nkey: user.public_key(),
                 client_info: client_information(&self.client, question),
                 connect_opts: PresentedOptions {
-                    jwt: connect.jwt.clone(),
-                    nkey: connect.nkey.clone(),
-                    sig: connect.sig.clone(),
-                    auth_token: connect.auth_token.clone(),
-                    user: connect.user.clone(),
-                    pass: connect.pass.clone(),
-                    name: connect.name.clone(),
-                    lang: connect.lang.clone(),
-                    version: connect.version.clone(),
+                    jwt: connect.jwt.expose().to_owned(),
+                    nkey: connect.nkey.expose().to_owned(),
+                    sig: connect.sig.expose().to_owned(),
+                    auth_token: connect.auth_token.expose().to_owned(),
+                    user: connect.user.expose().to_owned(),
+                    pass: connect.pass.expose().to_owned(),
+                    name: connect.name.expose().to_owned(),
+                    lang: connect.lang.expose().to_owned(),
+                    version: connect.version.expose().to_owned(),
                     protocol: connect.protocol,
                 },
                 client_tls: self.client.tls().map(client_tls),
@@ -400,11 +402,9 @@ pub(super) fn deny_requests(identity: &mut Identity) -> Result<(), AuthError> {
 
 /// The user by whatever name CONNECT gave it.
 fn presented_user<'a>(question: &Question<'a>) -> Option<&'a str> {
-    let options = question.options;
-    [&options.nkey, &options.user]
-        .into_iter()
-        .map(String::as_str)
-        .find(|name| !name.is_empty())
+    let presented = question.options.presented_user();
+    presented
+        .map(PeerText::expose)
         .or_else(|| question.claims.map(|claims| claims.subject.as_str()))
 }
 
@@ -414,7 +414,7 @@ fn client_information(client: &Client, question: &Question<'_>) -> ClientInforma
         host: client.remote().ip().to_string(),
         id: client.cid(),
         user: presented_user(question).unwrap_or_default().to_owned(),
-        name: options.name.clone(),
+        name: options.name.expose().to_owned(),
         tags: question
             .claims
             .map(|claims| claims.nats.tags.clone())

@@ -1,11 +1,11 @@
 //! The JSON of CONNECT.
 
-use jetsled_auth::ConnectCredentials;
+use jetsled_auth::{ConnectCredentials, PeerText, Secret};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 /// What a client says of itself and wants. The defaults are those of a connection without CONNECT.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectOptions {
     pub(crate) verbose: bool,
     pub(crate) pedantic: bool,
@@ -14,18 +14,18 @@ pub(crate) struct ConnectOptions {
     pub(crate) headers: bool,
     pub(crate) no_responders: bool,
     pub(crate) protocol: i64,
-    pub(crate) name: String,
-    pub(crate) lang: String,
-    pub(crate) version: String,
-    pub(crate) user: String,
-    pub(crate) pass: String,
-    pub(crate) auth_token: String,
-    pub(crate) nkey: String,
-    pub(crate) sig: String,
-    pub(crate) jwt: String,
-    pub(crate) account: String,
+    pub(crate) name: PeerText,
+    pub(crate) lang: PeerText,
+    pub(crate) version: PeerText,
+    pub(crate) user: PeerText,
+    pub(crate) pass: Secret,
+    pub(crate) auth_token: Secret,
+    pub(crate) nkey: PeerText,
+    pub(crate) sig: Secret,
+    pub(crate) jwt: Secret,
+    pub(crate) account: PeerText,
     pub(crate) new_account: bool,
-    pub(crate) proxy_sig: String,
+    pub(crate) proxy_sig: Secret,
 }
 
 impl Default for ConnectOptions {
@@ -38,18 +38,18 @@ impl Default for ConnectOptions {
             headers: false,
             no_responders: false,
             protocol: 0,
-            name: String::new(),
-            lang: String::new(),
-            version: String::new(),
-            user: String::new(),
-            pass: String::new(),
-            auth_token: String::new(),
-            nkey: String::new(),
-            sig: String::new(),
-            jwt: String::new(),
-            account: String::new(),
+            name: PeerText::default(),
+            lang: PeerText::default(),
+            version: PeerText::default(),
+            user: PeerText::default(),
+            pass: Secret::default(),
+            auth_token: Secret::default(),
+            nkey: PeerText::default(),
+            sig: Secret::default(),
+            jwt: Secret::default(),
+            account: PeerText::default(),
             new_account: false,
-            proxy_sig: String::new(),
+            proxy_sig: Secret::default(),
         }
     }
 }
@@ -57,7 +57,8 @@ impl Default for ConnectOptions {
 /// A CONNECT that cannot be used; the connection closes silently.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
-    #[error("malformed JSON in CONNECT: {0}")]
+    /// Without serde's words for it, which may quote what is there.
+    #[error("malformed JSON in CONNECT (line {}, column {})", .0.line(), .0.column())]
     Json(#[from] serde_json::Error),
     #[error("CONNECT field {field:?} is not a {expected}")]
     WrongType {
@@ -94,17 +95,17 @@ impl ConnectOptions {
             "no_responders" => Slot::Bool(&mut self.no_responders),
             "new_account" => Slot::Bool(&mut self.new_account),
             "protocol" => Slot::Int(&mut self.protocol),
-            "name" => Slot::Text(&mut self.name),
-            "lang" => Slot::Text(&mut self.lang),
-            "version" => Slot::Text(&mut self.version),
-            "user" => Slot::Text(&mut self.user),
-            "pass" => Slot::Text(&mut self.pass),
-            "auth_token" => Slot::Text(&mut self.auth_token),
-            "nkey" => Slot::Text(&mut self.nkey),
-            "sig" => Slot::Text(&mut self.sig),
-            "jwt" => Slot::Text(&mut self.jwt),
-            "proxy_sig" => Slot::Text(&mut self.proxy_sig),
-            "account" => Slot::Text(&mut self.account),
+            "name" => Slot::Told(&mut self.name),
+            "lang" => Slot::Told(&mut self.lang),
+            "version" => Slot::Told(&mut self.version),
+            "user" => Slot::Told(&mut self.user),
+            "pass" => Slot::Secret(&mut self.pass),
+            "auth_token" => Slot::Secret(&mut self.auth_token),
+            "nkey" => Slot::Told(&mut self.nkey),
+            "sig" => Slot::Secret(&mut self.sig),
+            "jwt" => Slot::Secret(&mut self.jwt),
+            "proxy_sig" => Slot::Secret(&mut self.proxy_sig),
+            "account" => Slot::Told(&mut self.account),
             _ => return Ok(()),
         };
         let wrong = |expected| ConnectError::WrongType {
@@ -113,39 +114,51 @@ impl ConnectOptions {
         };
         match (slot, value) {
             (Slot::Bool(slot), Value::Bool(value)) => *slot = value,
-            (Slot::Text(slot), Value::String(value)) => *slot = value,
+            (Slot::Told(slot), Value::String(value)) => *slot = value.into(),
+            (Slot::Secret(slot), Value::String(value)) => *slot = Secret::new(value),
             (Slot::Int(slot), Value::Number(value)) => {
                 *slot = value.as_i64().ok_or_else(|| wrong("whole number"))?;
             }
             (Slot::Bool(_), _) => return Err(wrong("boolean")),
-            (Slot::Text(_), _) => return Err(wrong("string")),
+            (Slot::Told(_) | Slot::Secret(_), _) => return Err(wrong("string")),
             (Slot::Int(_), _) => return Err(wrong("number")),
         }
         Ok(())
     }
 
-    /// What is needed after the login: nothing should be able to show the rest.
+    /// How a client whose login was refused describes itself.
     pub(crate) fn without_secrets(&self) -> Self {
         Self {
-            pass: String::new(),
-            auth_token: String::new(),
-            sig: String::new(),
-            proxy_sig: String::new(),
+            pass: Secret::default(),
+            auth_token: Secret::default(),
+            sig: Secret::default(),
+            jwt: Secret::default(),
+            proxy_sig: Secret::default(),
             ..self.clone()
         }
     }
 
+    /// The name or key that the client gave itself.
+    pub(crate) fn presented_user(&self) -> Option<&PeerText> {
+        let given = [&self.nkey, &self.user];
+        given.into_iter().find(|given| !given.is_empty())
+    }
+
     /// The part that decides the login.
     pub(crate) fn credentials(&self) -> ConnectCredentials<'_> {
-        let given = |text: &'_ String| !text.is_empty();
+        fn filled(text: &str) -> Option<&str> {
+            (!text.is_empty()).then_some(text)
+        }
+        let told = |text| filled(PeerText::expose(text));
+        let secret = |text| filled(Secret::expose(text));
         ConnectCredentials {
-            user: Some(self.user.as_str()).filter(|_| given(&self.user)),
-            password: Some(self.pass.as_str()).filter(|_| given(&self.pass)),
-            token: Some(self.auth_token.as_str()).filter(|_| given(&self.auth_token)),
-            nkey: Some(self.nkey.as_str()).filter(|_| given(&self.nkey)),
-            signature: Some(self.sig.as_str()).filter(|_| given(&self.sig)),
-            jwt: Some(self.jwt.as_str()).filter(|_| given(&self.jwt)),
-            proxy_signature: Some(self.proxy_sig.as_str()).filter(|_| given(&self.proxy_sig)),
+            user: told(&self.user),
+            password: secret(&self.pass),
+            token: secret(&self.auth_token),
+            nkey: told(&self.nkey),
+            signature: secret(&self.sig),
+            jwt: secret(&self.jwt),
+            proxy_signature: secret(&self.proxy_sig),
         }
     }
 }
@@ -178,19 +191,8 @@ impl<'de> Visitor<'de> for Fields {
 enum Slot<'a> {
     Bool(&'a mut bool),
     Int(&'a mut i64),
-    Text(&'a mut String),
-}
-
-/// Names only, never secrets.
-impl std::fmt::Debug for ConnectOptions {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectOptions")
-            .field("name", &self.name)
-            .field("lang", &self.lang)
-            .field("version", &self.version)
-            .field("user", &self.user)
-            .finish_non_exhaustive()
-    }
+    Told(&'a mut PeerText),
+    Secret(&'a mut Secret),
 }
 
 #[cfg(test)]

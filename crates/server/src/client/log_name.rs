@@ -40,7 +40,8 @@ impl fmt::Display for LogName<'_> {
             }
             f.write_str("\"")?;
         }
-        let user = login.user.as_deref().unwrap_or(&options.user);
+        let given = options.user.shown();
+        let user = login.user.as_deref().unwrap_or(&given);
         if !user.is_empty() {
             write!(f, " - \"{}/user:{user}\"", login.account.name())?;
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jetsled_auth::jwt::{JwtLogin, Proof, UserClaims};
-use jetsled_auth::{AuthError, CertificateNames, ConnectionFacts, Identity, Secret};
+use jetsled_auth::{AuthError, CertificateNames, ConnectionFacts, Identity, PeerText, Secret};
 use tokio::time::Instant;
 
 use super::callout::{self, Callout, Question};
@@ -26,9 +26,8 @@ pub(crate) struct Presented {
 impl Presented {
     /// Takes the secrets out of `options`, so that nothing can show them.
     pub(crate) fn take(options: &mut ConnectOptions) -> Option<Box<Self>> {
-        let mut take = |field: fn(&mut ConnectOptions) -> &mut String| {
-            Secret::new(std::mem::take(field(options)))
-        };
+        let mut take =
+            |field: fn(&mut ConnectOptions) -> &mut Secret| std::mem::take(field(options));
         let presented = Self {
             password: take(|options| &mut options.pass),
             token: take(|options| &mut options.auth_token),
@@ -51,12 +50,10 @@ impl Presented {
     }
 
     fn put_back(&self, options: &mut ConnectOptions) {
-        self.password.expose().clone_into(&mut options.pass);
-        self.token.expose().clone_into(&mut options.auth_token);
-        self.signature.expose().clone_into(&mut options.sig);
-        self.proxy_signature
-            .expose()
-            .clone_into(&mut options.proxy_sig);
+        options.pass.clone_from(&self.password);
+        options.auth_token.clone_from(&self.token);
+        options.sig.clone_from(&self.signature);
+        options.proxy_sig.clone_from(&self.proxy_signature);
     }
 }
 
@@ -153,7 +150,7 @@ impl Session {
         let proxy = authenticator
             .proxy(&options.credentials(), nonce.as_bytes())?
             .map(Arc::from);
-        let user = match UserClaims::decode(&options.jwt) {
+        let user = match UserClaims::decode(options.jwt.expose()) {
             Ok(user) => user,
             Err(error) => match &operator.options().default_sentinel {
                 Some(sentinel) => UserClaims::decode(sentinel)
@@ -185,7 +182,7 @@ impl Session {
         };
         let proof = match occasion {
             Occasion::Connect => Proof::Signature {
-                signature: &options.sig,
+                signature: options.sig.expose(),
                 nonce: nonce.as_bytes(),
             },
             Occasion::Recheck => Proof::Vouched,
@@ -232,10 +229,7 @@ impl Session {
         if refused_for_proxy {
             return decided;
         }
-        let presented = [&options.nkey, &options.user]
-            .into_iter()
-            .find(|name| !name.is_empty())
-            .map(String::as_str);
+        let presented = options.presented_user().map(PeerText::expose);
         let (user, account) = match &decided {
             Ok(identity) => (identity.user.as_deref(), Some(&*identity.account)),
             Err(_) => (presented, None),

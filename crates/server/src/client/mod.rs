@@ -27,13 +27,16 @@ pub(crate) mod trace;
 mod transport;
 mod writer;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
 use hashbrown::HashMap;
-use jetsled_auth::{CertificateNames, ClaimedUser, PermissionSet, ResponseTracker, UserLimits};
+use jetsled_auth::{
+    CertificateNames, ClaimedUser, PeerText, PermissionSet, ResponseTracker, UserLimits,
+};
 use jetsled_protocol::encode;
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -104,12 +107,10 @@ pub(crate) struct Login {
 
 impl Login {
     /// The name that the client gave itself, as services and events are told.
-    pub(crate) fn shown_user(&self) -> &str {
-        let given = [&self.options.nkey, &self.options.user];
-        given
-            .into_iter()
-            .find(|given| !given.is_empty())
-            .map_or("", String::as_str)
+    pub(crate) fn shown_user(&self) -> Cow<'_, str> {
+        self.options
+            .presented_user()
+            .map_or(Cow::Borrowed(""), PeerText::shown)
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Buf, BytesMut};
-use jetsled_protocol::{ClientOp, LastPub, Limits, Parse, ParseError, encode, parse_client_op};
+use jetsled_protocol::{
+    ClientOp, GoQuoted, LastPub, Limits, Parse, ParseError, encode, parse_client_op,
+};
 use tokio::time::Instant;
 
 use super::outbound::Resumed;
@@ -320,7 +322,18 @@ impl Session {
     }
 
     fn protocol_error(&mut self, error: ParseError<'_>) -> CloseReason {
-        tracing::error!("{} - {error}", self.client.log_name());
+        match error {
+            // Behind the verb there may be a secret.
+            ParseError::UnknownOperation { snippet } => {
+                let verb = snippet.split(|byte| !byte.is_ascii_alphanumeric()).next();
+                tracing::error!(
+                    "{} - parser ERROR: unknown protocol operation: {}",
+                    self.client.log_name(),
+                    GoQuoted(verb.unwrap_or_default())
+                );
+            }
+            _ => tracing::error!("{} - {error}", self.client.log_name()),
+        }
         if let Some(text) = error.err_text() {
             self.reply_err(text);
         }

@@ -2,14 +2,30 @@
 
 use std::fmt;
 
+use jetsled_auth::REDACTED;
 use jetsled_protocol::{ClientOp, GoQuoted, HPub, Pub};
 use tracing::level_filters::LevelFilter;
 
 use super::Client;
 use crate::routing::Message;
 
-/// CONNECT fields whose values are not shown.
-const SECRETS: [&str; 5] = ["pass", "auth_token", "sig", "jwt", "proxy_sig"];
+/// CONNECT fields whose values are shown. Any other may hold a secret, under a name that its client made up.
+const SHOWN: [&str; 14] = [
+    "verbose",
+    "pedantic",
+    "echo",
+    "tls_required",
+    "headers",
+    "no_responders",
+    "new_account",
+    "protocol",
+    "name",
+    "lang",
+    "version",
+    "user",
+    "nkey",
+    "account",
+];
 
 /// Whether anything is traced: one load, so that the answer may be asked for per message.
 #[inline]
@@ -183,14 +199,12 @@ impl fmt::Display for MessageText<'_> {
 fn redacted(json: &[u8]) -> String {
     let Ok(mut fields) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(json)
     else {
-        return "[REDACTED]".to_owned();
+        return REDACTED.to_owned();
     };
     for (field, value) in &mut fields {
-        if SECRETS
-            .iter()
-            .any(|secret| field.eq_ignore_ascii_case(secret))
-        {
-            *value = "[REDACTED]".into();
+        let is_shown = SHOWN.iter().any(|shown| field.eq_ignore_ascii_case(shown));
+        if !is_shown || value.is_object() || value.is_array() {
+            *value = REDACTED.into();
         }
     }
     serde_json::Value::Object(fields).to_string()
@@ -202,9 +216,11 @@ mod tests {
 
     #[test]
     fn secrets_are_not_traced_whatever_their_case() {
-        let text = redacted(br#"{"user":"u","PASS":"secret","sig":"secret","jwt":"secret"}"#);
+        let text = redacted(
+            br#"{"User":"u","PASS":"secret","sig":"secret","password":"secret","name":["secret"]}"#,
+        );
         assert!(
-            text.contains(r#""user":"u""#) && !text.contains("secret"),
+            text.contains(r#""User":"u""#) && !text.contains("secret"),
             "{text}"
         );
         assert_eq!(redacted(br#"{"pass":"secret""#), "[REDACTED]");

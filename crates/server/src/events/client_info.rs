@@ -96,10 +96,10 @@ impl ClientInfo<'_> {
         info.start = Some(client.started());
         info.host = Cow::Owned(client.remote().ip().to_string());
         info.id = client.cid();
-        info.user = own(login.shown_user());
-        info.name = own(&options.name);
-        info.lang = own(&options.lang);
-        info.ver = own(&options.version);
+        info.user = Cow::Owned(login.shown_user().into_owned());
+        info.name = own(&options.name.shown());
+        info.lang = own(&options.lang.shown());
+        info.ver = own(&options.version.shown());
         info.server = own(client.server.name());
         if let Some(cluster) = &client.server.options().cluster_name {
             info.cluster = own(cluster);

@@ -1,6 +1,8 @@
 //! What `$SYS.REQ.USER.INFO` says of who asks.
 
-use jetsled_auth::{Permissions, ResponsePermission, SubjectPermission};
+use std::borrow::Cow;
+
+use jetsled_auth::{Permissions, REDACTED, ResponsePermission, SubjectPermission};
 use serde::Serialize;
 
 use super::task::to_json;
@@ -8,7 +10,7 @@ use crate::client::{Client, Login};
 
 #[derive(Serialize)]
 struct UserInfo<'a> {
-    user: &'a str,
+    user: Cow<'a, str>,
     account: &'a str,
     account_name: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -47,15 +49,17 @@ pub(super) fn gather(client: &Client) -> Vec<u8> {
 }
 
 /// The key of a user with claims, else the name that it gave itself, else the one that it has.
-fn user(login: &Login) -> &str {
+fn user(login: &Login) -> Cow<'_, str> {
     if let Some(claims) = &login.claims {
-        return &claims.key;
+        return Cow::Borrowed(&claims.key);
     }
     let given = login.shown_user();
     match &login.user {
         _ if !given.is_empty() => given,
-        Some(user) => user,
-        None if login.presented.as_ref().is_some_and(|one| one.has_token()) => "[REDACTED]",
-        None => "",
+        Some(user) => Cow::Borrowed(user),
+        None if login.presented.as_ref().is_some_and(|one| one.has_token()) => {
+            Cow::Borrowed(REDACTED)
+        }
+        None => Cow::Borrowed(""),
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use jetsled_auth::PeerText;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
@@ -39,12 +40,12 @@ pub(crate) struct Connection {
     #[serde(skip_serializing_if = "is_zero")]
     stalls: u64,
     pub(super) subscriptions: usize,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    lang: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    version: String,
+    #[serde(skip_serializing_if = "PeerText::is_empty")]
+    name: PeerText,
+    #[serde(skip_serializing_if = "PeerText::is_empty")]
+    lang: PeerText,
+    #[serde(skip_serializing_if = "PeerText::is_empty")]
+    version: PeerText,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +159,7 @@ struct Proxy {
 /// The user's claims, unless whoever has them could log in with them.
 fn shown_token(login: &Login) -> String {
     match &login.claims {
-        Some(claims) if !claims.is_bearer => login.options.jwt.clone(),
+        Some(claims) if !claims.is_bearer => login.options.jwt.expose().to_owned(),
         _ => String::new(),
     }
 }

@@ -208,7 +208,7 @@ impl Tracer {
             What::Ingress {
                 kind: CLIENT,
                 cid: client.cid(),
-                name: login.options.name.clone(),
+                name: login.options.name.shown().into_owned(),
                 acc: login.account.name().to_owned(),
                 subj: text(subject),
                 error: None,
@@ -267,7 +267,7 @@ impl Tracer {
             What::Egress {
                 kind: CLIENT,
                 cid: subscription.client.cid(),
-                name: login.options.name.clone(),
+                name: login.options.name.shown().into_owned(),
                 acc: is_elsewhere.then(|| login.account.name().to_owned()),
                 sub: text(&subscription.subject),
                 queue: text(&subscription.queue),

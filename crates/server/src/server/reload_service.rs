@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jetsled_auth::redacted;
 use tokio::sync::{mpsc, oneshot};
 
 use super::ServerState;
@@ -77,7 +78,7 @@ fn respond(server: &ServerState, account: &Arc<Account>, reply: &[u8], result: R
     let response = Response {
         error: result.err().map(|description| Failure {
             code: 500,
-            description,
+            description: redacted(&description).into_owned(),
         }),
     };
     let json = events::described(server, &response);

@@ -1,16 +1,17 @@
 //! Cookies that stand in for what CONNECT does not say.
 
+use jetsled_auth::{PeerText, Secret};
 use jetsled_config::CookieNames;
 
 use crate::client::ConnectOptions;
 
 /// The values of the configured cookies.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cookies {
-    jwt: String,
-    user: String,
-    password: String,
-    token: String,
+    jwt: Secret,
+    user: PeerText,
+    password: Secret,
+    token: Secret,
 }
 
 impl Cookies {
@@ -20,18 +21,15 @@ impl Cookies {
         for header in headers.filter_map(|header| str::from_utf8(header).ok()) {
             for (name, value) in header.split(';').filter_map(parse) {
                 let is = |wanted: &Option<String>| wanted.as_deref() == Some(name);
-                let slot = if is(&names.jwt) {
-                    &mut found.jwt
+                if is(&names.jwt) {
+                    found.jwt = Secret::new(value);
                 } else if is(&names.user) {
-                    &mut found.user
+                    found.user = value.into();
                 } else if is(&names.password) {
-                    &mut found.password
+                    found.password = Secret::new(value);
                 } else if is(&names.token) {
-                    &mut found.token
-                } else {
-                    continue;
-                };
-                value.clone_into(slot);
+                    found.token = Secret::new(value);
+                }
             }
         }
         found
@@ -46,21 +44,16 @@ impl Cookies {
     pub(crate) fn complete(&self, options: &mut ConnectOptions) {
         for (value, slot) in [
             (&self.jwt, &mut options.jwt),
-            (&self.user, &mut options.user),
             (&self.password, &mut options.pass),
             (&self.token, &mut options.auth_token),
         ] {
             if slot.is_empty() {
-                value.clone_into(slot);
+                slot.clone_from(value);
             }
         }
-    }
-}
-
-/// Never shows a value.
-impl std::fmt::Debug for Cookies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Cookies")
+        if options.user.is_empty() {
+            options.user.clone_from(&self.user);
+        }
     }
 }
 
@@ -89,7 +82,7 @@ mod tests {
         };
         let found = Cookies::find(&names, headers.iter().map(|header| header.as_bytes()));
         assert_eq!(
-            (found.user.as_str(), found.password.as_str()),
+            (found.user.expose(), found.password.expose()),
             (user, password)
         );
     }
@@ -106,17 +99,17 @@ mod tests {
     #[test]
     fn what_connect_says_counts_more() {
         let cookies = Cookies {
-            user: "cookie".to_owned(),
-            token: "t".to_owned(),
+            user: "cookie".into(),
+            token: "t".into(),
             ..Cookies::default()
         };
         let mut options = ConnectOptions {
-            user: "said".to_owned(),
+            user: "said".into(),
             ..ConnectOptions::default()
         };
         cookies.complete(&mut options);
         assert_eq!(
-            (options.user.as_str(), options.auth_token.as_str()),
+            (options.user.expose(), options.auth_token.expose()),
             ("said", "t")
         );
         assert_eq!(Cookies::default().filled(), None);

@@ -1,12 +1,16 @@
 //! No secret is told: not by a log with everything on, not by an error, not by monitoring, not by an event.
 
+mod configuration;
+mod keys;
+mod ocis;
+mod websocket;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use jetsled_testkit::{Launch, Peer, Server};
-use jetsled_tests::certificates::Certificates;
-use jetsled_tests::observed::{corpus, http};
+use jetsled_tests::observed::http;
 
 /// What must not be seen, by what it is.
 type Secrets<'a> = &'a [(&'a str, &'a str)];
@@ -45,6 +49,47 @@ fn check_monitoring(server: &Server, secrets: Secrets<'_>) {
         let answer = http::get(monitor, path).expect("an answer");
         check_absent(path, &answer.body, secrets);
     }
+}
+
+/// A user of the system account that hears everything which is told there.
+struct Observer(Peer);
+
+impl Observer {
+    /// `peer` has logged in.
+    fn new(mut peer: Peer) -> Self {
+        peer.send("SUB > 1\r\n").expect("sent");
+        peer.sync().expect("subscribed");
+        Self(peer)
+    }
+
+    #[track_caller]
+    fn check(&mut self, events: &[&str], secrets: Secrets<'_>) {
+        let told = self.0.sync().expect("still there");
+        let told = String::from_utf8_lossy(&told);
+        for event in events {
+            assert!(told.contains(event), "{event} is not in\n{told}");
+        }
+        check_absent("events", &told, secrets);
+    }
+}
+
+/// Asks every service of the system account.
+fn check_services(system: &mut Peer, secrets: Secrets<'_>) {
+    for service in [
+        "VARZ", "CONNZ", "ACCOUNTZ", "SUBSZ", "STATSZ", "IDZ", "HEALTHZ", "JSZ",
+    ] {
+        let subject = format!("$SYS.REQ.SERVER.PING.{service}");
+        let body = br#"{"auth":true,"subscriptions":true,"state":2}"#;
+        let answer = system.request(&subject, body).expect("an answer");
+        check_absent(&subject, &String::from_utf8_lossy(&answer.payload), secrets);
+    }
+}
+
+/// With everything on that is logged, payloads of the system account too.
+fn check_log(server: &Server, secrets: Secrets<'_>) {
+    let log = server.log();
+    assert!(log.contains("[TRC]") && log.contains("[DBG]"), "{log}");
+    check_absent("the log", &log, secrets);
 }
 
 /// Sends a CONNECT and what comes back until the server has answered a PING or closed.
@@ -95,19 +140,18 @@ fn passwords_and_what_is_given_for_them() {
     let server = Launch::new()
         .called("nats-server")
         .config(config("plain-secret-1"))
-        .arg("-DV")
+        .arg("-DVV")
         .start()
         .expect("the server starts");
     let (mut system, _) = connect(
         &server,
         r#"{"verbose":false,"user":"sys","pass":"system-secret"}"#,
     );
-    let (mut listener, _) = connect(
+    let (listener, _) = connect(
         &server,
         r#"{"verbose":false,"user":"sys","pass":"system-secret"}"#,
     );
-    listener.send("SUB > 1\r\n").expect("sent");
-    listener.sync().expect("subscribed");
+    let mut observer = Observer::new(listener);
     let mut told = String::new();
     let mut stay = Vec::new();
     for options in [
@@ -124,11 +168,46 @@ fn passwords_and_what_is_given_for_them() {
         r#"{"user":"a","pass":"broken-secret"#.to_owned(),
         r#"{"user":"a","pass":"broken-secret","verbose":"no"}"#.to_owned(),
         r#"{"user":"a","pass":987654321987}"#.to_owned(),
+        r#"{"user":"a","password":"broken-secret","token":"token-secret"}"#.to_owned(),
+        r#"{"user":{"pass":"broken-secret"}}"#.to_owned(),
+        r#""broken-secret""#.to_owned(),
+        r#"["broken-secret"]"#.to_owned(),
     ] {
         let (peer, output) = connect(&server, &options);
         told += &output;
         stay.push(peer);
     }
+    for lines in [
+        "AUTH token-secret",
+        "CONNECT{\"pass\":\"plain-secret-1\"}",
+        "connect\tplain-secret-1",
+        "CONNECTED {\"pass\":\"plain-secret-1\"}",
+        "{\"pass\":\"plain-secret-1\"}",
+        "GET /?token-secret HTTP/1.1",
+    ] {
+        // Before a login, then after it.
+        for login in [
+            "",
+            "CONNECT {\"user\":\"a\",\"pass\":\"plain-secret-1\"}\r\n",
+        ] {
+            let mut peer = Peer::connect(server.address()).expect("it listens");
+            peer.send(format!("{login}{lines}\r\nPING\r\n"))
+                .expect("sent");
+            while let Ok(line) = peer.line() {
+                told += &format!("\n{line}");
+                if line == "PONG" {
+                    break;
+                }
+            }
+        }
+    }
+    let long = format!(
+        "CONNECT {{\"pass\":\"plain-secret-1\",\"x\":\"{}\"}}\r\n",
+        "x".repeat(8000)
+    );
+    let mut peer = Peer::connect(server.address()).expect("it listens");
+    peer.send(long).expect("sent");
+    told += &String::from_utf8_lossy(&peer.rest().expect("it is closed"));
     check_absent("what clients are told", &told, &secrets);
     let monitor = server.monitor_address().expect("monitoring is on");
     let mut stream = TcpStream::connect(monitor).expect("it listens");
@@ -139,18 +218,7 @@ fn passwords_and_what_is_given_for_them() {
     stream.read_to_string(&mut answer).expect("an answer");
     check_absent("a monitoring answer", &answer, &secrets);
     check_monitoring(&server, &secrets);
-    for service in [
-        "VARZ", "CONNZ", "ACCOUNTZ", "SUBSZ", "STATSZ", "IDZ", "HEALTHZ", "JSZ",
-    ] {
-        let subject = format!("$SYS.REQ.SERVER.PING.{service}");
-        let body = br#"{"auth":true,"subscriptions":true,"state":2}"#;
-        let answer = system.request(&subject, body).expect("an answer");
-        check_absent(
-            &subject,
-            &String::from_utf8_lossy(&answer.payload),
-            &secrets,
-        );
-    }
+    check_services(&mut system, &secrets);
 
     server.write_config(config("plain-secret-2"));
     server.hang_up();
@@ -158,15 +226,8 @@ fn passwords_and_what_is_given_for_them() {
         .wait_for_log("Reloaded server configuration", Duration::from_secs(20))
         .expect("a reload");
     drop(stay);
-    let events = String::from_utf8_lossy(&listener.sync().expect("still there")).into_owned();
-    assert!(
-        events.contains("CLIENT.AUTH.ERR"),
-        "an event about a refused login:\n{events}"
-    );
-    check_absent("events", &events, &secrets);
-    let log = server.log();
-    assert!(log.contains("[TRC]") && log.contains("[DBG]"), "{log}");
-    check_absent("the log", &log, &secrets);
+    observer.check(&["CLIENT.AUTH.ERR", ".CONNECT", ".DISCONNECT"], &secrets);
+    check_log(&server, &secrets);
 }
 
 #[test]
@@ -227,90 +288,5 @@ fn credentials_of_the_command_line() {
         check_absent("what a client is told", &output, &secrets);
         check_monitoring(&server, &secrets);
         check_absent("the log", &server.log(), &secrets);
-    }
-}
-
-#[test]
-fn claims() {
-    let parts = corpus::read().expect("the corpus");
-    let mut cases = parts.iter().flat_map(|part| &part.cases);
-    let case = cases
-        .find(|case| case.title == "a resolver in memory")
-        .expect("a case with claims");
-    let tokens: Vec<&str> = case
-        .logins
-        .iter()
-        .filter_map(|login| login.split('"').nth(3))
-        .filter(|token| token.starts_with("eyJ"))
-        .collect();
-    // The part that only its owner can make; the rest is no secret.
-    let signatures: Vec<&str> = tokens
-        .iter()
-        .filter_map(|token| token.rsplit('.').next())
-        .collect();
-    let mut secrets: Vec<(&str, &str)> = signatures
-        .iter()
-        .map(|signature| ("a user's token", *signature))
-        .collect();
-    secrets.push(("a signature", "c2lnbmF0dXJlLXNlY3JldA"));
-    let server = Launch::new()
-        .called("nats-server")
-        .config(format!("{}\nhttp: 127.0.0.1:-1", case.config))
-        .arg("-DV")
-        .start()
-        .expect("the server starts");
-    let mut accepted = 0;
-    let mut stay = Vec::new();
-    for token in &tokens {
-        let options = format!(r#"{{"jwt":"{token}","sig":"c2lnbmF0dXJlLXNlY3JldA"}}"#);
-        let (peer, output) = connect(&server, &options);
-        accepted += usize::from(output.contains("PONG"));
-        check_absent("what a client is told", &output, &secrets);
-        stay.push(peer);
-    }
-    assert!(
-        accepted > 0 && accepted < tokens.len(),
-        "{accepted} of {}",
-        tokens.len()
-    );
-    // Whoever has a bearer's token can use it: monitoring shows none (as nats-server).
-    check_monitoring(&server, &secrets);
-    check_absent("the log", &server.log(), &secrets);
-}
-
-#[test]
-fn keys_of_tls() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let certificates = Certificates::create(folder.path()).expect("certificates");
-    let key = std::fs::read_to_string(&certificates.key).expect("a key");
-    let lines: Vec<&str> = key.lines().filter(|line| !line.starts_with('-')).collect();
-    let secrets: Vec<(&str, &str)> = lines.iter().map(|line| ("the key", *line)).collect();
-    // Where a certificate is asked for, where it is asked for itself, as a token, as a configuration.
-    for config in [
-        format!(
-            "tls {{ cert_file: {:?}, key_file: {:?} }}",
-            certificates.key, certificates.key
-        ),
-        format!(
-            "tls {{ cert_file: {:?}, key_file: {:?} }}",
-            certificates.cert, certificates.cert
-        ),
-        format!(
-            "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}",
-            certificates.cert, certificates.key, certificates.key
-        ),
-        format!("operator: {:?}\nresolver: MEMORY", certificates.key),
-        format!("include {:?}", "key.pem"),
-    ] {
-        let launch = Launch::new()
-            .called("nats-server")
-            .config(config)
-            .file("key.pem", &key)
-            .arg("-DV");
-        let output = launch.run_to_end().expect("it runs");
-        assert!(!output.status.success());
-        let said = String::from_utf8_lossy(&output.stderr).into_owned()
-            + &String::from_utf8_lossy(&output.stdout);
-        check_absent("the reason", &said, &secrets);
     }
 }
