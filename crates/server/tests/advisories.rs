@@ -5,6 +5,8 @@
 
 mod support;
 
+use std::io::Write;
+
 use jetsled_config::{Environment, parse_command_line};
 use jetsled_testkit::Peer;
 use support::TestServer;
@@ -254,4 +256,55 @@ fn ghsa_q59r_vq66_pxc2_absurd_pages_are_answered() {
         assert!(answer.payload.starts_with(b"{\"server\""), "{page}");
     }
     assert_eq!(got(&mut a), "");
+}
+
+const WEBSOCKET: &str = "websocket { host: 127.0.0.1, port: -1, no_tls: true }";
+
+/// The masked start of a frame with a length in 64 bits.
+fn long_frame(first: u8, len: u64) -> Vec<u8> {
+    [&[first, 0x80 | 127][..], &len.to_be_bytes(), &[0; 4]].concat()
+}
+
+#[test]
+fn cve_2026_27889_no_length_of_a_frame_is_too_large_to_count() {
+    let server = TestServer::configured(&format!("authorization {{ token: t }}\n{WEBSOCKET}"));
+    let address = server.server().websocket_address().unwrap();
+    for len in [
+        1 << 31,
+        1 << 62,
+        (1 << 63) - 1,
+        1 << 63,
+        u64::MAX - 13,
+        u64::MAX,
+    ] {
+        for first in [0x81, 0x82, 0x02, 0x00, 0x88, 0x89, 0x8a, 0xc2] {
+            let peer = Peer::websocket(address, "").unwrap();
+            // As bytes of the connection, not as the payload of a frame.
+            let mut stream = peer.stream();
+            let _sent = stream.write_all(&long_frame(first, len));
+            let _sent = stream.write_all(&[b'A'; 1024]);
+        }
+    }
+    let mut peer = Peer::websocket(address, "").unwrap();
+    assert!(peer.line().unwrap().starts_with("INFO "));
+    peer.send("CONNECT {\"verbose\":false,\"auth_token\":\"t\"}\r\n")
+        .unwrap();
+    assert_eq!(peer.sync().unwrap(), b"");
+}
+
+#[test]
+fn ghsa_p957_7v2w_g93g_mqtts_path_leads_nowhere() {
+    let server = TestServer::configured(WEBSOCKET);
+    let address = server.server().websocket_address().unwrap();
+    for path in ["/mqtt", "/a/mqtt", "/mqtt?x"] {
+        let mut peer = Peer::connect(address).unwrap();
+        peer.send(format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+        ))
+        .unwrap();
+        let answer = peer.line().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
+    }
+    Peer::websocket(address, "").unwrap();
 }

@@ -218,3 +218,30 @@ fn accounts_delegate_in_operator_mode() {
     service.answer(&Decision::Refuse("no"));
     peer.expect(REFUSED);
 }
+
+/// Boxes were sealed with a key that everybody knows.
+#[test]
+fn cve_2023_46129_requests_are_sealed_for_the_service_alone() {
+    let (issuer, xkey) = (KeyPair::new_account(), XKey::new());
+    let server = start(&issuer, Some(&xkey));
+    let mut own = server.connected(r#","user":"auth","pass":"pwd""#, "PONG\r\n");
+    own.send("SUB $SYS.REQ.USER.AUTH 1\r\n").unwrap();
+    own.sync().unwrap();
+    let sealed: Vec<_> = (0..2)
+        .map(|_| {
+            let _asking = client(server.address);
+            let request = own.message().unwrap();
+            let key = request.header("Nats-Server-Xkey").unwrap();
+            let server_key = XKey::from_public_key(key).unwrap();
+            assert!(xkey.open(&request.payload, &server_key).is_ok());
+            for other in [XKey::new(), XKey::new_from_raw([0; 32])] {
+                assert!(other.open(&request.payload, &server_key).is_err());
+            }
+            request.payload
+        })
+        .collect();
+    // Behind the version: a nonce of its own for each, and nothing that both have in one place.
+    let (first, second) = (&sealed[0][4..], &sealed[1][4..]);
+    assert_ne!(first[..24], second[..24]);
+    assert_ne!(first[24..64], second[24..64]);
+}

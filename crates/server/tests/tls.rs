@@ -302,3 +302,83 @@ fn certificates_are_read_again_when_their_files_change() {
         std::thread::sleep(Duration::from_millis(50));
     }
 }
+
+/// A ClientHello of TLS 1.2 that offers these cipher suites.
+fn hello(suites: &[u16]) -> Vec<u8> {
+    let sized = |bytes: &[u8]| {
+        [
+            &u16::try_from(bytes.len()).unwrap().to_be_bytes()[..],
+            bytes,
+        ]
+        .concat()
+    };
+    let extension = |kind: u16, bytes: &[u8]| [&kind.to_be_bytes()[..], &sized(bytes)].concat();
+    let extensions = [
+        // Curves: x25519, secp256r1; signatures: ECDSA and RSA with SHA-256, and RSA with SHA-1.
+        extension(10, &sized(&[0, 0x1d, 0, 0x17])),
+        extension(11, &[1, 0]),
+        extension(13, &sized(&[4, 3, 8, 4, 4, 1, 2, 1])),
+    ]
+    .concat();
+    let suites: Vec<u8> = suites
+        .iter()
+        .flat_map(|suite| suite.to_be_bytes())
+        .collect();
+    let body = [
+        &[3, 3][..],
+        &[7; 32],
+        &[0],
+        &sized(&suites),
+        &[1, 0],
+        &sized(&extensions),
+    ]
+    .concat();
+    let handshake = [&[1, 0][..], &sized(&body)].concat();
+    [&[0x16, 3, 1][..], &sized(&handshake)].concat()
+}
+
+/// Suites that TLS had and should not have any more were taken if TLS was set up by flags.
+#[test]
+fn cve_2021_32026_no_weak_cipher_suite_is_taken() {
+    let certificates = Certificates::new();
+    let by_flags = {
+        let arguments = [
+            "nats-server".into(),
+            "-a".into(),
+            "127.0.0.1".into(),
+            "-p".into(),
+            "-1".into(),
+            "--tls".into(),
+            "--tlscert".into(),
+            certificates.file("cert.pem"),
+            "--tlskey".into(),
+            certificates.file("key.pem"),
+        ]
+        .map(PathBuf::into_os_string);
+        match jetsled_config::parse_command_line(arguments, &jetsled_config::Environment::PROCESS) {
+            Ok(jetsled_config::Command::Run { options, .. }) => *options,
+            other => panic!("{other:?}"),
+        }
+    };
+    for server in [
+        certificates.start(|_| {}),
+        TestServer::start(|options| *options = by_flags),
+    ] {
+        // What comes back for one suite of each kind: a handshake or an alert.
+        let answer = |suite: u16| {
+            let mut peer = server.connect();
+            peer.send(hello(&[suite])).unwrap();
+            peer.bytes(1).unwrap()
+        };
+        for strong in [0xc02b, 0xc02c, 0xcca9] {
+            assert_eq!(answer(strong), [0x16], "{strong:#x}");
+        }
+        // RC4, DES, 3DES, CBC, NULL, RSA key exchange, anonymous.
+        for weak in [
+            0x0005, 0x0009, 0x000a, 0x002f, 0x0035, 0x003c, 0x009c, 0xc007, 0xc008, 0xc009, 0xc013,
+            0xc023, 0x0034, 0xc006, 0x0002,
+        ] {
+            assert_eq!(answer(weak), [0x15], "{weak:#x}");
+        }
+    }
+}

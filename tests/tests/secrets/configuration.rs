@@ -64,7 +64,7 @@ fn mistakes() -> Vec<String> {
             format!("resolver: \"URL(http://u:{value}@host:x/y)\""),
         ]
     };
-    let mut all = near(SECRET);
+    let mut all = near(SECRET).to_vec();
     // A number that is too large is told of, but where a secret is meant.
     let of_secrets = |text: &String| text.contains("password: ") || text.contains("token: ");
     all.extend(near(NUMBER).into_iter().filter(of_secrets));
