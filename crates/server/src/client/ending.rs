@@ -72,6 +72,9 @@ impl Connection {
     pub(super) async fn finish(mut self: Box<Self>, reason: CloseReason) {
         self.session.client.close(reason);
         let reason = self.session.client.close_reason().unwrap_or(reason);
+        // Nothing of it is looked at any more, and the peer may take its time.
+        self.session.buffer.clear();
+        read_buffer::park(&mut self.session.buffer);
         self.session.unsubscribe_all();
         let limit = match reason {
             CloseReason::ServerShutdown => SHUTDOWN_FLUSH,
@@ -118,10 +121,15 @@ impl Connection {
     async fn discard_input(&mut self) {
         self.reader.forget_frames();
         loop {
-            self.session.buffer.clear();
             let read = poll_fn(|cx| {
-                read_buffer::prepare(&mut self.session.buffer, 1);
-                self.reader.poll_read(cx, &mut self.session.buffer)
+                let buffer = &mut self.session.buffer;
+                buffer.clear();
+                read_buffer::prepare(buffer, 1);
+                let read = self.reader.poll_read(cx, buffer);
+                if read.is_pending() {
+                    read_buffer::park(buffer);
+                }
+                read
             });
             if !matches!(read.await, Ok(Received::Bytes)) {
                 return;
