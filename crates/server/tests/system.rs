@@ -94,7 +94,8 @@ fn the_api_says_in_accounts_without_jetstream_that_there_is_none() {
     ));
     let outcome = |peer: &mut Peer, call: &str| {
         let [plain, with_domain] = ["$JS.API", "$JS.hub.API"].map(|prefix| {
-            let answer = peer.request(&format!("{prefix}.{call}"), b"").unwrap();
+            let answer = peer.request(&format!("{prefix}.{call}"), b"");
+            let answer = answer.unwrap_or_else(|error| panic!("{prefix}.{call}: {error}"));
             if let Some(status) = answer.status() {
                 return status.to_owned();
             }

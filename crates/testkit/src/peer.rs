@@ -213,6 +213,13 @@ impl Peer {
         loop {
             let message = self.message()?;
             if message.sid == SID {
+                if message
+                    .status()
+                    .is_some_and(|status| status.starts_with("503"))
+                {
+                    // It does not count as the message after which the subscription ends.
+                    self.send(format!("UNSUB {SID}\r\n"))?;
+                }
                 return Ok(message);
             }
         }
