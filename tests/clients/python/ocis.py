@@ -2,7 +2,8 @@
 
 Starts PROGRAM with JetStream and TLS, publishes events to two groups of two members, kills it in the middle (SIGKILL),
 starts it again, and checks that each group gets every acknowledged event; then a key-value registry with expiry and
-watch, and a store with listing. CERTIFICATES holds ca.pem, server.pem and server-key.pem.
+watch, and a store with listing. All of this once more with PROGRAM in the place of oCIS's nats service, without and with
+TLS. CERTIFICATES holds ca.pem, server.pem and server-key.pem.
 """
 import asyncio
 import json
@@ -27,18 +28,17 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)  # TLS ends without a farew
 class Broker:
     """The program under test, on one port over all its lives."""
 
-    def __init__(self, program, certificates, files):
-        self.program, self.files, self.port = program, files, -1
-        self.tls = ssl.create_default_context(cafile=certificates / "ca.pem")
-        config = files / "server.conf"
-        config.write_text(
-            f'tls {{ cert_file: "{certificates / "server.pem"}", key_file: "{certificates / "server-key.pem"}" }}\n'
-        )
-        self.args = ["-a", "127.0.0.1", "-js", "-sd", str(files / "store"), "-c", str(config)]
+    def __init__(self, program, files, tls):
+        self.program, self.files, self.tls, self.port = program, files, tls, -1
+
+    def command(self):
+        """Arguments, and the environment if it is not this process' own."""
+        raise NotImplementedError
 
     async def start(self):
+        arguments, environment = self.command()
         self.process = await asyncio.create_subprocess_exec(
-            self.program, *self.args, "-p", str(self.port), stderr=asyncio.subprocess.PIPE
+            self.program, *arguments, stderr=asyncio.subprocess.PIPE, env=environment
         )
         log = []
         while line := (await asyncio.wait_for(self.process.stderr.readline(), WITHIN)).decode():
@@ -56,14 +56,47 @@ class Broker:
         await self.drain
 
     async def connect(self, name):
+        scheme = "tls" if self.tls else "nats"
         return await nats.connect(
-            f"tls://127.0.0.1:{self.port}",
+            f"{scheme}://127.0.0.1:{self.port}",
             name=name,
             tls=self.tls,
             reconnect_time_wait=0.05,
             max_reconnect_attempts=-1,
             error_cb=quiet,
         )
+
+
+class Server(Broker):
+    """Started as nats-server is started, with a configuration file."""
+
+    def __init__(self, program, files, certificates):
+        super().__init__(program, files, ssl.create_default_context(cafile=certificates / "ca.pem"))
+        self.config = files / "server.conf"
+        self.config.write_text(
+            f'tls {{ cert_file: "{certificates / "server.pem"}", key_file: "{certificates / "server-key.pem"}" }}\n'
+        )
+
+    def command(self):
+        store = str(self.files / "store")
+        return ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store, "-c", str(self.config)], None
+
+
+class Service(Broker):
+    """Started as oCIS's nats service is started, with variables."""
+
+    def __init__(self, program, files, with_tls):
+        # The service makes its own certificate, which services are told not to verify (OCIS_INSECURE).
+        super().__init__(program, files, ssl._create_unverified_context() if with_tls else None)
+        self.variables = {
+            "OCIS_BASE_DATA_PATH": str(files), "OCIS_CONFIG_DIR": str(files), "NATS_DEBUG_ADDR": "127.0.0.1:0",
+            "NATS_LOG_LEVEL": "info",
+        }
+        if with_tls:
+            self.variables |= {"OCIS_EVENTS_ENABLE_TLS": "true", "OCIS_INSECURE": "true"}
+
+    def command(self):
+        return ["ocis", "nats", "server"], self.variables | {"NATS_NATS_PORT": str(self.port)}
 
 
 async def quiet(_error):
@@ -203,16 +236,25 @@ async def stores(broker):
 
 async def main():
     program, certificates = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    with tempfile.TemporaryDirectory(prefix="jetsled-nats-py-") as files:
-        broker = Broker(program, certificates, pathlib.Path(files))
-        await broker.start()
-        try:
-            await events(broker)
-            await registry(broker)
-            await stores(broker)
-        finally:
-            if broker.process.returncode is None:
-                await broker.kill()
+    for name, broker in (
+        ("server with TLS", lambda files: Server(program, files, certificates)),
+        ("oCIS's service", lambda files: Service(program, files, with_tls=False)),
+        ("oCIS's service with TLS", lambda files: Service(program, files, with_tls=True)),
+    ):
+        print(name)
+        with tempfile.TemporaryDirectory(prefix="jetsled-nats-py-") as files:
+            await on(broker(pathlib.Path(files)))
+
+
+async def on(broker):
+    await broker.start()
+    try:
+        await events(broker)
+        await registry(broker)
+        await stores(broker)
+    finally:
+        if broker.process.returncode is None:
+            await broker.kill()
 
 
 asyncio.run(main())
