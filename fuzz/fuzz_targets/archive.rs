@@ -6,7 +6,9 @@
 
 use std::io::{Read, Write};
 
-use jetsled_archive::{Archive, ArchiveError, ArchiveReader, Entry, LegacyEntry, Limits, S2Reader, S2Writer};
+use jetsled_archive::{
+    Archive, ArchiveError, ArchiveReader, Entry, LegacyEntry, Limits, S2Reader, S2Writer,
+};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits {
@@ -24,7 +26,9 @@ fuzz_target!(|data: &[u8]| {
         writer.write_all(rest).expect("a vector takes everything");
         archive = writer.finish().expect("a vector takes everything");
         let mut back = Vec::new();
-        S2Reader::new(&*archive).read_to_end(&mut back).expect("what was written can be read");
+        S2Reader::new(&*archive)
+            .read_to_end(&mut back)
+            .expect("what was written can be read");
         assert_eq!(back, rest);
     } else {
         // Bounded, since a few bytes may stand for many.
@@ -35,7 +39,9 @@ fuzz_target!(|data: &[u8]| {
         Ok(Archive::Legacy(legacy)) => {
             let mut visit = |entry: LegacyEntry<'_>| {
                 if let LegacyEntry::Message(message) = entry {
-                    assert!((message.headers.len() + message.payload.len()) as u64 <= LIMITS.message);
+                    assert!(
+                        (message.headers.len() + message.payload.len()) as u64 <= LIMITS.message
+                    );
                 }
                 Ok::<(), ArchiveError>(())
             };

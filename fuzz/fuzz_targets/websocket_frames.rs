@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use jetsled_protocol::websocket::{FrameDecoder, FrameError, FrameEvent, FrameRules, ReceivedClose};
+use jetsled_protocol::websocket::{
+    FrameDecoder, FrameError, FrameEvent, FrameRules, ReceivedClose,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -68,6 +68,18 @@ pub(crate) fn encode(state: &State, to: &mut Vec<u8>) {
     }
 }
 
+/// Entry point for the fuzz target; no part of the interface.
+#[doc(hidden)]
+pub fn decode_checkpoint(bytes: &[u8]) {
+    for ack_policy in [AckPolicy::None, AckPolicy::All, AckPolicy::Explicit] {
+        if let Ok(state) = decode(bytes, ack_policy) {
+            let mut encoded = Vec::new();
+            encode(&state, &mut encoded);
+            assert!(decode(&encoded, ack_policy).is_ok());
+        }
+    }
+}
+
 pub(crate) fn decode(bytes: &[u8], ack_policy: AckPolicy) -> Result<State, Unreadable> {
     let mut reader = Reader::new(bytes);
     let version = reader.byte()?;

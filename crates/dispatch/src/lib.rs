@@ -46,6 +46,8 @@ mod varint;
 mod view;
 
 pub use archive::ArchivedStateError;
+#[doc(hidden)]
+pub use checkpoint::decode_checkpoint;
 pub use consumer::Consumer;
 pub use error::{RecoverError, ResetError};
 pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy};

@@ -24,6 +24,7 @@ use commit::EXPIRY_STEP;
 use consumers::ConsumerEntry;
 use metering::Metering;
 use reclaim::Reclaim;
+pub use recover::decode_catalog_value;
 pub(crate) use recover::{Seat, recover};
 
 /// One shard of the store. A plain value: the server gives it one owner at a time.

@@ -1,5 +1,7 @@
 //! A shard after a start: the last checkpoint and the log behind it, or the whole log.
 
+mod fuzzing;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use crate::log::{
 use crate::open::{OpenError, ShardReport};
 use crate::storage::{Storage, StorageLock};
 use crate::stream::{Decoder, ReplayedMessage, StreamHead, encode_bytes};
+pub use fuzzing::decode_catalog_value;
 
 /// Where a shard lives.
 #[derive(Debug, Clone)]
