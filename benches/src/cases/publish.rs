@@ -15,13 +15,7 @@ const INBOX: &str = "_INBOX.acks";
 pub(super) const RARE: &str = "bench.rare";
 
 pub(super) fn cases() -> Vec<Case> {
-    let file = Publish {
-        storage: "file",
-        payload: 128,
-        in_flight: 1000,
-        subjects: Subjects::One,
-        message_ids: false,
-    };
+    let file = FILE;
     let rate = |name, publish: Publish| {
         Case::new(name, Unit::MessagesPerSecond, move |target, duration| {
             publish.run(target, duration)
@@ -118,6 +112,15 @@ impl Subjects {
     }
 }
 
+/// Messages of 128 B to a file stream.
+const FILE: Publish = Publish {
+    storage: "file",
+    payload: 128,
+    in_flight: 1000,
+    subjects: Subjects::One,
+    message_ids: false,
+};
+
 #[derive(Clone, Copy)]
 struct Publish {
     storage: &'static str,
@@ -165,18 +168,23 @@ impl Publish {
     fn run_one_at_a_time(&self, target: &Target, duration: Duration) -> Result<Sample, Error> {
         let mut client = Client::connect(target.address)?;
         self.create_streams(&mut client)?;
+        let times = self.time_each(&mut client, duration)?;
+        self.verify(&mut client, times.len() as u64)?;
+        Ok(Sample::latency(times))
+    }
+
+    fn time_each(&self, client: &mut Client, duration: Duration) -> Result<Vec<Duration>, Error> {
         client.subscribe(INBOX, None)?;
         let mut frames = Frames::new(self);
         let mut times = Vec::new();
         let start = Instant::now();
         while start.elapsed() < duration {
             let asked = Instant::now();
-            frames.send(&mut client, 1)?;
+            frames.send(client, 1)?;
             client.message()?;
             times.push(asked.elapsed());
         }
-        self.verify(&mut client, times.len() as u64)?;
-        Ok(Sample::latency(times))
+        Ok(times)
     }
 
     /// Acks that are errors look like others from afar: every message must be in its stream.
@@ -297,16 +305,19 @@ pub(super) fn stream_messages(client: &mut Client, name: &str) -> Result<u64, Er
     Ok(info["state"]["messages"].as_u64().unwrap_or_default())
 }
 
+/// Publishes messages of 128 B to the stream `BENCH` as it is, each after the ack of the one before.
+pub(super) fn one_at_a_time(target: &Target, duration: Duration) -> Result<Sample, Error> {
+    let mut client = Client::connect(target.address)?;
+    let before = stream_messages(&mut client, "BENCH")?;
+    let times = FILE.time_each(&mut client, duration)?;
+    FILE.verify(&mut client, before + times.len() as u64)?;
+    Ok(Sample::latency(times))
+}
+
 /// Publishes `count` messages of 128 B to a fresh stream `BENCH`.
 pub(super) fn fill(client: &mut Client, count: usize, subjects: Subjects) -> Result<(), Error> {
     let count = count as u64;
-    let publish = Publish {
-        storage: "file",
-        payload: 128,
-        in_flight: 1000,
-        subjects,
-        message_ids: false,
-    };
+    let publish = Publish { subjects, ..FILE };
     publish.create_streams(client)?;
     client.subscribe(INBOX, None)?;
     let mut frames = Frames::new(&publish);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::consume::replace_consumer;
-use super::publish::{RARE, Subjects, fill};
+use super::publish::{RARE, Subjects, fill, one_at_a_time};
 use super::{Case, Sample, Target, Unit};
 use crate::Error;
 use crate::client::Client;
@@ -62,6 +62,12 @@ pub(super) fn cases() -> Vec<Case> {
                 let used = cpu_seconds(target.pid())? - before;
                 Ok(Sample::figure(used / (duration * 2).as_secs_f64() * 1e3))
             },
+        )
+        .prepared(with_durables),
+        Case::new(
+            "10,000 idle pull consumers, publish beside them, one at a time, p50",
+            Unit::Microseconds,
+            one_at_a_time,
         )
         .prepared(with_durables),
         Case::new(

@@ -3,11 +3,13 @@
 //! `pull_and_ack`: pull requests of 500 messages, each message acked by itself, progress logged once a batch.
 //! `push`: delivery without acks. The time printed is for 500 messages.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use jetsled_dispatch::{
     AckEvent, Command, Consumer, ConsumerIdentity, Context, Dispatched, Interest, MessageMeta,
-    Outbox, PullEvent, StreamView,
+    Outbox, PullEvent, StreamIdentity, StreamView,
 };
 use jetsled_jetstream_api::{
     AckKind, AckNumbers, AckPolicy, AckSubjectPrefix, ConsumerConfig, Nanos, RetentionPolicy,
@@ -93,15 +95,14 @@ struct Bench {
 impl Bench {
     fn new(config: ConsumerConfig) -> Self {
         let identity = ConsumerIdentity {
-            stream: "S".to_owned(),
-            name: "C".to_owned(),
+            stream: Arc::new(StreamIdentity {
+                name: "S".to_owned(),
+                retention: RetentionPolicy::Limits,
+                one_per_subject: false,
+                max_message_bytes: 1_000_000,
+            }),
             created: Timestamp::EPOCH,
-            retention: RetentionPolicy::Limits,
-            one_per_subject: false,
-            max_message_bytes: 1_000_000,
             ack_prefix: AckSubjectPrefix::new("S", "C"),
-            flow_control_prefix: "$JS.FC.S.C.".to_owned(),
-            seed: 1,
         };
         let (mut view, now, mut out) = (Endless, Timestamp(1), Outbox::new());
         let mut ctx = Context {
@@ -110,7 +111,7 @@ impl Bench {
             now,
             out: &mut out,
         };
-        let consumer = Consumer::new(identity, config, &mut ctx);
+        let consumer = Consumer::new(identity, 1, &config, &mut ctx);
         out.clear();
         Self {
             view,
@@ -154,7 +155,7 @@ impl Bench {
         assert!(request.is_none() || dispatched == Dispatched::Idle);
         self.logged += self.out.progress().len();
         let commands = self.out.commands().len();
-        let acks = self.consumer.config().ack_policy != AckPolicy::None;
+        let acks = self.consumer.ack_policy() != AckPolicy::None;
         self.acks.extend(
             self.out
                 .commands()

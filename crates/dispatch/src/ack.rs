@@ -112,7 +112,7 @@ impl Consumer {
 
     /// An ack of what was delivered before a reset: the consumer that went on behind it does not need it any more.
     fn release_passed(&mut self, seq: StreamSeq, ctx: &mut Context<'_>) {
-        if self.identity.retention == RetentionPolicy::Limits {
+        if self.identity.stream.retention == RetentionPolicy::Limits {
             return;
         }
         let found = ctx.view.next_match(seq, &self.rules.filter);
@@ -183,7 +183,7 @@ impl Consumer {
     }
 
     fn sample(&mut self, numbers: &AckNumbers, message: &PendingMessage, ctx: &mut Context<'_>) {
-        if self.rng.random_range(0..100) < self.rules.sample_percent {
+        if self.random.rng().random_range(0..100) < self.rules.sample_percent {
             ctx.out.advise(Advisory::Acked {
                 consumer_seq: numbers.consumer_seq,
                 stream_seq: numbers.stream_seq,

@@ -104,10 +104,8 @@ pub(crate) fn decode(bytes: &[u8], ack_policy: AckPolicy) -> Result<State, Unrea
         {
             return Err(damaged.into());
         }
-        state.skip_list = Some(SkipList {
-            resume,
-            seqs: seqs.into(),
-        });
+        let seqs = seqs.into();
+        state.skip_list = Some(Box::new(SkipList { resume, seqs }));
     }
     let floor_fits = state.ack_floor.stream <= state.delivered.stream
         && state.ack_floor.consumer <= state.delivered.consumer;

@@ -1,11 +1,12 @@
 //! One consumer: its parts, and its life from creation or recovery through updates.
 
+use bytes::Bytes;
 use jetsled_jetstream_api::{
     AckPolicy, ConsumerConfig, ConsumerSeq, Nanos, PriorityPolicy, ReplayPolicy, StreamSeq,
     Timestamp,
 };
-use rand::rngs::SmallRng;
-use rand::{RngExt, SeedableRng};
+use jetsled_protocol::SubjectFilter;
+use rand::RngExt;
 
 use crate::checkpoint::{self, Unreadable};
 use crate::error::RecoverError;
@@ -17,6 +18,7 @@ use crate::priority::Pin;
 use crate::progress;
 use crate::pull_queue::PullQueue;
 use crate::push::Push;
+use crate::random::Random;
 use crate::redelivery::{Redelivery, deadline};
 use crate::rules::Rules;
 use crate::start::Start;
@@ -27,7 +29,6 @@ use crate::varint::Damaged;
 #[derive(Debug)]
 pub struct Consumer {
     pub(crate) identity: ConsumerIdentity,
-    pub(crate) config: ConsumerConfig,
     pub(crate) rules: Rules,
     /// What survives a restart.
     pub(crate) state: State,
@@ -36,12 +37,12 @@ pub struct Consumer {
     pub(crate) num_pending: NumPending,
     pub(crate) redelivery: Redelivery,
     pub(crate) mode: Mode,
-    pub(crate) replay: Option<Replay>,
+    pub(crate) replay: Option<Box<Replay>>,
     /// Rate limit or replay hold the next message back until then.
     pub(crate) held_until: Option<Timestamp>,
     pub(crate) paused_until: Option<Timestamp>,
     pub(crate) inactivity: Inactivity,
-    pub(crate) rng: SmallRng,
+    pub(crate) random: Random,
 }
 
 /// How messages get to clients.
@@ -50,7 +51,7 @@ pub(crate) enum Mode {
     /// Clients ask.
     Pull(Pull),
     /// Messages go to the deliver subject.
-    Push(Push),
+    Push(Box<Push>),
 }
 
 /// The pull side of a consumer.
@@ -65,10 +66,17 @@ pub(crate) struct Pull {
 impl Consumer {
     /// Creates a consumer of a valid configuration and finds where it starts. The progress in `ctx.out` must be logged
     /// like any other, after the configuration.
-    pub fn new(identity: ConsumerIdentity, config: ConsumerConfig, ctx: &mut Context<'_>) -> Self {
+    ///
+    /// `seed` feeds pin ids, flow control subjects, jitter and sampling.
+    pub fn new(
+        identity: ConsumerIdentity,
+        seed: u64,
+        config: &ConsumerConfig,
+        ctx: &mut Context<'_>,
+    ) -> Self {
         let state = State::new(config.ack_policy);
-        let mut consumer = Self::with_state(identity, config, state, ctx);
-        consumer.start(ctx);
+        let mut consumer = Self::with_state(identity, seed, config, state, ctx);
+        consumer.start(config, ctx);
         consumer.refresh_interest(ctx);
         consumer
     }
@@ -82,20 +90,21 @@ impl Consumer {
     /// When the checkpoint or a record cannot be read.
     pub fn recover<'d>(
         identity: ConsumerIdentity,
-        config: ConsumerConfig,
+        seed: u64,
+        config: &ConsumerConfig,
         checkpoint: Option<&[u8]>,
         progress: impl IntoIterator<Item = &'d [u8]>,
         ctx: &mut Context<'_>,
     ) -> Result<Self, RecoverError> {
-        let state = stored_state(&identity.name, config.ack_policy, checkpoint, progress)?;
+        let state = stored_state(identity.name(), config.ack_policy, checkpoint, progress)?;
         let started = state.is_some();
         let state = state.unwrap_or_else(|| State::new(config.ack_policy));
-        let mut consumer = Self::with_state(identity, config, state, ctx);
+        let mut consumer = Self::with_state(identity, seed, config, state, ctx);
         if started {
             consumer.reconcile(ctx);
             consumer.rewind_sourcing(ctx);
         } else {
-            consumer.start(ctx);
+            consumer.start(config, ctx);
         }
         consumer.refresh_interest(ctx);
         Ok(consumer)
@@ -122,27 +131,29 @@ impl Consumer {
 
     fn with_state(
         identity: ConsumerIdentity,
-        config: ConsumerConfig,
+        seed: u64,
+        config: &ConsumerConfig,
         state: State,
         ctx: &mut Context<'_>,
     ) -> Self {
-        let mut rng = SmallRng::seed_from_u64(identity.seed);
+        let mut random = Random::new(seed);
         let mode = if config.is_pull() {
             let limit = usize::try_from(config.max_waiting).unwrap_or(0).max(1);
             Mode::Pull(Pull {
-                queue: PullQueue::new(limit, is_ranked(&config)),
+                queue: PullQueue::new(limit, is_ranked(config.priority_policy)),
                 pin: Pin::default(),
                 reviewed_at: None,
             })
         } else {
-            Mode::Push(Push::new(&config, identity.max_message_bytes, ctx.now))
+            let burst = identity.stream.max_message_bytes;
+            Mode::Push(Box::new(Push::new(config, burst, ctx.now)))
         };
         let replay = match config.replay_policy {
-            ReplayPolicy::Original => Some(Replay::new(ctx.view.last_seq())),
+            ReplayPolicy::Original => Some(Box::new(Replay::new(ctx.view.last_seq()))),
             ReplayPolicy::Instant => None,
         };
         Self {
-            rules: Rules::new(&config),
+            rules: Rules::new(config),
             next: state.delivered.stream.next(),
             state,
             num_pending: NumPending::default(),
@@ -151,22 +162,21 @@ impl Consumer {
             replay,
             held_until: None,
             paused_until: config.pause_until.filter(|until| *until > ctx.now),
-            inactivity: Inactivity::new(&config, ctx.now, &mut rng),
-            rng,
+            inactivity: Inactivity::new(config, ctx.now, &mut random),
+            random,
             identity,
-            config,
         }
     }
 
-    fn start(&mut self, ctx: &mut Context<'_>) {
-        let one_per_subject = self.identity.one_per_subject;
-        let start = Start::find(&self.config, &self.rules.filter, one_per_subject, ctx.view);
+    fn start(&mut self, config: &ConsumerConfig, ctx: &mut Context<'_>) {
+        let one_per_subject = self.identity.stream.one_per_subject;
+        let start = Start::find(config, &self.rules.filter, one_per_subject, ctx.view);
         self.state.start(start.next);
         ctx.out.progress.start(start.next);
         if let Some(list) = &start.skip_list {
             ctx.out.progress.skip_list(list.resume, list.seqs.iter());
         }
-        self.state.skip_list = start.skip_list;
+        self.state.skip_list = start.skip_list.map(Box::new);
         self.next = start.next;
         self.recount(ctx);
     }
@@ -174,7 +184,7 @@ impl Consumer {
     /// A consumer that sources durably starts over after its ack floor whenever its origin or its configuration does: what
     /// was under way is asked for again (observed nats-server 2.15.1).
     fn rewind_sourcing(&mut self, ctx: &mut Context<'_>) {
-        if self.config.sourcing {
+        if self.rules.sourcing {
             self.restart_at(self.state.ack_floor.stream.next(), ctx);
         }
     }
@@ -202,48 +212,40 @@ impl Consumer {
         self.recount(ctx);
         if !self.state.pending.is_empty() {
             // Clients get a moment to come back and ack before their messages go to others.
-            let delay = self.rng.random_range(500_000_000..1_500_000_000);
+            let delay = self.random.rng().random_range(500_000_000..1_500_000_000);
             self.redelivery.arm(ctx.now.saturating_add(Nanos(delay)));
         }
     }
 
-    /// Takes a new configuration that was checked against [`Consumer::config`]. `pause_until` keeps what it is.
+    /// Takes a new configuration that was checked against the old one. A pause stays what it is.
     ///
     /// On streams with interest retention the caller looks for messages that a narrower filter no longer
     /// [needs](Consumer::needs).
-    pub fn update(&mut self, config: ConsumerConfig, ctx: &mut Context<'_>) {
-        let pause_until = self.config.pause_until;
-        let old = std::mem::replace(
-            &mut self.config,
-            ConsumerConfig {
-                pause_until,
-                ..config
-            },
-        );
-        self.rules = Rules::new(&self.config);
-        if !old.filters().eq(self.config.filters()) {
+    pub fn update(&mut self, config: &ConsumerConfig, ctx: &mut Context<'_>) {
+        let old = std::mem::replace(&mut self.rules, Rules::new(config));
+        if !old.filter.patterns().eq(self.rules.filter.patterns()) {
             self.recount(ctx);
         }
-        if old.inactive_threshold != self.config.inactive_threshold {
-            self.inactivity = Inactivity::new(&self.config, ctx.now, &mut self.rng);
-        }
-        let burst = self.identity.max_message_bytes;
-        match &mut self.mode {
-            Mode::Push(push) => push.configure(&self.config, burst, ctx.now),
+        self.inactivity.configure(config, ctx.now, &mut self.random);
+        let moves = match &mut self.mode {
+            Mode::Push(push) => {
+                let moves = *push.subject != *config.deliver_subject.as_bytes();
+                push.configure(config, self.identity.stream.max_message_bytes, ctx.now);
+                moves
+            }
             Mode::Pull(pull) => {
-                pull.queue.set_ranked(is_ranked(&self.config));
-                if old.priority_policy != self.config.priority_policy
-                    || old.priority_groups != self.config.priority_groups
-                {
+                pull.queue.set_ranked(is_ranked(self.rules.priority));
+                if !self.rules.has_priorities_of(&old) {
                     pull.pin.release();
                 }
+                false
             }
-        }
+        };
         self.held_until = None;
         self.rewind_sourcing(ctx);
-        if old.deliver_subject != self.config.deliver_subject {
+        if moves {
             self.check_ack_timers(true, ctx);
-        } else if old.ack_wait != self.config.ack_wait || old.backoff != self.config.backoff {
+        } else if !self.rules.waits_as(&old) {
             self.redelivery.arm(ctx.now);
         }
         self.refresh_interest(ctx);
@@ -251,14 +253,40 @@ impl Consumer {
     }
 
     pub(crate) fn recount(&mut self, ctx: &mut Context<'_>) {
-        let skip_list = self.state.skip_list.as_ref();
+        let skip_list = self.state.skip_list.as_deref();
         self.num_pending
             .recount(ctx.view, &self.rules.filter, self.next, skip_list);
     }
 
-    /// The configuration, with the current `pause_until`.
-    pub fn config(&self) -> &ConsumerConfig {
-        &self.config
+    /// What it delivers.
+    pub fn filter(&self) -> &SubjectFilter {
+        &self.rules.filter
+    }
+
+    /// What an ack means.
+    pub fn ack_policy(&self) -> AckPolicy {
+        self.rules.ack_policy
+    }
+
+    /// Whether payloads are left out.
+    pub fn is_headers_only(&self) -> bool {
+        self.rules.headers_only
+    }
+
+    /// Where a push consumer delivers; `None` for a pull consumer.
+    pub fn deliver_subject(&self) -> Option<&Bytes> {
+        match &self.mode {
+            Mode::Pull(_) => None,
+            Mode::Push(push) => Some(&push.subject),
+        }
+    }
+
+    /// Whether it asks its subscriber to confirm progress.
+    pub fn has_flow_control(&self) -> bool {
+        match &self.mode {
+            Mode::Pull(_) => false,
+            Mode::Push(push) => push.flow_control.is_some(),
+        }
     }
 
     /// Who it is.
@@ -342,6 +370,6 @@ fn stored_state<'d>(
     Ok(state)
 }
 
-fn is_ranked(config: &ConsumerConfig) -> bool {
-    config.priority_policy == PriorityPolicy::Prioritized
+fn is_ranked(policy: PriorityPolicy) -> bool {
+    policy == PriorityPolicy::Prioritized
 }

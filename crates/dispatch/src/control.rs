@@ -1,13 +1,14 @@
 //! What operators and the runtime ask of a consumer: interest, flow control answers, pause, unpin, reset, the end.
 
 use bytes::Bytes;
-use jetsled_jetstream_api::{AckPolicy, ConsumerSeq, DeliverPolicy, StreamSeq, Timestamp};
+use jetsled_jetstream_api::{AckPolicy, ConsumerSeq, StreamSeq, Timestamp};
 
 use crate::consumer::{Consumer, Mode};
 use crate::error::ResetError;
 use crate::event::Context;
 use crate::outbox::{Advisory, UnpinReason};
 use crate::priority::random_text;
+use crate::rules::Resets;
 use crate::status::Status;
 
 impl Consumer {
@@ -58,22 +59,17 @@ impl Consumer {
         if let Mode::Push(push) = &mut self.mode
             && let Some(flow) = &mut push.flow_control
         {
-            let id = random_text(&mut self.rng, 4);
-            let reply = Bytes::from(format!("{}{id}", self.identity.flow_control_prefix));
+            let id = random_text(&mut self.random.rng(), 4);
+            let reply = Bytes::from(self.identity.ack_prefix.flow_control_subject(&id));
             flow.ask(reply.clone());
             let status = Status::FlowControlRequest { reply };
             ctx.out.tell(push.subject.clone(), status);
         }
     }
 
-    /// The PAUSE API: no deliveries before `until`; `None` or a past time resumes.
+    /// The PAUSE API with a `pause_until` that differs from the configuration's: no deliveries before it; `None` or a past time
+    /// resumes.
     pub fn pause(&mut self, until: Option<Timestamp>, ctx: &mut Context<'_>) {
-        if self.config.pause_until == until {
-            return;
-        }
-        self.config.pause_until = until;
-        // A pause needs API level 1, which the metadata says.
-        self.config.set_stored_metadata();
         self.paused_until = until.filter(|until| *until > ctx.now);
         let advisory = match self.paused_until {
             Some(until) => Advisory::Paused { until },
@@ -138,17 +134,13 @@ impl Consumer {
     }
 
     fn check_reset(&self, seq: StreamSeq, ctx: &mut Context<'_>) -> Result<(), ResetError> {
-        match (self.config.deliver_policy, self.config.opt_start_time) {
-            (DeliverPolicy::All, _) => Ok(()),
-            (DeliverPolicy::ByStartSequence, _) if seq < self.config.opt_start_seq => {
-                Err(ResetError::BelowStartSeq)
-            }
-            (DeliverPolicy::ByStartSequence, _) => Ok(()),
-            (DeliverPolicy::ByStartTime, Some(time)) if seq < ctx.view.seq_for_time(time) => {
+        match self.rules.resets {
+            Resets::NotBelow(start) if seq < start => Err(ResetError::BelowStartSeq),
+            Resets::NotBefore(time) if seq < ctx.view.seq_for_time(time) => {
                 Err(ResetError::BelowStartTime)
             }
-            (DeliverPolicy::ByStartTime, Some(_)) => Ok(()),
-            _ => Err(ResetError::NotAllowed),
+            Resets::Anywhere | Resets::NotBelow(_) | Resets::NotBefore(_) => Ok(()),
+            Resets::Nowhere => Err(ResetError::NotAllowed),
         }
     }
 

@@ -1,14 +1,15 @@
-//! The dispatch loop: finds the next message, finds who gets it, delivers.
+//! The dispatch loop: takes the next message, delivers it to whom it goes, and keeps count.
 
 use bytes::Bytes;
 use jetsled_jetstream_api::{
-    AckNumbers, AckPolicy, ConsumerSeq, PriorityPolicy, RetentionPolicy, StreamSeq, Timestamp,
+    AckNumbers, AckPolicy, ConsumerSeq, RetentionPolicy, StreamSeq, Timestamp,
 };
 
+use crate::candidate::Candidate;
 use crate::consumer::{Consumer, Mode};
-use crate::event::{Context, Dispatched, RemovedBy};
-use crate::outbox::{Advisory, Delivery, SubjectIndex, Target};
-use crate::priority::{Verdict, judge};
+use crate::event::{Context, Dispatched};
+use crate::outbox::{Advisory, Delivery, Target};
+use crate::recipient::Recipient;
 use crate::status::Status;
 use crate::view::MessageMeta;
 
@@ -18,18 +19,9 @@ pub(crate) const MAX_DELIVERIES: u32 = 1024;
 /// Bytes of messages that one outbox may name.
 pub(crate) const MAX_DELIVERED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// The message whose turn it is.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    meta: MessageMeta,
-    /// Deliveries before this one; 0 for a new message.
-    delivered_before: u32,
-    is_new: bool,
-}
-
 /// Why nothing can be delivered now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WaitFor {
+pub(crate) enum WaitFor {
     /// Nobody wants a message, or a message nobody who waits may have.
     Clients,
     /// `max_ack_pending` is reached.
@@ -38,15 +30,6 @@ enum WaitFor {
     Messages,
     /// Rate limit or original replay.
     Time(Timestamp),
-}
-
-/// Who gets the message.
-enum Recipient {
-    Subject,
-    Request {
-        index: SubjectIndex,
-        pin_id: Option<SubjectIndex>,
-    },
 }
 
 impl Consumer {
@@ -154,13 +137,13 @@ impl Consumer {
     }
 
     /// What `max_bytes`, the rate limit and flow control count of a message.
-    fn size(&self, meta: &MessageMeta, numbers: &AckNumbers) -> u64 {
-        let payload = if self.config.headers_only {
+    pub(crate) fn size(&self, meta: &MessageMeta, numbers: &AckNumbers) -> u64 {
+        let payload = if self.rules.headers_only {
             0
         } else {
             u64::from(meta.payload_len)
         };
-        let header = if self.config.headers_only {
+        let header = if self.rules.headers_only {
             headers_only_len(meta)
         } else {
             u64::from(meta.header_len)
@@ -169,193 +152,6 @@ impl Consumer {
             + header
             + payload
             + self.identity.ack_prefix.written_len(numbers) as u64
-    }
-
-    /// The message whose turn it is: redeliveries first, then the skip list, then the stream.
-    #[inline]
-    fn next_candidate(&mut self, ctx: &mut Context<'_>) -> Result<Candidate, WaitFor> {
-        self.num_pending
-            .refresh(ctx.view, &self.rules.filter, self.next);
-        if self.state.pending.queued() > 0
-            && let Some(candidate) = self.next_redelivery(ctx)
-        {
-            return Ok(candidate);
-        }
-        if self.state.pending.len() >= self.rules.max_ack_pending {
-            return Err(WaitFor::Acks);
-        }
-        let meta = if self.state.skip_list.is_some() {
-            match self.next_of_skip_list(ctx) {
-                Some(meta) => Some(meta),
-                None => ctx.view.next_match(self.next, &self.rules.filter),
-            }
-        } else {
-            ctx.view.next_match(self.next, &self.rules.filter)
-        };
-        match meta {
-            Some(meta) => Ok(Candidate {
-                meta,
-                delivered_before: 0,
-                is_new: true,
-            }),
-            None => {
-                let last = ctx.view.last_seq();
-                self.next = self.next.max(last.next());
-                self.num_pending.at_end(last);
-                Err(WaitFor::Messages)
-            }
-        }
-    }
-
-    fn next_redelivery(&mut self, ctx: &mut Context<'_>) -> Option<Candidate> {
-        while let Some(message) = self.redelivery.peek(&self.state.pending).copied() {
-            let seq = message.stream_seq;
-            if message.deliveries >= self.rules.max_deliver {
-                self.exhaust(seq, ctx);
-                continue;
-            }
-            if let Some(meta) = ctx.view.meta(seq) {
-                return Some(Candidate {
-                    meta,
-                    delivered_before: message.deliveries,
-                    is_new: false,
-                });
-            }
-            self.drop_removed(seq, RemovedBy::Limit, ctx);
-        }
-        None
-    }
-
-    fn next_of_skip_list(&mut self, ctx: &mut Context<'_>) -> Option<MessageMeta> {
-        while let Some(list) = &mut self.state.skip_list {
-            if let Some(seq) = list.seqs.front().copied() {
-                if let Some(meta) = ctx.view.meta(seq) {
-                    return Some(meta);
-                }
-                list.seqs.pop_front();
-                self.num_pending.take();
-            }
-            if list.seqs.is_empty() {
-                self.next = self.next.max(list.resume.next());
-                self.state.skip_list = None;
-            }
-        }
-        None
-    }
-
-    /// Finds the waiting request that gets this message, and charges it. Ends requests that cannot be served.
-    #[inline]
-    fn choose_request(
-        &mut self,
-        meta: &MessageMeta,
-        numbers: &AckNumbers,
-        ctx: &mut Context<'_>,
-    ) -> Option<Recipient> {
-        let Mode::Pull(pull) = &self.mode else {
-            return None;
-        };
-        let mut passed_over = 0;
-        let may_pass_over = pull.queue.len();
-        let mut size = None;
-        loop {
-            let Mode::Pull(pull) = &mut self.mode else {
-                return None;
-            };
-            let request = pull.queue.front()?;
-            if request.is_expired(ctx.now) {
-                self.end_first_request(Status::RequestTimeout, ctx);
-                continue;
-            }
-            let mut new_pin = false;
-            if self.rules.priority != PriorityPolicy::None {
-                let pending = numbers.pending + 1;
-                let ack_pending = self.state.pending.len();
-                let asked = request.priority.as_deref();
-                match judge(self.rules.priority, asked, &pull.pin, pending, ack_pending) {
-                    Verdict::Serve => {}
-                    Verdict::Pin => new_pin = true,
-                    Verdict::PassOver => {
-                        pull.queue.cycle();
-                        passed_over += 1;
-                        if passed_over >= may_pass_over.min(pull.queue.len()) {
-                            return None;
-                        }
-                        continue;
-                    }
-                    Verdict::WrongPin => {
-                        self.end_first_request(Status::WrongPinId, ctx);
-                        continue;
-                    }
-                }
-            }
-            if request.bytes > 0 && size.is_none() {
-                size = Some(self.size(meta, numbers));
-                continue;
-            }
-            let generation = ctx.interest.generation();
-            if request.interest_generation != Some(generation) {
-                if !ctx.interest.has_interest(&request.reply) {
-                    self.drop_first_request(ctx);
-                    continue;
-                }
-                request.interest_generation = Some(generation);
-            }
-            if let Some(size) = size.filter(|_| request.bytes > 0) {
-                let size = i64::try_from(size).unwrap_or(i64::MAX);
-                if size > request.bytes {
-                    self.end_first_request(Status::MessageSizeExceedsMaxBytes, ctx);
-                    continue;
-                }
-                request.bytes -= size;
-                if request.bytes == 0 {
-                    request.wanted = 1;
-                }
-            }
-            if request.heartbeat_at.is_some() {
-                request.heartbeat_at = Some(ctx.now.saturating_add(request.heartbeat));
-            }
-            let index = request.subject(ctx.out);
-            if new_pin {
-                self.pin_first_request(ctx);
-            }
-            let pin_id = self.current_pin_id(ctx);
-            return Some(Recipient::Request { index, pin_id });
-        }
-    }
-
-    /// Makes the client of the first request the pinned one.
-    fn pin_first_request(&mut self, ctx: &mut Context<'_>) {
-        let ttl = self.config.pinned_ttl;
-        let Mode::Pull(pull) = &mut self.mode else {
-            return;
-        };
-        let Some(asked) = pull
-            .queue
-            .front()
-            .and_then(|request| request.priority.as_mut())
-        else {
-            return;
-        };
-        pull.pin.assign(&asked.group, ttl, ctx.now, &mut self.rng);
-        if let Some(pinned) = pull.pin.current() {
-            asked.id.clone_from(&pinned.id);
-            ctx.out.advise(Advisory::Pinned {
-                group: pinned.group.clone(),
-                pinned_id: pinned.id.clone(),
-            });
-        }
-    }
-
-    /// The pin that a delivery names, which is empty while nobody has it (observed nats-server 2.15.1).
-    fn current_pin_id(&self, ctx: &mut Context<'_>) -> Option<SubjectIndex> {
-        if self.rules.priority != PriorityPolicy::PinnedClient {
-            return None;
-        }
-        let pinned = self.pull()?.pin.current();
-        Some(
-            ctx.out
-                .intern_pin_id(pinned.map_or("", |pinned| &pinned.id)),
-        )
     }
 
     #[inline]
@@ -460,7 +256,7 @@ impl Consumer {
     /// This consumer is done with a message; interest and workqueue streams want to know.
     #[inline]
     pub(crate) fn release(&self, seq: StreamSeq, ctx: &mut Context<'_>) {
-        if self.identity.retention == RetentionPolicy::Limits {
+        if self.identity.stream.retention == RetentionPolicy::Limits {
             return;
         }
         ctx.out.release(seq);

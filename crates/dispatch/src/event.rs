@@ -1,5 +1,7 @@
 //! What a consumer is told: its identity, the context of an event, and the events that carry something.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jetsled_jetstream_api::{
     AckKind, AckNumbers, AckSubjectPrefix, RetentionPolicy, StreamSeq, Timestamp,
@@ -23,24 +25,32 @@ pub struct Context<'a> {
 /// What a consumer is and belongs to; none of it changes.
 #[derive(Debug, Clone)]
 pub struct ConsumerIdentity {
-    /// The stream's name.
-    pub stream: String,
-    /// The consumer's name.
-    pub name: String,
+    /// Its stream.
+    pub stream: Arc<StreamIdentity>,
     /// When it was created.
     pub created: Timestamp,
+    /// What its ack and flow control subjects start with, its name at the end; their length counts for `max_bytes` and flow control.
+    pub ack_prefix: AckSubjectPrefix,
+}
+
+impl ConsumerIdentity {
+    /// The consumer's name.
+    pub fn name(&self) -> &str {
+        self.ack_prefix.consumer()
+    }
+}
+
+/// What the consumers of a stream share.
+#[derive(Debug, Clone)]
+pub struct StreamIdentity {
+    /// The stream's name.
+    pub name: String,
     /// The stream's retention decides whether [`crate::Command::Release`] is used.
     pub retention: RetentionPolicy,
     /// The stream keeps one message a subject: `last_per_subject` starts as `all`.
     pub one_per_subject: bool,
     /// The burst of a rate limited push consumer in bytes: the stream's `max_msg_size` or else the account's `max_payload`.
     pub max_message_bytes: u64,
-    /// What its ack subjects start with; their length counts for `max_bytes` and flow control.
-    pub ack_prefix: AckSubjectPrefix,
-    /// What its flow control subjects start with, trailing dot included: `$JS.FC.<stream>.<consumer>.`
-    pub flow_control_prefix: String,
-    /// Feeds pin ids, flow control subjects, jitter and sampling.
-    pub seed: u64,
 }
 
 /// An ack, as parsed from its subject and payload.

@@ -2,12 +2,16 @@
 
 use jetsled_jetstream_api::{ConsumerConfig, Nanos, Timestamp};
 use rand::RngExt;
-use rand::rngs::SmallRng;
+
+use crate::random::Random;
 
 /// Watches for `inactive_threshold` without activity.
 #[derive(Debug)]
 pub(crate) struct Inactivity {
-    threshold: Option<Nanos>,
+    /// As configured; zero is for ever.
+    threshold: Nanos,
+    /// Added to it: nobody should learn to rely on the exact moment.
+    jitter: Nanos,
     last_active: Timestamp,
     /// When to look, and perhaps to go.
     due_at: Option<Timestamp>,
@@ -15,18 +19,17 @@ pub(crate) struct Inactivity {
 
 impl Inactivity {
     /// Pull consumers run at once, push consumers from the loss of their interest on.
-    pub(crate) fn new(config: &ConsumerConfig, now: Timestamp, rng: &mut SmallRng) -> Self {
-        let threshold = (config.inactive_threshold > Nanos::ZERO).then(|| {
-            // Nobody should learn to rely on the exact moment; observed nats-server 2.15.1, for pull consumers only.
-            let jitter = if config.is_pull() {
-                Nanos::from_millis(rng.random_range(100..1000))
-            } else {
-                Nanos::ZERO
-            };
-            Nanos(config.inactive_threshold.get().saturating_add(jitter.get()))
-        });
+    pub(crate) fn new(config: &ConsumerConfig, now: Timestamp, random: &mut Random) -> Self {
+        let threshold = config.inactive_threshold;
+        // Observed nats-server 2.15.1, for pull consumers only.
+        let jitter = if threshold > Nanos::ZERO && config.is_pull() {
+            Nanos::from_millis(random.rng().random_range(100..1000))
+        } else {
+            Nanos::ZERO
+        };
         let mut inactivity = Self {
             threshold,
+            jitter,
             last_active: now,
             due_at: None,
         };
@@ -34,6 +37,18 @@ impl Inactivity {
             inactivity.start(now);
         }
         inactivity
+    }
+
+    /// Takes another threshold.
+    pub(crate) fn configure(
+        &mut self,
+        config: &ConsumerConfig,
+        now: Timestamp,
+        random: &mut Random,
+    ) {
+        if config.inactive_threshold != self.threshold {
+            *self = Self::new(config, now, random);
+        }
     }
 
     pub(crate) fn due_at(&self) -> Option<Timestamp> {
@@ -47,9 +62,7 @@ impl Inactivity {
     }
 
     pub(crate) fn start(&mut self, now: Timestamp) {
-        self.due_at = self
-            .threshold
-            .map(|threshold| now.saturating_add(threshold));
+        self.due_at = self.over_after(now);
     }
 
     pub(crate) fn stop(&mut self) {
@@ -62,14 +75,13 @@ impl Inactivity {
 
     /// When the watch that is due would be over, counting from the last use.
     pub(crate) fn over_at(&self) -> Option<Timestamp> {
-        self.threshold
-            .map(|threshold| self.last_active.saturating_add(threshold))
+        self.over_after(self.last_active)
     }
 
     /// When it would be over counting from `from`.
     pub(crate) fn over_after(&self, from: Timestamp) -> Option<Timestamp> {
-        self.threshold
-            .map(|threshold| from.saturating_add(threshold))
+        let threshold = Nanos(self.threshold.get().saturating_add(self.jitter.get()));
+        (self.threshold > Nanos::ZERO).then(|| from.saturating_add(threshold))
     }
 
     pub(crate) fn look_again_at(&mut self, at: Timestamp) {

@@ -1,6 +1,8 @@
 //! A consumer's state as the API reports it.
 
-use jetsled_jetstream_api::{ConsumerInfo, Nanos, PriorityGroupState, SequenceInfo, Timestamp};
+use jetsled_jetstream_api::{
+    ConsumerConfig, ConsumerInfo, Nanos, PriorityGroupState, SequenceInfo, Timestamp,
+};
 
 use crate::consumer::{Consumer, Mode};
 use crate::delivery::AtEnd;
@@ -8,14 +10,14 @@ use crate::event::Context;
 use crate::state::Position;
 
 impl Consumer {
-    /// The state as the API reports it (`config` included, `cluster` not). Drops requests that expired or lost their interest.
-    pub fn info(&mut self, ctx: &mut Context<'_>) -> ConsumerInfo {
+    /// The state as the API reports it, with the configuration that the consumer was given last (`cluster` not included). Drops requests that expired or lost their interest.
+    pub fn info(&mut self, config: ConsumerConfig, ctx: &mut Context<'_>) -> ConsumerInfo {
         self.num_pending
             .refresh(ctx.view, &self.rules.filter, self.next);
         self.review_requests(AtEnd::No, ctx);
         self.refresh_interest(ctx);
         let paused_until = self.paused_until.filter(|until| *until > ctx.now);
-        let num_redelivered = if self.config.max_deliver == 1 {
+        let num_redelivered = if self.rules.max_deliver == 1 {
             0
         } else {
             self.state.num_redelivered()
@@ -25,10 +27,9 @@ impl Consumer {
             Mode::Push(push) => (0, push.active),
         };
         ConsumerInfo {
-            stream: self.identity.stream.clone(),
-            name: self.identity.name.clone(),
+            stream: self.identity.stream.name.clone(),
+            name: self.identity.name().to_owned(),
             created: self.identity.created,
-            config: self.config.clone(),
             delivered: sequence_info(self.state.delivered, self.state.last_delivered),
             ack_floor: sequence_info(self.state.ack_floor, self.state.last_acked),
             num_ack_pending: self.state.pending.len() as u64,
@@ -40,14 +41,15 @@ impl Consumer {
             paused: paused_until.is_some(),
             pause_remaining: paused_until.map_or(Nanos::ZERO, |until| until.since(ctx.now)),
             timestamp: ctx.now,
-            priority_groups: self.priority_groups(),
+            priority_groups: self.priority_groups(&config),
+            config,
         }
     }
 
     /// Only the first group is tracked.
-    fn priority_groups(&self) -> Vec<PriorityGroupState> {
+    fn priority_groups(&self, config: &ConsumerConfig) -> Vec<PriorityGroupState> {
         let pinned = self.pull().and_then(|pull| pull.pin.current());
-        self.config
+        config
             .priority_groups
             .iter()
             .take(1)

@@ -16,6 +16,7 @@
 
 mod ack;
 mod archive;
+mod candidate;
 mod checkpoint;
 mod consumer;
 mod control;
@@ -35,6 +36,8 @@ mod progress;
 mod pull;
 mod pull_queue;
 mod push;
+mod random;
+mod recipient;
 mod redelivery;
 mod removal;
 mod rules;
@@ -50,7 +53,9 @@ pub use archive::ArchivedStateError;
 pub use checkpoint::decode_checkpoint;
 pub use consumer::Consumer;
 pub use error::{RecoverError, ResetError};
-pub use event::{AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy};
+pub use event::{
+    AckEvent, ConsumerIdentity, Context, Dispatched, PullEvent, Removed, RemovedBy, StreamIdentity,
+};
 pub use follower::{
     Answer, FollowKind, FollowPlan, FollowRequest, FollowStatus, Follower, FollowerCommand,
     Inbound, Tail, Verdict, delete_request,

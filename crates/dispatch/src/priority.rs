@@ -7,7 +7,8 @@ use rand::rngs::SmallRng;
 /// The client that a pinned group belongs to. Not kept over a restart.
 #[derive(Debug, Default)]
 pub(crate) struct Pin {
-    current: Option<Pinned>,
+    /// Boxed, since few consumers have one.
+    current: Option<Box<Pinned>>,
 }
 
 #[derive(Debug)]
@@ -20,16 +21,16 @@ pub(crate) struct Pinned {
 
 impl Pin {
     pub(crate) fn current(&self) -> Option<&Pinned> {
-        self.current.as_ref()
+        self.current.as_deref()
     }
 
     pub(crate) fn assign(&mut self, group: &str, ttl: Nanos, now: Timestamp, rng: &mut SmallRng) {
-        self.current = Some(Pinned {
+        self.current = Some(Box::new(Pinned {
             id: random_text(rng, PIN_ID_LEN),
             group: group.to_owned(),
             since: now,
             lapses_at: now.saturating_add(ttl),
-        });
+        }));
     }
 
     /// The pinned client asked again.
@@ -39,7 +40,7 @@ impl Pin {
         }
     }
 
-    pub(crate) fn release(&mut self) -> Option<Pinned> {
+    pub(crate) fn release(&mut self) -> Option<Box<Pinned>> {
         self.current.take()
     }
 }

@@ -81,16 +81,16 @@ impl Consumer {
 
     fn check_limits(&self, wanted: &Wanted) -> Result<(), Refusal> {
         let above = |value: i64, limit: i64| limit > 0 && value > limit;
-        let config = &self.config;
-        if above(wanted.batch, config.max_request_batch) {
-            return Err(Status::ExceededMaxRequestBatch(config.max_request_batch).into());
+        let rare = self.rules.rare();
+        if above(wanted.batch, rare.max_request_batch) {
+            return Err(Status::ExceededMaxRequestBatch(rare.max_request_batch).into());
         }
-        let max_expires = config.max_request_expires;
+        let max_expires = rare.max_request_expires;
         if max_expires > Nanos::ZERO && wanted.expires > max_expires {
             return Err(Status::ExceededMaxRequestExpires(max_expires).into());
         }
-        if above(wanted.max_bytes, config.max_request_max_bytes) {
-            return Err(Status::ExceededMaxRequestMaxBytes(config.max_request_max_bytes).into());
+        if above(wanted.max_bytes, rare.max_request_max_bytes) {
+            return Err(Status::ExceededMaxRequestMaxBytes(rare.max_request_max_bytes).into());
         }
         Ok(())
     }
@@ -114,10 +114,10 @@ impl Consumer {
         if asked.group.is_empty() {
             return Err(bad_request("Priority Group missing"));
         }
-        if !self.config.priority_groups.contains(&asked.group) {
+        if !self.rules.rare().priority_groups.contains(&asked.group) {
             return Err(bad_request("Invalid Priority Group"));
         }
-        let ttl = self.config.pinned_ttl;
+        let ttl = self.rules.rare().pinned_ttl;
         if let Mode::Pull(Pull { pin, .. }) = &mut self.mode
             && let Some(pinned) = pin.current()
         {

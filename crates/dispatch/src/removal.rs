@@ -78,7 +78,7 @@ impl Consumer {
     pub fn on_purged(&mut self, filter: Option<&[u8]>, ctx: &mut Context<'_>) {
         let mut first = ctx.view.first_seq();
         if let Some(purged) = filter {
-            let own = || self.config.filters().map(str::as_bytes);
+            let own = || self.rules.filter.patterns();
             let filtered = own().next().is_some();
             if filtered && own().all(|own| subject::is_subset(own, purged)) {
                 let next = ctx.view.next_match(first, &self.rules.filter);

@@ -46,7 +46,7 @@ pub(crate) struct State {
     pub(crate) pending: Pending,
     /// Messages with all deliveries used up, and their count. The stream bounds their number.
     pub(crate) exhausted: BTreeMap<StreamSeq, u32>,
-    pub(crate) skip_list: Option<SkipList>,
+    pub(crate) skip_list: Option<Box<SkipList>>,
 }
 
 /// What an ack found.
@@ -262,7 +262,7 @@ impl State {
             Change::Start { next } => self.start(next),
             Change::SkipList { resume, seqs } => {
                 let seqs = seqs.into();
-                self.skip_list = Some(SkipList { resume, seqs });
+                self.skip_list = Some(Box::new(SkipList { resume, seqs }));
                 self.pass_skip_list(self.delivered.stream);
             }
             Change::Delivered { first, count, at } => {

@@ -15,9 +15,9 @@ impl Consumer {
     pub fn on_time(&mut self, ctx: &mut Context<'_>) {
         let now = ctx.now;
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
-        if is_due(self.paused_until) {
-            self.paused_until = None;
-            let until = self.config.pause_until.unwrap_or_default();
+        if is_due(self.paused_until)
+            && let Some(until) = self.paused_until.take()
+        {
             ctx.out.advise(Advisory::Resumed { until });
         }
         if is_due(self.redelivery.check_at()) {

@@ -4,4 +4,4 @@ mod kind;
 mod subject;
 
 pub use kind::AckKind;
-pub use subject::{AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};
+pub use subject::{AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix};

@@ -34,7 +34,7 @@ mod stream;
 mod time;
 mod wire_enum;
 
-pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, flow_control_subject};
+pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix};
 pub use batch_flow::BatchFlow;
 pub use consumer::{
     AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, ConsumerState, DeliverPolicy,

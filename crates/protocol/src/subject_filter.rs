@@ -13,7 +13,7 @@ const FEW: usize = 4;
 /// trie if there are more than a few.
 #[derive(Debug, Default)]
 pub struct SubjectFilter {
-    patterns: Vec<Box<[u8]>>,
+    patterns: Box<[Box<[u8]>]>,
     matcher: Matcher,
 }
 
@@ -41,14 +41,14 @@ enum Wildcards {
 
 impl Clone for SubjectFilter {
     fn clone(&self) -> Self {
-        Self::new(&self.patterns)
+        Self::new(self.patterns.iter())
     }
 }
 
 impl SubjectFilter {
     /// Prepares a set. No patterns at all is no filter: it matches every subject.
     pub fn new<P: AsRef<[u8]>>(patterns: impl IntoIterator<Item = P>) -> Self {
-        let patterns: Vec<Box<[u8]>> = patterns.into_iter().map(|p| p.as_ref().into()).collect();
+        let patterns: Box<[Box<[u8]>]> = patterns.into_iter().map(|p| p.as_ref().into()).collect();
         let matcher = Matcher::new(&patterns);
         Self { patterns, matcher }
     }

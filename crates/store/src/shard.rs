@@ -38,7 +38,8 @@ pub struct Shard {
     log: Log,
     streams: BTreeMap<StreamId, Stream>,
     metering: Metering,
-    consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
+    /// Boxed: a tree's nodes are half empty when keys ascend.
+    consumers: BTreeMap<ConsumerKey, Box<ConsumerEntry>>,
     /// Whether consumers were found at the start and nobody has asked for them.
     consumers_recovered: bool,
     next_stream: u32,

@@ -1,9 +1,11 @@
 //! Random histories: publishes, pulls, acks of every kind, time, restarts, crashes, purges and new configurations.
 
-use jetsled_jetstream_api::AckPolicy;
+use jetsled_jetstream_api::{AckPolicy, PriorityPolicy};
 use proptest::prelude::*;
 
-use crate::model::{Choice, Model};
+use crate::choice::Choice;
+use crate::model::Model;
+use crate::requests::{Asked, Client};
 
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
@@ -14,6 +16,7 @@ pub(crate) enum Step {
         batch: u64,
         no_wait: bool,
         expires_millis: u64,
+        asked: Asked,
     },
     /// Acks some delivered message; `at` picks it, `payload` is the kind.
     Ack {
@@ -46,6 +49,11 @@ pub(crate) enum Step {
     },
     Pause {
         millis: i64,
+    },
+    Unpin,
+    /// The subscriber has processed everything up to an unacked message.
+    AnswerFlowControl {
+        at: usize,
     },
     /// `back` is a distance from the last sequence; `None` is the ack floor.
     Reset {
@@ -81,13 +89,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just("+NXT 2"),
     ];
     let subject = || proptest::sample::select(&SUBJECTS);
-    let pull = (1..8_u64, any::<bool>(), 0..3_u64);
+    let pull = (1..8_u64, any::<bool>(), 0..3_u64, asked());
     prop_oneof![
         8 => subject().prop_map(|subject| Step::Store { subject }),
-        5 => pull.prop_map(|(batch, no_wait, expires)| Step::Pull {
+        5 => pull.prop_map(|(batch, no_wait, expires, asked)| Step::Pull {
             batch,
             no_wait,
             expires_millis: expires * 900,
+            asked,
         }),
         9 => (any::<usize>(), payload).prop_map(|(at, payload)| Step::Ack { at, payload }),
         4 => (1..2500_i64).prop_map(|millis| Step::Advance { millis }),
@@ -99,6 +108,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (200..3000_i64).prop_map(|millis| Step::AckWait { millis }),
         1 => proptest::sample::select(&FILTERS).prop_map(|filter| Step::Filter { filter }),
         1 => (0..2000_i64).prop_map(|millis| Step::Pause { millis }),
+        1 => Just(Step::Unpin),
+        3 => any::<usize>().prop_map(|at| Step::AnswerFlowControl { at }),
         1 => proptest::option::of(0..6_u64).prop_map(|back| Step::Reset { back }),
         1 => any::<usize>().prop_map(|at| Step::Lose { at }),
         1 => any::<bool>().prop_map(|listens| Step::Listen { listens }),
@@ -108,20 +119,52 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn choice() -> impl Strategy<Value = Choice> {
+fn asked() -> impl Strategy<Value = Asked> {
+    let client = proptest::sample::select(&[Client::New, Client::Pinned, Client::Stranger][..]);
+    (0..4_u64, 0..3_u64, 0..3_u64, client).prop_map(
+        |(priority, min_pending, min_ack_pending, client)| Asked {
+            priority,
+            min_pending,
+            min_ack_pending,
+            client,
+        },
+    )
+}
+
+/// How messages get to clients, and how they are acked.
+fn mode() -> impl Strategy<Value = (AckPolicy, bool, PriorityPolicy)> {
     let ack_policy = prop_oneof![
         4 => Just(AckPolicy::Explicit),
         1 => Just(AckPolicy::All),
         1 => Just(AckPolicy::None),
     ];
-    let push = proptest::bool::weighted(0.3);
-    (ack_policy, push, 1..6_usize, 2..5_u64).prop_map(
-        |(ack_policy, push, max_ack_pending, max_deliver)| Choice {
+    let priority = prop_oneof![
+        3 => Just(PriorityPolicy::None),
+        1 => Just(PriorityPolicy::Overflow),
+        1 => Just(PriorityPolicy::PinnedClient),
+        1 => Just(PriorityPolicy::Prioritized),
+    ];
+    prop_oneof![
+        6 => (ack_policy.clone(), priority).prop_map(|(acks, priority)| (acks, false, priority)),
+        2 => ack_policy.prop_map(|acks| (acks, true, PriorityPolicy::None)),
+        1 => Just((AckPolicy::FlowControl, true, PriorityPolicy::None)),
+    ]
+}
+
+fn choice() -> impl Strategy<Value = Choice> {
+    let backoff = prop_oneof![
+        3 => Just(&[][..]),
+        1 => Just(&[300, 1200][..]),
+    ];
+    (mode(), 1..6_usize, 2..5_u64, backoff).prop_map(
+        |((ack_policy, push, priority), max_ack_pending, max_deliver, backoff)| Choice {
             ack_policy,
             push,
+            priority,
             max_ack_pending,
             max_deliver,
             ack_wait_millis: 1000,
+            backoff,
             filter: FILTERS[0],
         },
     )

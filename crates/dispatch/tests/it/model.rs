@@ -5,105 +5,66 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jetsled_jetstream_api::{AckPolicy, ConsumerInfo, Nanos, Timestamp};
 
+use crate::choice::Choice;
 use crate::history::Step;
+use crate::requests::{Asked, Requests};
 use crate::world::World;
 
 /// What the model knows of the consumer; goes back with a crash.
 #[derive(Debug, Clone, Default)]
-struct Known {
-    pending: BTreeMap<u64, Pending>,
-    exhausted: BTreeSet<u64>,
+pub(crate) struct Known {
+    pub(crate) pending: BTreeMap<u64, Pending>,
+    pub(crate) exhausted: BTreeSet<u64>,
     /// First deliveries so far go up to here.
-    delivered_to: u64,
-    floor: u64,
+    pub(crate) delivered_to: u64,
+    pub(crate) floor: u64,
     /// Up to here messages may have been passed by that only a later filter matches.
-    blind_to: u64,
+    pub(crate) blind_to: u64,
 }
 
 /// A message that waits for its ack.
 #[derive(Debug, Clone)]
-struct Pending {
+pub(crate) struct Pending {
     /// How often it was delivered.
-    deliveries: u64,
+    pub(crate) deliveries: u64,
     /// When its ack timer started.
-    since: Timestamp,
+    pub(crate) since: Timestamp,
     /// A nak or a loss asks for another delivery at once.
-    asked: bool,
-}
-
-/// What the test chooses of the configuration.
-#[derive(Debug, Clone)]
-pub(crate) struct Choice {
-    pub(crate) ack_policy: AckPolicy,
-    pub(crate) push: bool,
-    pub(crate) max_ack_pending: usize,
-    pub(crate) max_deliver: u64,
-    pub(crate) ack_wait_millis: i64,
-    pub(crate) filter: &'static [&'static str],
-}
-
-impl Choice {
-    fn matches(&self, subject: &str) -> bool {
-        let matches = |filter: &str| match filter.strip_suffix('*') {
-            Some(start) => subject.starts_with(start),
-            None => subject == filter,
-        };
-        self.filter.is_empty() || self.filter.iter().any(|filter| matches(filter))
-    }
-
-    fn ack_wait(&self) -> Nanos {
-        Nanos::from_millis(self.ack_wait_millis)
-    }
-
-    fn config(&self) -> String {
-        let ack_policy = serde_json::to_string(&self.ack_policy).unwrap();
-        let (max_ack_pending, max_deliver) = (self.max_ack_pending, self.max_deliver);
-        let push = if self.push {
-            r#","deliver_subject":"d""#
-        } else {
-            ""
-        };
-        let filters = serde_json::to_string(self.filter).unwrap();
-        let ack_wait = self.ack_wait().get();
-        format!(
-            r#"{{"durable_name":"C","ack_policy":{ack_policy},"filter_subjects":{filters},"ack_wait":{ack_wait},
-                "max_ack_pending":{max_ack_pending},"max_deliver":{max_deliver}{push}}}"#
-        )
-    }
+    pub(crate) asked: bool,
 }
 
 pub(crate) struct Model {
-    world: World,
-    choice: Choice,
-    known: Known,
+    pub(crate) world: World,
+    pub(crate) choice: Choice,
+    pub(crate) known: Known,
     /// What was known at each length of the log.
     history: Vec<(usize, Known)>,
     /// Records before this one are on disk for sure.
     durable: usize,
     /// Confirmed acks, and the length of the log that holds them.
-    confirmed: BTreeMap<u64, usize>,
+    pub(crate) confirmed: BTreeMap<u64, usize>,
     /// Every message that was ever delivered, lost deliveries included.
-    ever_delivered: BTreeSet<u64>,
+    pub(crate) ever_delivered: BTreeSet<u64>,
     /// Messages that wait in pull requests, by reply subject.
-    requests: BTreeMap<String, u64>,
+    pub(crate) requests: Requests,
     next_request: u64,
-    paused_until: Timestamp,
+    pub(crate) paused_until: Timestamp,
     /// Only messages above were sure to be delivered: filters and resets pass others by.
-    sure_above: u64,
-    crashed: bool,
+    pub(crate) sure_above: u64,
+    pub(crate) crashed: bool,
 }
 
 impl Model {
     pub(crate) fn new(choice: Choice) -> Self {
         let mut model = Self {
             world: World::new(&choice.config(), &["m.1", "x"]),
+            requests: Requests::new(choice.priority),
             choice,
             known: Known::default(),
             history: Vec::new(),
             durable: 1,
             confirmed: BTreeMap::new(),
             ever_delivered: BTreeSet::new(),
-            requests: BTreeMap::new(),
             next_request: 0,
             paused_until: Timestamp::UNSET,
             sure_above: 0,
@@ -125,7 +86,8 @@ impl Model {
                 batch,
                 no_wait,
                 expires_millis,
-            } => self.pull(*batch, *no_wait, *expires_millis),
+                asked,
+            } => self.pull(*batch, *no_wait, *expires_millis, *asked),
             Step::Ack { at, payload } => self.ack(*at, payload),
             Step::Advance { millis } => {
                 let until = self.world.now.saturating_add(Nanos::from_millis(*millis));
@@ -177,11 +139,14 @@ impl Model {
             Step::Pause { millis } => {
                 let until = self.world.now.saturating_add(Nanos::from_millis(*millis));
                 self.paused_until = until;
-                let lines = self
-                    .world
-                    .turn(|consumer, ctx| consumer.pause(Some(until), ctx));
+                let lines = self.world.pause(until);
                 self.take(&lines);
             }
+            Step::Unpin => {
+                let lines = self.world.turn(|consumer, ctx| consumer.unpin("g", ctx));
+                self.take(&lines);
+            }
+            Step::AnswerFlowControl { at } => self.answer_flow_control(*at),
             Step::Reset { back } => self.reset(*back),
             Step::Lose { at } => {
                 let deliveries = |pending: &Pending| pending.deliveries > 0 && !pending.asked;
@@ -256,8 +221,9 @@ impl Model {
 
     /// Messages whose time is over may be queued, and stay so whatever comes now.
     fn note_due(&mut self) {
-        let (now, wait) = (self.world.now, self.choice.ack_wait());
+        let now = self.world.now;
         for pending in self.known.pending.values_mut() {
+            let wait = self.choice.ack_wait(pending.deliveries);
             pending.asked |= now >= pending.since.saturating_add(wait);
         }
     }
@@ -280,36 +246,46 @@ impl Model {
         self.known.delivered_to = self.known.delivered_to.max(moved_to);
     }
 
-    fn assert_nothing_between(&self, after: u64, before: u64) {
-        let after = after.max(self.known.blind_to);
-        let passed_by = self
-            .world
-            .stream
-            .messages
-            .range(after.saturating_add(1)..before.max(after.saturating_add(1)))
-            .find(|(_, message)| self.choice.matches(&message.subject));
-        assert_eq!(
-            passed_by.map(|(seq, _)| *seq),
-            None,
-            "passed by on the way to {before}"
-        );
-    }
-
     fn update(&mut self) {
         let lines = self.world.update(&self.choice.config());
         self.take(&lines);
     }
 
-    fn pull(&mut self, batch: u64, no_wait: bool, expires_millis: u64) {
+    fn pull(&mut self, batch: u64, no_wait: bool, expires_millis: u64, asked: Asked) {
         self.next_request += 1;
         let reply = format!("r{}", self.next_request);
-        if !self.choice.push {
-            self.requests.insert(reply.clone(), batch);
-        }
+        let more = if self.choice.push {
+            String::new()
+        } else {
+            self.requests.add(&reply, batch, asked)
+        };
         let expires = expires_millis * 1_000_000;
-        let request = format!(r#"{{"batch":{batch},"no_wait":{no_wait},"expires":{expires}}}"#);
+        let request =
+            format!(r#"{{"batch":{batch},"no_wait":{no_wait},"expires":{expires}{more}}}"#);
         let lines = self.world.pull(&reply, &request);
         self.take(&lines);
+    }
+
+    /// Everything up to a message counts as processed.
+    fn answer_flow_control(&mut self, at: usize) {
+        let delivered = self.known.pending.keys();
+        let Some(seq) = pick(delivered, at) else {
+            return;
+        };
+        if self.world.last_flow_control.is_none() {
+            return;
+        }
+        if self.choice.ack_policy == AckPolicy::FlowControl && seq > self.known.floor {
+            self.done_through(seq);
+        }
+        let lines = self.world.answer_flow_control(seq);
+        self.take(&lines);
+    }
+
+    /// What is unacked up to a message is acked.
+    pub(crate) fn done_through(&mut self, seq: u64) {
+        self.known.pending = self.known.pending.split_off(&(seq + 1));
+        self.known.exhausted = self.known.exhausted.split_off(&(seq + 1));
     }
 
     fn reset(&mut self, back: Option<u64>) {
@@ -344,24 +320,23 @@ impl Model {
             payload.is_empty() || payload.starts_with("+TERM") || payload.starts_with("+NXT");
         if acks && was_delivered {
             match self.choice.ack_policy {
-                AckPolicy::All if above_floor => {
-                    self.known.pending = self.known.pending.split_off(&(seq + 1));
-                    self.known.exhausted = self.known.exhausted.split_off(&(seq + 1));
-                }
-                AckPolicy::All => {}
-                _ => {
+                AckPolicy::All if above_floor => self.done_through(seq),
+                AckPolicy::Explicit => {
                     self.known.pending.remove(&seq);
                     self.known.exhausted.remove(&seq);
                 }
+                AckPolicy::All | AckPolicy::None | AckPolicy::FlowControl => {}
             }
         }
-        if let Some(pending) = self.known.pending.get_mut(&seq) {
+        if self.choice.takes_acks()
+            && let Some(pending) = self.known.pending.get_mut(&seq)
+        {
             match payload {
                 "-NAK" => pending.asked = true,
                 "+WPI" => pending.since = now,
                 // A nak counts for the present delivery only, so it may change nothing.
                 "-NAK 1500ms" => {
-                    let wait = self.choice.ack_wait();
+                    let wait = self.choice.ack_wait(pending.deliveries);
                     let due = now.saturating_add(Nanos::from_millis(1500));
                     pending.since = pending.since.min(due.saturating_sub(wait));
                 }
@@ -369,8 +344,8 @@ impl Model {
             }
         }
         let reply = "i";
-        if payload.starts_with("+NXT") && !self.choice.push {
-            *self.requests.entry(reply.to_owned()).or_default() += 2;
+        if payload.starts_with("+NXT") && !self.choice.push && self.choice.takes_acks() {
+            self.requests.add_next(reply, 2);
         }
         let lines = self.world.ack(seq, payload, reply);
         let confirmed = lines.iter().any(|line| line == "i: confirmed");
@@ -378,129 +353,6 @@ impl Model {
         if acks && confirmed && was_delivered {
             self.confirmed.insert(seq, self.world.log.len());
         }
-    }
-
-    /// Checks and notes what the consumer did.
-    fn take(&mut self, lines: &[String]) {
-        for line in lines {
-            if let Some((to, delivery)) = line.split_once(": ")
-                && line.contains(" left")
-            {
-                let mut words = delivery.split([' ', ',']);
-                let seq: u64 = words.next().unwrap().parse().unwrap();
-                let deliveries = match delivery.split_once('(') {
-                    Some((_, count)) => count.trim_end_matches(')').parse().unwrap(),
-                    None => 1,
-                };
-                self.delivery(seq, deliveries);
-                self.serve(to);
-            } else if let Some(seq) = advisory_seq(line, "MaxDeliveries") {
-                assert!(
-                    self.known.pending.remove(&seq).is_some(),
-                    "{seq} was pending"
-                );
-                self.known.exhausted.insert(seq);
-            } else if let Some(seq) = advisory_seq(line, "Terminated")
-                && line.contains("was deleted")
-            {
-                assert!(
-                    self.known.pending.remove(&seq).is_some(),
-                    "{seq} was pending"
-                );
-                assert!(!self.world.stream.messages.contains_key(&seq));
-            } else if let Some((to, status)) = line.split_once(": ")
-                && status.starts_with(['3', '4'])
-            {
-                self.end_of_request(to, status);
-            }
-        }
-    }
-
-    /// A delivery goes to one request, and to one that still wants it.
-    fn serve(&mut self, to: &str) {
-        if self.choice.push {
-            assert_eq!(to, "push");
-            return;
-        }
-        let wanted = self.requests.get_mut(to).expect("somebody asked");
-        *wanted -= 1;
-        if *wanted == 0 {
-            self.requests.remove(to);
-        }
-    }
-
-    fn end_of_request(&mut self, to: &str, status: &str) {
-        if status.starts_with("409 Consumer is push based") {
-            return;
-        }
-        // `+NXT` always asks in the same name.
-        if to != "i" {
-            assert!(
-                self.requests.remove(to).is_some(),
-                "{to} had asked: {status}"
-            );
-        }
-    }
-
-    fn delivery(&mut self, seq: u64, deliveries: u64) {
-        let stored = self
-            .world
-            .stream
-            .messages
-            .get(&seq)
-            .expect("a stored message");
-        let now = self.world.now;
-        assert!(
-            !self.confirmed.contains_key(&seq),
-            "{seq} was confirmed as acked"
-        );
-        assert!(now >= self.paused_until, "{seq} comes during a pause");
-        assert!(
-            deliveries <= self.choice.max_deliver,
-            "{seq} comes the {deliveries}th time"
-        );
-        assert!(!self.known.exhausted.contains(&seq), "{seq} was given up");
-        if seq > self.known.delivered_to {
-            assert!(self.choice.matches(&stored.subject), "{seq} matches");
-            self.assert_nothing_between(self.known.delivered_to, seq);
-            assert!(
-                self.choice.ack_policy == AckPolicy::None
-                    || self.known.pending.len() < self.choice.max_ack_pending,
-                "{seq} comes although {:?} are unacked",
-                self.known.pending
-            );
-            self.known.delivered_to = seq;
-            if self.choice.ack_policy != AckPolicy::None {
-                let pending = Pending {
-                    deliveries: 0,
-                    since: now,
-                    asked: true,
-                };
-                self.known.pending.insert(seq, pending);
-            }
-        } else {
-            assert!(
-                self.known.pending.contains_key(&seq),
-                "{seq} comes again and is pending"
-            );
-        }
-        if let Some(pending) = self.known.pending.get_mut(&seq) {
-            // Times on disk are whole milliseconds.
-            let due = pending.since.saturating_add(self.choice.ack_wait());
-            let due = due.saturating_sub(Nanos::from_millis(1));
-            assert!(
-                pending.asked || now >= due,
-                "{seq} comes at {now} although it is due at {due}"
-            );
-            pending.deliveries += 1;
-            assert_eq!(
-                deliveries, pending.deliveries,
-                "the deliveries of {seq} are counted"
-            );
-            pending.asked = false;
-            pending.since = now;
-        }
-        self.ever_delivered.insert(seq);
     }
 
     fn restart(&mut self) {
@@ -527,106 +379,6 @@ impl Model {
         self.restart();
         self.durable = self.world.log.len();
     }
-
-    fn check_numbers(&mut self) {
-        let info = self.world.info();
-        let told = std::mem::take(&mut self.world.told);
-        self.take(&told);
-        let (delivered, floor) = (
-            info.delivered.stream_seq.get(),
-            info.ack_floor.stream_seq.get(),
-        );
-        assert!(
-            floor <= delivered && delivered <= self.world.stream.last,
-            "{info:?}"
-        );
-        assert!(
-            floor >= self.known.floor,
-            "the floor {floor} went back from {}",
-            self.known.floor
-        );
-        self.known.floor = floor;
-        if let Some(first) = self.known.pending.keys().next() {
-            assert!(
-                floor < *first,
-                "the floor {floor} is below {:?}",
-                self.known.pending
-            );
-        }
-        assert_eq!(
-            info.num_ack_pending,
-            self.known.pending.len() as u64,
-            "{:?}",
-            self.known
-        );
-        let again = self.known.pending.values().filter(|p| p.deliveries > 1);
-        let again = again.count() + self.known.exhausted.len();
-        if !self.crashed && self.choice.max_deliver > 1 {
-            assert_eq!(info.num_redelivered, again as u64, "{:?}", self.known);
-        }
-        let after = |seq: u64| {
-            let matching = self.world.stream.messages.range(seq + 1..);
-            matching
-                .filter(|(_, message)| self.choice.matches(&message.subject))
-                .count() as u64
-        };
-        let least = after(delivered.max(self.known.blind_to));
-        assert!(
-            (least..=after(delivered)).contains(&info.num_pending),
-            "pending after {delivered}: {} {:?}",
-            info.num_pending,
-            self.known
-        );
-        for seq in self.known.pending.keys() {
-            let subject = &self.world.stream.messages[seq].subject;
-            if self.choice.matches(subject) {
-                let needs = self.world.consumer.needs((*seq).into(), subject.as_bytes());
-                assert!(needs, "{seq} is needed");
-            }
-        }
-        if !self.requests.contains_key("i") {
-            assert_eq!(info.num_waiting, self.requests.len() as u64, "{info:?}");
-        }
-    }
-
-    /// With a client that acks everything, everything gets done.
-    pub(crate) fn finish(&mut self) {
-        self.run(&Step::Listen { listens: true });
-        self.run(&Step::Advance { millis: 2000 });
-        for _ in 0..1000 {
-            self.run(&Step::Pull {
-                batch: 100,
-                no_wait: true,
-                expires_millis: 0,
-            });
-            if self.known.pending.is_empty() && self.world.info().num_pending == 0 {
-                break;
-            }
-            for seq in self.known.pending.clone().into_keys() {
-                if self.world.stream.messages.contains_key(&seq) {
-                    self.known.pending.remove(&seq);
-                    if self.choice.ack_policy == AckPolicy::All {
-                        self.known.pending = self.known.pending.split_off(&(seq + 1));
-                        self.known.exhausted = self.known.exhausted.split_off(&(seq + 1));
-                    }
-                    let lines = self.world.ack(seq, "", "");
-                    self.take(&lines);
-                }
-            }
-            self.run(&Step::Advance { millis: 5000 });
-        }
-        assert!(
-            self.known.pending.is_empty(),
-            "still pending: {:?}",
-            self.known.pending
-        );
-        for (seq, message) in self.world.stream.messages.range(self.sure_above + 1..) {
-            assert!(
-                !self.choice.matches(&message.subject) || self.ever_delivered.contains(seq),
-                "{seq} was never delivered"
-            );
-        }
-    }
 }
 
 fn pick<'s>(mut seqs: impl ExactSizeOrCounted<'s>, at: usize) -> Option<u64> {
@@ -643,10 +395,4 @@ impl<'s, I: Iterator<Item = &'s u64> + Clone> ExactSizeOrCounted<'s> for I {
     fn count_all(&self) -> usize {
         self.clone().count()
     }
-}
-
-fn advisory_seq(line: &str, name: &str) -> Option<u64> {
-    let rest = line.strip_prefix(name)?;
-    let (_, rest) = rest.split_once("stream_seq: (")?;
-    rest.split(')').next()?.parse().ok()
 }

@@ -289,7 +289,7 @@ fn a_pause_holds_messages_back_and_its_end_lets_them_go() {
     let until = world
         .now
         .saturating_add(jetsled_jetstream_api::Nanos::from_secs(5));
-    let lines = world.turn(|consumer, ctx| consumer.pause(Some(until), ctx));
+    let lines = world.pause(until);
     assert!(lines[0].starts_with("Paused"), "{lines:?}");
     assert!(world.pull("r", "1").is_empty());
     assert!(world.info().paused);

@@ -2,7 +2,7 @@
 
 use jetsled_jetstream_api::{ConsumerSeq, StreamSeq};
 
-use crate::world::{World, store};
+use crate::world::World;
 
 fn push(more: &str) -> String {
     format!(r#"{{"durable_name":"C","deliver_subject":"d","ack_policy":"none"{more}}}"#)
@@ -46,7 +46,7 @@ fn heartbeats_come_only_when_idle_and_only_to_somebody() {
     let until = world
         .now
         .saturating_add(jetsled_jetstream_api::Nanos::from_secs(60));
-    world.turn(|consumer, ctx| consumer.pause(Some(until), ctx));
+    world.pause(until);
     assert_eq!(world.advance(1000), [beat], "while paused too");
 }
 
@@ -55,7 +55,7 @@ fn flow_control_stops_at_the_window_and_goes_on_with_the_answer() {
     let config = push(r#","flow_control":true,"idle_heartbeat":1000000000"#);
     let mut world = World::new(&config, &[]);
     for _ in 0..8 {
-        store(&mut world.stream, "a", 512 * 1024, world.now);
+        world.stream.store("a", 512 * 1024, world.now);
     }
     let lines = world.turn(|_, _| {});
     // 2 MiB may be under way, more than half of it is asked about.
@@ -127,7 +127,7 @@ fn a_rate_limit_spreads_messages() {
     // One byte a millisecond, and a bucket of a million bytes.
     let mut world = World::new(&push(r#","rate_limit_bps":8000"#), &[]);
     for _ in 0..3 {
-        store(&mut world.stream, "a", 999_000, world.now);
+        world.stream.store("a", 999_000, world.now);
     }
     assert_eq!(world.turn(|_, _| {}), ["push: 1 as 1, 2 left"]);
     assert!(world.advance(990_000).is_empty());

@@ -3,7 +3,7 @@
 use jetsled_dispatch::{Consumer, Context, RecoverError};
 use proptest::prelude::*;
 
-use crate::world::World;
+use crate::world::{SEED, World};
 
 const EXPLICIT: &str =
     r#"{"durable_name":"C","ack_policy":"explicit","ack_wait":2000000000,"max_deliver":3}"#;
@@ -129,10 +129,11 @@ fn recover_from(checkpoint: Option<&[u8]>, progress: &[u8]) -> Result<(), Recove
         out: &mut world.out,
     };
     let identity = world.consumer.identity().clone();
-    let config = world.consumer.config().clone();
+    let config = world.config.clone();
     let consumer = Consumer::recover(
         identity.clone(),
-        config.clone(),
+        SEED,
+        &config,
         checkpoint,
         [progress],
         &mut ctx,
@@ -142,7 +143,8 @@ fn recover_from(checkpoint: Option<&[u8]>, progress: &[u8]) -> Result<(), Recove
     let mut bytes = Vec::new();
     consumer.encode_checkpoint(&mut bytes);
     ctx.out.clear();
-    Consumer::recover(identity, config, Some(&bytes), [], &mut ctx).map(|again| again.validate())
+    Consumer::recover(identity, SEED, &config, Some(&bytes), [], &mut ctx)
+        .map(|again| again.validate())
 }
 
 #[test]
@@ -212,7 +214,7 @@ fn a_consumer_that_rests_keeps_its_progress_in_one_piece() {
     world.pull("r", "1");
     let merged = Consumer::merge_checkpoint(
         "C",
-        world.consumer.config().ack_policy,
+        world.config.ack_policy,
         world.checkpoint.as_deref(),
         world.log.iter().map(Vec::as_slice),
     );
@@ -220,7 +222,7 @@ fn a_consumer_that_rests_keeps_its_progress_in_one_piece() {
     world.log.clear();
     check_restart(&mut world);
     assert!(matches!(
-        Consumer::merge_checkpoint("C", world.consumer.config().ack_policy, None, []),
+        Consumer::merge_checkpoint("C", world.config.ack_policy, None, []),
         Ok(None)
     ));
 }

@@ -176,3 +176,15 @@ fn reset_goes_back_to_the_floor_or_to_a_sequence_that_the_policy_allows() {
     let mut world = World::new(r#"{"durable_name":"C","deliver_policy":"new"}"#, &["a"; 4]);
     assert_eq!(reset(&mut world, 2), Err(ResetError::NotAllowed));
 }
+
+#[test]
+fn a_purge_leaves_naked_messages_in_line() {
+    let mut world = World::new(EXPLICIT, &["a", "a", "a"]);
+    world.pull("r", "2");
+    world.ack(2, "-NAK", "");
+    world.purge(2);
+    assert_eq!(
+        world.pull("r", "2"),
+        ["r: 2 as 3, 1 left again (2)", "r: 3 as 4, 0 left"]
+    );
+}

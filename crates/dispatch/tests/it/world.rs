@@ -1,137 +1,20 @@
 //! A consumer with a stream in memory, subscribers, a clock that tests move and a log; what it does is told as lines of text.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jetsled_dispatch::{
-    AckEvent, Command, Consumer, ConsumerIdentity, Context, Dispatched, Interest, MessageMeta,
-    Outbox, PullEvent, Removed, RemovedBy, StreamView, Target,
+    AckEvent, Command, Consumer, ConsumerIdentity, Context, Dispatched, Outbox, PullEvent, Removed,
+    RemovedBy, StreamIdentity,
 };
 use jetsled_jetstream_api::{
     AckKind, AckNumbers, AckPolicy, AckSubjectPrefix, ConsumerConfig, ConsumerInfo, Nanos,
     RetentionPolicy, StreamSeq, Timestamp,
 };
-use jetsled_protocol::SubjectFilter;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Stored {
-    pub(crate) subject: String,
-    pub(crate) timestamp: Timestamp,
-    pub(crate) payload_len: u32,
-}
-
-/// A stream: what a `StreamView` has to be, in the simplest way.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MemoryStream {
-    pub(crate) messages: BTreeMap<u64, Stored>,
-    pub(crate) last: u64,
-}
-
-impl MemoryStream {
-    fn matching<'s>(
-        &'s self,
-        from: u64,
-        filter: &'s SubjectFilter,
-    ) -> impl DoubleEndedIterator<Item = (u64, &'s Stored)> {
-        self.messages
-            .range(from..)
-            .filter(|(_, message)| filter.matches(message.subject.as_bytes()))
-            .map(|(seq, message)| (*seq, message))
-    }
-}
-
-fn meta(seq: u64, message: &Stored) -> MessageMeta {
-    MessageMeta {
-        seq: StreamSeq(seq),
-        timestamp: message.timestamp,
-        subject_len: message.subject.len() as u32,
-        header_len: 0,
-        payload_len: message.payload_len,
-    }
-}
-
-impl StreamView for MemoryStream {
-    fn first_seq(&self) -> StreamSeq {
-        StreamSeq(
-            self.messages
-                .keys()
-                .next()
-                .copied()
-                .unwrap_or(self.last + 1),
-        )
-    }
-
-    fn last_seq(&self) -> StreamSeq {
-        StreamSeq(self.last)
-    }
-
-    fn next_match(&mut self, from: StreamSeq, filter: &SubjectFilter) -> Option<MessageMeta> {
-        self.matching(from.get(), filter)
-            .next()
-            .map(|(seq, message)| meta(seq, message))
-    }
-
-    fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
-        self.messages
-            .get(&seq.get())
-            .map(|message| meta(seq.get(), message))
-    }
-
-    fn contains(&self, seq: StreamSeq) -> bool {
-        self.messages.contains_key(&seq.get())
-    }
-
-    fn num_pending(&mut self, from: StreamSeq, filter: &SubjectFilter) -> u64 {
-        self.matching(from.get(), filter).count() as u64
-    }
-
-    fn last_seqs_per_subject(&mut self, filter: &SubjectFilter) -> Vec<StreamSeq> {
-        let mut last = BTreeMap::new();
-        for (seq, message) in self.matching(0, filter) {
-            last.insert(&message.subject, StreamSeq(seq));
-        }
-        let mut seqs: Vec<_> = last.into_values().collect();
-        seqs.sort();
-        seqs
-    }
-
-    fn last_match(&mut self, filter: &SubjectFilter) -> Option<StreamSeq> {
-        self.matching(0, filter)
-            .next_back()
-            .map(|(seq, _)| StreamSeq(seq))
-    }
-
-    fn seq_for_time(&mut self, time: Timestamp) -> StreamSeq {
-        let found = self
-            .messages
-            .iter()
-            .find(|(_, message)| message.timestamp >= time);
-        StreamSeq(found.map_or(self.last + 1, |(seq, _)| *seq))
-    }
-}
-
-/// Who listens. Everybody, unless told otherwise.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Subscribers {
-    generation: u64,
-    gone: BTreeSet<String>,
-}
-
-impl Interest for Subscribers {
-    fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    fn has_interest(&self, subject: &[u8]) -> bool {
-        !self
-            .gone
-            .contains(std::str::from_utf8(subject).expect("text"))
-    }
-
-    fn has_subscriber(&self, subject: &[u8], _queue: Option<&[u8]>) -> bool {
-        self.has_interest(subject)
-    }
-}
+use crate::lines::tell;
+use crate::stream::{MemoryStream, Subscribers};
 
 /// One consumer and its surroundings.
 pub(crate) struct World {
@@ -148,6 +31,8 @@ pub(crate) struct World {
     pub(crate) told: Vec<String>,
     /// The subject of the last flow control request.
     pub(crate) last_flow_control: Option<String>,
+    /// What the consumer was given last.
+    pub(crate) config: ConsumerConfig,
     identity: ConsumerIdentity,
 }
 
@@ -174,6 +59,9 @@ pub(crate) fn config(json: &str) -> ConsumerConfig {
     config
 }
 
+/// Of all chance.
+pub(crate) const SEED: u64 = 7;
+
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000_000_000);
 
 impl World {
@@ -190,25 +78,26 @@ impl World {
         let mut stream = MemoryStream::default();
         let mut now = START;
         for subject in subjects {
-            store(&mut stream, subject, 10, now);
+            stream.store(subject, 10, now);
             now = now.saturating_add(Nanos::from_secs(1));
         }
         let identity = ConsumerIdentity {
-            stream: "S".to_owned(),
-            name: "C".to_owned(),
+            stream: Arc::new(StreamIdentity {
+                name: "S".to_owned(),
+                retention,
+                one_per_subject: false,
+                max_message_bytes: 1_000_000,
+            }),
             created: now,
-            retention,
-            one_per_subject: false,
-            max_message_bytes: 1_000_000,
             ack_prefix: AckSubjectPrefix::new("S", "C"),
-            flow_control_prefix: "$JS.FC.S.C.".to_owned(),
-            seed: 7,
         };
+        let config = config(json);
         let subscribers = Subscribers::default();
         let mut out = Outbox::new();
         let consumer = Consumer::new(
             identity.clone(),
-            config(json),
+            SEED,
+            &config,
             &mut Context {
                 view: &mut stream,
                 interest: &subscribers,
@@ -227,6 +116,7 @@ impl World {
             out,
             told: Vec::new(),
             last_flow_control: None,
+            config,
             identity,
         };
         world.settle();
@@ -299,7 +189,7 @@ impl World {
     }
 
     pub(crate) fn store(&mut self, subject: &str) -> Vec<String> {
-        store(&mut self.stream, subject, 10, self.now);
+        self.stream.store(subject, 10, self.now);
         self.turn(|_, _| {})
     }
 
@@ -399,9 +289,11 @@ impl World {
         self.out.clear();
         self.log.clear();
         self.checkpoint = None;
+        self.config = config(json);
         self.consumer = Consumer::new(
             self.identity.clone(),
-            config(json),
+            SEED,
+            &self.config,
             &mut Context {
                 view: &mut self.stream,
                 interest: &self.subscribers,
@@ -410,6 +302,18 @@ impl World {
             },
         );
         self.settle();
+    }
+
+    /// The subscriber answers the flow control request that is open, if one is: it has processed everything up to `seq`.
+    pub(crate) fn answer_flow_control(&mut self, seq: u64) -> Vec<String> {
+        let (Some(asked), Some(numbers)) = (
+            self.last_flow_control.take(),
+            self.delivered.get(&seq).copied(),
+        ) else {
+            return Vec::new();
+        };
+        let processed = Some((numbers.consumer_seq, numbers.stream_seq));
+        self.turn(|consumer, ctx| consumer.on_flow_control_reply(asked.as_bytes(), processed, ctx))
     }
 
     /// The last delivery of a message reached nobody.
@@ -428,7 +332,17 @@ impl World {
     }
 
     pub(crate) fn update(&mut self, json: &str) -> Vec<String> {
-        self.turn(|consumer, ctx| consumer.update(config(json), ctx))
+        let config = ConsumerConfig {
+            pause_until: self.config.pause_until,
+            ..config(json)
+        };
+        self.config = config.clone();
+        self.turn(|consumer, ctx| consumer.update(&config, ctx))
+    }
+
+    pub(crate) fn pause(&mut self, until: Timestamp) -> Vec<String> {
+        self.config.pause_until = Some(until);
+        self.turn(|consumer, ctx| consumer.pause(Some(until), ctx))
     }
 
     pub(crate) fn take_checkpoint(&mut self) {
@@ -440,11 +354,12 @@ impl World {
 
     /// The server is gone and comes back with what was logged.
     pub(crate) fn restart(&mut self) -> Vec<String> {
-        let config = self.consumer.config().clone();
         self.out.clear();
+        self.last_flow_control = None;
         self.consumer = Consumer::recover(
             self.identity.clone(),
-            config,
+            SEED,
+            &self.config,
             self.checkpoint.as_deref(),
             self.log.iter().map(Vec::as_slice),
             &mut Context {
@@ -460,12 +375,13 @@ impl World {
     }
 
     pub(crate) fn info(&mut self) -> ConsumerInfo {
-        let info = self.consumer.info(&mut Context {
+        let mut ctx = Context {
             view: &mut self.stream,
             interest: &self.subscribers,
             now: self.now,
             out: &mut self.out,
-        });
+        };
+        let info = self.consumer.info(self.config.clone(), &mut ctx);
         let told = self.settle();
         self.told.extend(told);
         info
@@ -485,63 +401,5 @@ impl World {
             info.num_waiting,
             info.num_pending
         )
-    }
-}
-
-pub(crate) fn store(stream: &mut MemoryStream, subject: &str, payload_len: u32, now: Timestamp) {
-    stream.last += 1;
-    let message = Stored {
-        subject: subject.to_owned(),
-        timestamp: now,
-        payload_len,
-    };
-    stream.messages.insert(stream.last, message);
-}
-
-/// A command as a line of text.
-fn tell(command: &Command, out: &Outbox) -> String {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-    match command {
-        Command::Deliver(delivery) => {
-            let to = match delivery.to {
-                Target::DeliverSubject => "push".to_owned(),
-                Target::Request(index) => text(out.subject(index)),
-            };
-            let numbers = delivery.numbers;
-            let again = match numbers.delivered {
-                1 => String::new(),
-                count => format!(" again ({count})"),
-            };
-            let pin = if delivery.pin_id.is_some() {
-                " pinned"
-            } else {
-                ""
-            };
-            format!(
-                "{to}: {} as {}, {} left{again}{pin}",
-                numbers.stream_seq, numbers.consumer_seq, numbers.pending
-            )
-        }
-        Command::Status { to, status } => {
-            let block = text(&status.header_block());
-            let lines: Vec<_> = block.trim_end().lines().collect();
-            let line = lines
-                .join(" | ")
-                .replace("NATS/1.0 ", "")
-                .replace("Nats-Pending-", "");
-            // The last part of a flow control subject is random.
-            let line = match line.find("$JS.FC.S.C.") {
-                Some(at) => format!("{}...", &line[..at]),
-                None => line,
-            };
-            format!("{}: {line}", text(to))
-        }
-        Command::AckReply { to } => format!("{}: confirmed", text(to)),
-        Command::Advisory(advisory) => {
-            let line = format!("{advisory:?}");
-            line.replace("StreamSeq(", "(").replace("ConsumerSeq(", "(")
-        }
-        Command::Release { first, last } => format!("release {first}-{last}"),
-        Command::DeleteInactive => "delete".to_owned(),
     }
 }

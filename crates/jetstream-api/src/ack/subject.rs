@@ -94,7 +94,7 @@ impl<'a> AckSubject<'a> {
 /// What all ack subjects of a consumer start with. Made once a consumer, so that a delivery only adds the numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AckSubjectPrefix {
-    prefix: Box<[u8]>,
+    prefix: Box<str>,
 }
 
 impl AckSubjectPrefix {
@@ -102,7 +102,7 @@ impl AckSubjectPrefix {
     #[must_use]
     pub fn new(stream: &str, consumer: &str) -> Self {
         Self {
-            prefix: format!("$JS.ACK.{stream}.{consumer}.").into_bytes().into(),
+            prefix: format!("$JS.ACK.{stream}.{consumer}.").into(),
         }
     }
 
@@ -113,20 +113,34 @@ impl AckSubjectPrefix {
         let account = short_hash(account.as_bytes());
         let prefix = format!("$JS.ACK.{domain}.{account}.{stream}.{consumer}.");
         Self {
-            prefix: prefix.into_bytes().into(),
+            prefix: prefix.into(),
         }
     }
 
     /// The prefix itself, with its trailing dot.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.prefix
+        self.prefix.as_bytes()
+    }
+
+    /// The consumer's name.
+    #[must_use]
+    pub fn consumer(&self) -> &str {
+        self.prefix.rsplit('.').nth(1).unwrap_or_default()
+    }
+
+    /// The subject on which a push consumer's flow control is answered, in the same form. `random` are four characters of the
+    /// caller's choice.
+    #[must_use]
+    pub fn flow_control_subject(&self, random: &str) -> String {
+        let rest = self.prefix.strip_prefix("$JS.ACK.").unwrap_or_default();
+        format!("$JS.FC.{rest}{random}")
     }
 
     /// Appends the ack subject of a delivery to `out`.
     pub fn write(&self, numbers: &AckNumbers, out: &mut Vec<u8>) {
         let mut buffer = itoa::Buffer::new();
-        out.extend_from_slice(&self.prefix);
+        out.extend_from_slice(self.prefix.as_bytes());
         out.extend_from_slice(buffer.format(numbers.delivered).as_bytes());
         out.push(b'.');
         out.extend_from_slice(buffer.format(numbers.stream_seq.get()).as_bytes());
@@ -150,26 +164,6 @@ impl AckSubjectPrefix {
             + usize::from(time < 0)
             + decimal_len(numbers.pending)
             + 4
-    }
-}
-
-/// The subject on which a push consumer's flow control is answered. `random` are four characters of the caller's choice.
-///
-/// With `origin`, a domain and an account's name, it has the second form (`js_ack_fc_v2`).
-#[must_use]
-pub fn flow_control_subject(
-    origin: Option<(Option<&str>, &str)>,
-    stream: &str,
-    consumer: &str,
-    random: &str,
-) -> String {
-    match origin {
-        None => format!("$JS.FC.{stream}.{consumer}.{random}"),
-        Some((domain, account)) => {
-            let domain = domain.unwrap_or(NO_DOMAIN);
-            let account = short_hash(account.as_bytes());
-            format!("$JS.FC.{domain}.{account}.{stream}.{consumer}.{random}")
-        }
     }
 }
 
@@ -313,12 +307,14 @@ mod tests {
 
     #[test]
     fn flow_control_subjects_have_both_forms() {
+        let first = AckSubjectPrefix::new("S", "C");
+        assert_eq!(first.flow_control_subject("aB3d"), "$JS.FC.S.C.aB3d");
+        let second = AckSubjectPrefix::with_origin(Some("hub"), "$G", "S", "C");
+        assert_eq!((first.consumer(), second.consumer()), ("C", "C"));
         assert_eq!(
-            flow_control_subject(None, "S", "C", "aB3d"),
-            "$JS.FC.S.C.aB3d"
+            second.flow_control_subject("aB3d"),
+            "$JS.FC.hub.szMpdrwD.S.C.aB3d"
         );
-        let second = flow_control_subject(Some((Some("hub"), "$G")), "S", "C", "aB3d");
-        assert_eq!(second, "$JS.FC.hub.szMpdrwD.S.C.aB3d");
     }
 
     proptest! {

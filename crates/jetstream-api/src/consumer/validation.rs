@@ -2,7 +2,7 @@
 //!
 //! The order of the checks is the one observed on nats-server 2.15.1, since a client sees the first failure only.
 
-use jetsled_protocol::subject;
+use jetsled_protocol::{SubjectFilter, subject};
 
 use super::start_rules;
 use crate::name::{MAX_DESCRIPTION_LEN, MAX_METADATA_LEN, MAX_NAME_LEN, is_valid_name};
@@ -80,22 +80,23 @@ impl ConsumerConfig {
         }
     }
 
-    /// Checks a consumer of a work queue stream against the stream's other consumers.
+    /// Checks a consumer of a work queue stream against the filters of the stream's other consumers, those for mirrors and sources
+    /// left out.
     ///
     /// # Errors
     ///
     /// 10099 if both it and another one have no filter, 10100 if both could get the same message.
     pub fn check_work_queue<'a>(
         &self,
-        others: impl IntoIterator<Item = &'a ConsumerConfig>,
+        others: impl IntoIterator<Item = &'a SubjectFilter>,
     ) -> Result<(), ApiError> {
         let mut any = false;
-        for other in others.into_iter().filter(|other| !other.is_internal()) {
+        for other in others {
             any = true;
             let collides = |own: &str| {
-                let mut theirs = other.filters().peekable();
+                let mut theirs = other.patterns().peekable();
                 theirs.peek().is_none()
-                    || theirs.any(|their| subject::collides(own.as_bytes(), their.as_bytes()))
+                    || theirs.any(|their| subject::collides(own.as_bytes(), their))
             };
             if self.filters().any(collides) {
                 return Err(ApiError::CONSUMER_WORK_QUEUE_CONSUMER_NOT_UNIQUE);

@@ -6,7 +6,7 @@ use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{
     AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, ConsumerState, SourceInfo,
-    StreamConfig, StreamSeq, Timestamp, flow_control_subject,
+    StreamConfig, StreamSeq, Timestamp,
 };
 use jetsled_protocol::SubjectFilter;
 use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, StreamId};
@@ -14,6 +14,7 @@ use jetsled_store::{ChangeError, ConsumerKey, Purge, Selection, Shard, Stream, S
 use super::account::{AccountJetStream, DurableAt, written};
 use super::advisory;
 use super::consumer::{self, RunningConsumer};
+use super::consumer_record::ConsumerRecord;
 use super::runtime::Runtime;
 use super::shard::{ShardState, Wait};
 use super::stream::RunningStream;
@@ -116,11 +117,8 @@ impl<'a> StreamAccess<'a> {
 
     /// Names of the consumers that clients may see, sorted.
     pub(super) fn consumer_names(&self) -> Vec<String> {
-        let visible = self
-            .running()
-            .consumers
-            .values()
-            .filter(|c| !c.state.config().direct);
+        let consumers = self.running().consumers.iter();
+        let visible = consumers.filter(|consumer| consumer.serves.is_public());
         let mut names: Vec<String> = visible.map(|c| c.name().to_owned()).collect();
         names.sort_unstable();
         names
@@ -133,11 +131,7 @@ impl<'a> StreamAccess<'a> {
 
     /// How many consumers count for limits: not those that serve mirrors and sources.
     pub(super) fn limited_consumers(&self) -> usize {
-        self.running()
-            .consumers
-            .values()
-            .filter(|consumer| !consumer.state.config().is_internal())
-            .count()
+        self.running().consumers.limited()
     }
 
     /// Whether anybody would get what is published to `subject`.
@@ -145,20 +139,27 @@ impl<'a> StreamAccess<'a> {
         self.running().account.has_interest(subject.as_bytes())
     }
 
-    pub(super) fn consumer_config(&self, name: &str) -> Option<&ConsumerConfig> {
-        Some(self.running().consumer_named(name)?.state.config())
+    pub(super) fn has_consumer(&self, name: &str) -> bool {
+        self.running().consumer_named(name).is_some()
     }
 
-    /// The configurations of all consumers but one, by name.
-    pub(super) fn other_consumers<'s>(
-        &'s self,
-        name: &'s str,
-    ) -> impl Iterator<Item = (&'s str, &'s ConsumerConfig)> {
-        self.running()
-            .consumers
-            .values()
-            .filter(move |consumer| consumer.name() != name)
-            .map(|consumer| (consumer.name(), consumer.state.config()))
+    /// A consumer's configuration.
+    pub(super) fn consumer_config(&self, name: &str) -> Option<ConsumerConfig> {
+        let consumer = self.running().consumer_named(name)?;
+        Some(self.state.record_of(consumer)?.config)
+    }
+
+    /// All consumers, in no order.
+    pub(super) fn consumers(&self) -> impl Iterator<Item = &RunningConsumer> {
+        self.running().consumers.iter().map(|consumer| &**consumer)
+    }
+
+    /// The configurations of all consumers by name, in no order. Reads each one: not for what happens often.
+    pub(super) fn consumer_configs(&self) -> impl Iterator<Item = (&str, ConsumerConfig)> {
+        self.consumers().filter_map(|consumer| {
+            let record = self.state.record_of(consumer)?;
+            Some((consumer.name(), record.config))
+        })
     }
 
     /// Name, configuration and state of the consumers that clients may see, for an archive that ends with the sequence `last`.
@@ -166,13 +167,13 @@ impl<'a> StreamAccess<'a> {
         &self,
         last: StreamSeq,
     ) -> Vec<(String, ConsumerConfig, ConsumerState)> {
-        let consumers = self.running().consumers.values();
+        let consumers = self.consumers();
         let mut archived: Vec<_> = consumers
-            .filter(|consumer| !consumer.state.config().direct)
-            .map(|consumer| {
-                let state = &consumer.state;
+            .filter(|consumer| consumer.serves.is_public())
+            .filter_map(|consumer| {
+                let config = self.state.record_of(consumer)?.config;
                 let name = consumer.name().to_owned();
-                (name, state.config().clone(), state.archived_state(last))
+                Some((name, config, consumer.state.archived_state(last)))
             })
             .collect();
         archived.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
@@ -194,7 +195,10 @@ impl<'a> StreamAccess<'a> {
         let target = self.consumer_target(name)?;
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
-        let info = self.state.with_consumer(target, Consumer::info);
+        let config = self.consumer_config(name)?;
+        let info = self
+            .state
+            .with_consumer(target, |consumer, ctx| consumer.info(config, ctx));
         self.state.dispatch(target, flush);
         info
     }
@@ -211,11 +215,12 @@ impl<'a> StreamAccess<'a> {
         self.state.report_removed(stream_id, flush);
         let now = self.state.now;
         let store = &mut self.state.store;
+        let record = ConsumerRecord::encode(now, name, &config);
         let key = if config.direct {
             // Its follower asks for another one after a restart.
-            store.put_transient_consumer(stream_id, name)
+            store.put_transient_consumer(stream_id, name, &record)
         } else {
-            store.put_consumer(stream_id, name, &encode_consumer(now, &config))
+            store.put_consumer(stream_id, name, &record)
         };
         let key = key.map_err(consumer_failed)?;
         self.state.store.watch_removed(stream_id, true);
@@ -238,13 +243,13 @@ impl<'a> StreamAccess<'a> {
             now,
             out: &mut outbox,
         };
-        let mut state = Consumer::new(identity, config, &mut context);
-        let info = state.info(&mut context);
+        let mut state = Consumer::new(identity, chance::number(), &config, &mut context);
+        let info = state.info(config.clone(), &mut context);
         let progress = outbox.progress();
         if !progress.is_empty() {
             store.log_progress(key, progress).map_err(consumer_failed)?;
         }
-        let running = RunningConsumer::new(target, state);
+        let running = RunningConsumer::new(target, state, &config);
         in_service(self.jetstream, stream, running);
         self.state.start_when_durable(stream_id, key);
         self.act(name, Action::Create, flush);
@@ -267,8 +272,8 @@ impl<'a> StreamAccess<'a> {
                 .state
                 .consumer(target)
                 .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
-            let old = consumer.deliver_subject.clone();
-            (*old != *config.deliver_subject.as_bytes()).then_some(old)
+            let old = consumer.deliver_subject();
+            (*old != *config.deliver_subject.as_bytes()).then(|| Box::<[u8]>::from(old))
         };
         if let Some(old) = changed_subject {
             self.jetstream.push_interest.remove(&old, target);
@@ -281,19 +286,19 @@ impl<'a> StreamAccess<'a> {
         let restarts = config.sourcing;
         if let Some(consumer) = self.state.consumer_mut(target) {
             // What was worked out about the old filter must not count for the new one.
-            consumer.selection = Selection::new();
+            consumer.selection = Some(Box::default());
         }
         // The reply tells of the consumer before anything is delivered under the new configuration.
         let info = self.state.with_consumer(target, |consumer, ctx| {
-            consumer.update(config, ctx);
+            consumer.update(&config, ctx);
             if restarts {
                 // The follower counts deliveries from one again, and is told where that begins. The ack floor is always a place to go on from.
                 let _at_floor = consumer.reset(StreamSeq(0), ctx);
             }
-            consumer.info(ctx)
+            consumer.info(config, ctx)
         });
         if let Some(consumer) = self.state.consumer_mut(target) {
-            consumer.reconfigured();
+            consumer.select_anew();
         }
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);
@@ -316,7 +321,7 @@ impl<'a> StreamAccess<'a> {
         Ok(written(self.state))
     }
 
-    /// Calls `f` with the consumer (pause, unpin, reset) and dispatches it. A reply waits for what is returned.
+    /// Calls `f` with the consumer (unpin, reset) and dispatches it. A reply waits for what is returned.
     pub(super) fn change_consumer<R>(
         &mut self,
         name: &str,
@@ -328,17 +333,34 @@ impl<'a> StreamAccess<'a> {
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
-        let before = self.consumer_config(name).cloned();
         let result = self
             .state
             .with_consumer(target, f)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.state.dispatch(target, flush);
-        let after = self.consumer_config(name).cloned();
-        if let Some(config) = after.filter(|after| Some(after) != before.as_ref()) {
-            self.persist_config(target, &config)?;
-        }
         Ok((result, written(self.state)))
+    }
+
+    /// No deliveries before `until`; `None` or a past time resumes. A reply waits for what is returned.
+    pub(super) fn pause_consumer(
+        &mut self,
+        name: &str,
+        until: Option<Timestamp>,
+        flush: &mut FlushSet,
+    ) -> Result<DurableAt, ApiError> {
+        let (Some(target), Some(mut config)) =
+            (self.consumer_target(name), self.consumer_config(name))
+        else {
+            return Err(ApiError::CONSUMER_NOT_FOUND);
+        };
+        if config.pause_until != until {
+            config.pause_until = until;
+            // A pause needs API level 1, which the metadata says.
+            config.set_stored_metadata();
+            self.persist_config(target, &config)?;
+            self.change_consumer(name, flush, |consumer, ctx| consumer.pause(until, ctx))?;
+        }
+        Ok(written(self.state))
     }
 
     fn persist_config(
@@ -350,11 +372,8 @@ impl<'a> StreamAccess<'a> {
             .state
             .consumer(target)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
-        if consumer.state.config().direct {
-            return Ok(());
-        }
         let created = consumer.state.identity().created;
-        let record = encode_consumer(created, config);
+        let record = ConsumerRecord::encode(created, consumer.name(), config);
         self.state
             .store
             .update_consumer(target.consumer, &record)
@@ -384,7 +403,7 @@ impl<'a> StreamAccess<'a> {
 /// The state of a stored consumer whose account has no JetStream, for checkpoints to keep. `None` if there is none that can be
 /// read.
 pub(super) fn resting_state(recovered: &jetsled_store::RecoveredConsumer) -> Option<Vec<u8>> {
-    let record: ConsumerRecord = serde_json::from_slice(&recovered.config).ok()?;
+    let record = ConsumerRecord::decode(&recovered.name, &recovered.config).ok()?;
     let merged = Consumer::merge_checkpoint(
         &recovered.name,
         record.config.ack_policy,
@@ -400,70 +419,35 @@ pub(super) fn resting_state(recovered: &jetsled_store::RecoveredConsumer) -> Opt
     })
 }
 
-/// What the store keeps of a consumer's making, as JSON.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct ConsumerRecord {
-    created: Timestamp,
-    config: ConsumerConfig,
-}
-
-impl ConsumerRecord {
-    fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a configuration is plain data")
-    }
-}
-
-/// A consumer as the store keeps it.
-pub(super) fn encode_consumer(created: Timestamp, config: &ConsumerConfig) -> Vec<u8> {
-    ConsumerRecord {
-        created,
-        config: config.clone(),
-    }
-    .encode()
-}
-
 /// A consumer's identity in the dispatcher.
 fn identity(
-    stream: &RunningStream,
+    stream: &mut RunningStream,
     name: &str,
     created: Timestamp,
     runtime: &Runtime,
 ) -> ConsumerIdentity {
-    let max_message_bytes = usize::try_from(stream.config.max_msg_size)
-        .ok()
-        .filter(|size| *size > 0)
-        .unwrap_or(runtime.max_payload) as u64;
     let (domain, account) = (stream.domain.as_deref(), stream.account.name());
     let stream_name = &stream.config.name;
-    let (ack_prefix, origin) = if runtime.second_form {
-        let prefix = AckSubjectPrefix::with_origin(domain, account, stream_name, name);
-        (prefix, Some((domain, account)))
+    let ack_prefix = if runtime.second_form {
+        AckSubjectPrefix::with_origin(domain, account, stream_name, name)
     } else {
-        (AckSubjectPrefix::new(stream_name, name), None)
+        AckSubjectPrefix::new(stream_name, name)
     };
     ConsumerIdentity {
-        stream: stream.config.name.clone(),
-        name: name.to_owned(),
+        stream: stream.identity(runtime.max_payload),
         created,
-        retention: stream.config.retention,
-        one_per_subject: stream.config.max_msgs_per_subject == 1,
-        max_message_bytes,
         ack_prefix,
-        flow_control_prefix: flow_control_subject(origin, stream_name, name, ""),
-        seed: chance::number(),
     }
 }
 
 /// Lets a consumer be heard and found.
 fn in_service(jetstream: &AccountJetStream, stream: &mut RunningStream, running: RunningConsumer) {
     consumer::listen(stream, &running);
-    if !running.deliver_subject.is_empty() {
-        jetstream
-            .push_interest
-            .add(&running.deliver_subject, running.target);
+    let deliver_subject = running.deliver_subject();
+    if !deliver_subject.is_empty() {
+        jetstream.push_interest.add(deliver_subject, running.target);
     }
-    stream.names.insert(running.name().into(), running.key());
-    stream.consumers.insert(running.key(), Box::new(running));
+    stream.consumers.insert(running);
 }
 
 fn consumer_failed(error: ChangeError) -> ApiError {
@@ -474,6 +458,12 @@ fn consumer_failed(error: ChangeError) -> ApiError {
 }
 
 impl ShardState {
+    /// What the store keeps of a consumer's making. `None` if its creation was just lost with a failed commit.
+    fn record_of(&self, consumer: &RunningConsumer) -> Option<ConsumerRecord> {
+        let bytes = self.store.consumer_config(consumer.key())?;
+        ConsumerRecord::decode(consumer.name(), bytes).ok()
+    }
+
     /// Rebuilds a stored consumer. A record that makes no sense is left alone and reported.
     pub(super) fn restore_consumer(
         &mut self,
@@ -497,7 +487,7 @@ impl ShardState {
         let Some(stream) = streams.get_mut(&stream_id) else {
             return;
         };
-        let record: ConsumerRecord = match serde_json::from_slice(&recovered.config) {
+        let record = match ConsumerRecord::decode(&recovered.name, &recovered.config) {
             Ok(record) => record,
             Err(error) => {
                 tracing::error!(
@@ -511,6 +501,8 @@ impl ShardState {
         };
         resting.retain(|(key, _)| *key != recovered.key);
         let name = &*recovered.name;
+        let runtime = jetstream.runtime();
+        let identity = identity(stream, name, record.created, runtime);
         let mut selection = Selection::new();
         let mut view = DurableView::new(store, stream_id, &mut selection);
         let mut context = Context {
@@ -519,11 +511,11 @@ impl ShardState {
             now: *now,
             out: &mut scratch.outbox,
         };
-        let runtime = jetstream.runtime();
         let restore = |checkpoint: Option<&[u8]>, deltas: &[Vec<u8>], context: &mut Context<'_>| {
             Consumer::recover(
-                identity(stream, name, record.created, runtime),
-                record.config.clone(),
+                identity.clone(),
+                chance::number(),
+                &record.config,
                 checkpoint,
                 deltas.iter().map(Vec::as_slice),
                 context,
@@ -549,7 +541,7 @@ impl ShardState {
                 }
             }
         };
-        let mut running = RunningConsumer::new(target, state);
+        let mut running = RunningConsumer::new(target, state, &record.config);
         running.started = true;
         store.watch_removed(stream_id, true);
         in_service(jetstream, stream, running);
@@ -594,7 +586,7 @@ impl ShardState {
         let keys: Vec<ConsumerKey> = self
             .streams
             .get(&stream)
-            .map(|stream| stream.consumers.keys().copied().collect())
+            .map(|stream| stream.consumers.iter().map(|c| c.key()).collect())
             .unwrap_or_default();
         for consumer in keys {
             let target = ConsumerTarget {
@@ -610,7 +602,7 @@ impl ShardState {
         let Self { store, streams, .. } = &*self;
         let lost: Vec<_> = streams
             .values()
-            .flat_map(|stream| stream.consumers.values().map(move |c| (stream, c)))
+            .flat_map(|stream| stream.consumers.iter().map(move |c| (stream, c)))
             .filter(|(_, consumer)| !store.has_consumer(consumer.key()))
             .map(|(stream, consumer)| (Arc::clone(&stream.account), consumer.target))
             .collect();
@@ -632,15 +624,14 @@ impl ShardState {
         let Some(stream) = self.streams.get_mut(&target.stream.stream) else {
             return;
         };
-        let Some(consumer) = stream.consumers.remove(&target.consumer) else {
+        let Some(consumer) = stream.consumers.remove(target.consumer) else {
             return;
         };
-        stream.names.remove(consumer.name());
         let (account, name) = (&stream.account, &stream.config.name);
         consumer::stop_listening(stream, &consumer);
         jetstream
             .push_interest
-            .remove(&consumer.deliver_subject, target);
+            .remove(consumer.deliver_subject(), target);
         advisory::consumer_action(account, name, consumer.name(), Action::Delete, flush);
         if stream.consumers.is_empty() {
             self.store.watch_removed(target.stream.stream, false);

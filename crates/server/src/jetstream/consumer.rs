@@ -1,8 +1,7 @@
 //! A running consumer: its state machine and how its deliveries reach clients.
 
 use jetsled_dispatch::Consumer;
-use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, Timestamp, flow_control_subject};
-use jetsled_protocol::SubjectFilter;
+use jetsled_jetstream_api::{AckPolicy, AckSubjectPrefix, ConsumerConfig, Timestamp};
 use jetsled_store::{ConsumerKey, Selection};
 
 use super::domain;
@@ -10,39 +9,63 @@ use super::stream::RunningStream;
 use super::target::{ConsumerTarget, Target};
 use crate::routing;
 
-/// A consumer, owned by its stream's shard.
+/// A consumer, owned by its stream's shard. Its configuration is in the store.
 pub(super) struct RunningConsumer {
     pub(super) target: ConsumerTarget,
     pub(super) state: Consumer,
-    pub(super) filter: SubjectFilter,
-    /// What the store has worked out about `filter`.
-    pub(super) selection: Selection,
-    pub(super) ack_prefix: AckSubjectPrefix,
-    pub(super) headers_only: bool,
-    /// Empty for pull consumers.
-    pub(super) deliver_subject: Box<[u8]>,
+    /// What the store has worked out about the filter; `None` if all matches.
+    pub(super) selection: Option<Box<Selection>>,
+    pub(super) serves: Serves,
     /// Deliveries may start: its creation is durable and answered.
     pub(super) started: bool,
     /// The earliest wake that is queued for it.
     pub(super) wake: Option<Timestamp>,
     /// It waits for its turn in the shard's ready queue.
     pub(super) queued: bool,
+    /// It is among its stream's [waiting](super::consumers::Consumers::waiting) consumers.
+    pub(super) waits: bool,
+}
+
+/// Whom a consumer serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Serves {
+    Clients,
+    /// A mirror or source of another stream, for as long as both run (`direct`).
+    Follower,
+    /// The same, durably (`sourcing`).
+    DurableFollower,
+}
+
+impl Serves {
+    fn new(config: &ConsumerConfig) -> Self {
+        match (config.direct, config.sourcing) {
+            (true, _) => Self::Follower,
+            (false, true) => Self::DurableFollower,
+            (false, false) => Self::Clients,
+        }
+    }
+
+    /// Whether clients are shown it.
+    pub(super) fn is_public(self) -> bool {
+        self != Self::Follower
+    }
+
+    /// Whether it counts for limits.
+    pub(super) fn is_limited(self) -> bool {
+        self == Self::Clients
+    }
 }
 
 impl RunningConsumer {
-    pub(super) fn new(target: ConsumerTarget, state: Consumer) -> Self {
-        let config = state.config();
-        let filter = SubjectFilter::new(config.filters());
+    pub(super) fn new(target: ConsumerTarget, state: Consumer, config: &ConsumerConfig) -> Self {
         Self {
             target,
-            selection: Selection::of(&filter),
-            filter,
-            ack_prefix: state.identity().ack_prefix.clone(),
-            headers_only: config.headers_only,
-            deliver_subject: config.deliver_subject.as_bytes().into(),
+            selection: selection(&state),
+            serves: Serves::new(config),
             started: false,
             wake: None,
             queued: false,
+            waits: false,
             state,
         }
     }
@@ -52,39 +75,58 @@ impl RunningConsumer {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.state.identity().name
+        self.state.identity().name()
     }
 
-    /// Takes over what changed in the configuration of `state`.
-    pub(super) fn reconfigured(&mut self) {
-        let config = self.state.config();
-        self.filter = SubjectFilter::new(config.filters());
-        self.selection = Selection::of(&self.filter);
-        self.headers_only = config.headers_only;
-        self.deliver_subject = config.deliver_subject.as_bytes().into();
+    pub(super) fn ack_prefix(&self) -> &AckSubjectPrefix {
+        &self.state.identity().ack_prefix
     }
+
+    /// Empty for pull consumers.
+    pub(super) fn deliver_subject(&self) -> &[u8] {
+        self.state.deliver_subject().map_or(b"", |subject| subject)
+    }
+
+    /// Whether it would deliver a new message.
+    pub(super) fn wants_messages(&self) -> bool {
+        self.started && self.state.wants_messages()
+    }
+
+    /// Forgets what was worked out about a filter that may have changed.
+    pub(super) fn select_anew(&mut self) {
+        self.selection = selection(&self.state);
+    }
+}
+
+fn selection(state: &Consumer) -> Option<Box<Selection>> {
+    let filter = state.filter();
+    (!filter.matches_all()).then(|| Box::new(Selection::of(filter)))
 }
 
 /// The subjects on which a consumer listens.
 fn subjects(stream: &RunningStream, consumer: &RunningConsumer) -> Vec<(String, Kind)> {
-    let config = consumer.state.config();
     let (name, domain) = (consumer.name(), stream.domain.as_deref());
     let account = stream.account.name();
     let stream = &stream.config.name;
-    let second = AckSubjectPrefix::with_origin(domain, account, stream, name);
+    let forms = [
+        AckSubjectPrefix::new(stream, name),
+        AckSubjectPrefix::with_origin(domain, account, stream, name),
+    ];
     let mut subjects = Vec::with_capacity(5);
-    if matches!(config.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
-        for prefix in [AckSubjectPrefix::new(stream, name), second] {
+    if matches!(
+        consumer.state.ack_policy(),
+        AckPolicy::Explicit | AckPolicy::All
+    ) {
+        for prefix in &forms {
             let prefix = String::from_utf8_lossy(prefix.as_bytes());
             subjects.push((format!("{prefix}>"), Kind::Ack));
         }
     }
     let pull = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}");
     subjects.extend(domain::forms(pull, domain).map(|form| (form, Kind::Pull)));
-    if config.flow_control {
-        for origin in [None, Some((domain, account))] {
-            let subject = flow_control_subject(origin, stream, name, "*");
-            subjects.push((subject, Kind::FlowControl));
+    if consumer.state.has_flow_control() {
+        for prefix in &forms {
+            subjects.push((prefix.flow_control_subject("*"), Kind::FlowControl));
         }
     }
     subjects

@@ -55,13 +55,14 @@ impl Delivering<'_> {
             }
         };
         ack_subject.clear();
-        consumer.ack_prefix.write(&delivery.numbers, ack_subject);
+        consumer.ack_prefix().write(&delivery.numbers, ack_subject);
 
+        let headers_only = consumer.state.is_headers_only();
         let mut block = message.headers;
-        if consumer.headers_only || delivery.pin_id.is_some() {
+        if headers_only || delivery.pin_id.is_some() {
             headers.clear();
             headers.extend_from_slice(block);
-            if consumer.headers_only {
+            if headers_only {
                 let mut size = itoa::Buffer::new();
                 let size = size.format(message.payload.len());
                 headers::append(headers, b"Nats-Msg-Size", size.as_bytes());
@@ -73,18 +74,14 @@ impl Delivering<'_> {
         }
         let subject: &[u8] = match delivery.to {
             To::Request(index) => outbox.subject(index),
-            To::DeliverSubject => &consumer.deliver_subject,
+            To::DeliverSubject => consumer.deliver_subject(),
         };
         let outbound = OutboundMessage {
             subject,
             deliver_as: message.subject,
             reply: ack_subject,
             headers: block,
-            payload: Payload::Borrowed(if consumer.headers_only {
-                b""
-            } else {
-                message.payload
-            }),
+            payload: Payload::Borrowed(if headers_only { b"" } else { message.payload }),
         };
         let known = destinations
             .iter()

@@ -7,6 +7,7 @@
 //! | `commit` | group commit, by the worker or by a connection that is alone |
 //! | `batch` | atomic and fast-ingest batches |
 //! | `parked` | replies that wait for a commit |
+//! | `consumer`, `consumers`, `consumer_record` | what runs of a consumer, what is stored of it |
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
 //! | `account`, `access` | streams and consumers by name, for the API |
 //! | `api` | `$JS.API`: requests and replies |
@@ -27,6 +28,8 @@ mod by_hand;
 mod clock;
 mod commit;
 mod consumer;
+mod consumer_record;
+mod consumers;
 mod deliver;
 pub(crate) mod domain;
 mod follower;

@@ -49,7 +49,7 @@ impl ShardState {
                 RetentionPolicy::Limits => true,
                 RetentionPolicy::WorkQueue | RetentionPolicy::Interest => stream
                     .consumers
-                    .values()
+                    .iter()
                     .any(|consumer| consumer.state.needs(seq, message.subject)),
             };
             if !needed {

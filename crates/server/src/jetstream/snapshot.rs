@@ -162,10 +162,9 @@ impl AccountJetStream {
             let id = access.id();
             let mut state = access.store().state(id, DeletedDetails::Count).ok()?;
             state.consumer_count = access.consumer_count() as u64;
-            // No consumer's name is empty.
             let names: Vec<(String, bool)> = access
-                .other_consumers("")
-                .map(|(name, config)| (name.to_owned(), config.direct))
+                .consumers()
+                .map(|consumer| (consumer.name().to_owned(), !consumer.serves.is_public()))
                 .collect();
             let mut infos = |direct: bool| -> Vec<Value> {
                 let mut names: Vec<_> = names.iter().filter(|(_, d)| *d == direct).collect();

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use jetsled_dispatch::StreamIdentity;
 use jetsled_jetstream_api::{PubAckPrefix, RetentionPolicy, StorageType, StreamConfig};
-use jetsled_store::{ConsumerKey, StreamId};
+use jetsled_store::StreamId;
 
 use super::batch::Batches;
 use super::consumer::RunningConsumer;
+use super::consumers::Consumers;
 use super::follower::OriginFollower;
-use super::id_map::IdMap;
 use super::listener::direct_listeners;
 use super::rename::{InputTransform, Republish};
 use super::target::StreamTarget;
@@ -22,9 +22,9 @@ pub(super) struct RunningStream {
     pub(super) config: Arc<StreamConfig>,
     pub(super) pub_ack: PubAckPrefix,
     pub(super) domain: Option<Box<str>>,
-    /// Boxed, since a table has room for nearly twice as many as it holds.
-    pub(super) consumers: IdMap<ConsumerKey, Box<RunningConsumer>>,
-    pub(super) names: HashMap<Box<str>, ConsumerKey>,
+    pub(super) consumers: Consumers,
+    /// What its consumers are told of it.
+    identity: Option<Arc<StreamIdentity>>,
     pub(super) input: Option<Box<InputTransform>>,
     pub(super) republish: Option<Box<Republish>>,
     pub(super) batches: Batches,
@@ -51,8 +51,8 @@ impl RunningStream {
             input: InputTransform::new(&config),
             republish: Republish::new(&config),
             config,
-            consumers: IdMap::default(),
-            names: HashMap::new(),
+            consumers: Consumers::default(),
+            identity: None,
             batches: Batches::default(),
             followers: Vec::new(),
             direct_for: None,
@@ -66,6 +66,22 @@ impl RunningStream {
         self.republish = Republish::new(&config);
         self.batches.reconfigure(&config);
         self.config = config;
+        self.identity = None;
+    }
+
+    /// What its consumers are told of it. `max_payload` is the largest message that a client may publish, in bytes.
+    pub(super) fn identity(&mut self, max_payload: usize) -> Arc<StreamIdentity> {
+        let config = &self.config;
+        let identity = self.identity.get_or_insert_with(|| {
+            let limit = usize::try_from(config.max_msg_size).ok();
+            Arc::new(StreamIdentity {
+                name: config.name.clone(),
+                retention: config.retention,
+                one_per_subject: config.max_msgs_per_subject == 1,
+                max_message_bytes: limit.filter(|size| *size > 0).unwrap_or(max_payload) as u64,
+            })
+        });
+        Arc::clone(identity)
     }
 
     /// Remembers in `unseen` that its consumers have new messages to see.
@@ -100,8 +116,7 @@ impl RunningStream {
 
     /// How many consumers clients may see.
     pub(super) fn public_consumers(&self) -> usize {
-        let consumers = self.consumers.values();
-        consumers.filter(|c| !c.state.config().direct).count()
+        self.consumers.public()
     }
 
     /// Whether consumers decide how long a message stays.
@@ -117,13 +132,11 @@ impl RunningStream {
     /// Whether a consumer wants messages of this subject.
     pub(super) fn has_interest(&self, subject: &[u8]) -> bool {
         self.consumers
-            .values()
-            .any(|consumer| consumer.filter.matches(subject))
+            .iter()
+            .any(|consumer| consumer.state.filter().matches(subject))
     }
 
     pub(super) fn consumer_named(&self, name: &str) -> Option<&RunningConsumer> {
-        self.consumers
-            .get(self.names.get(name)?)
-            .map(|found| &**found)
+        self.consumers.named(name)
     }
 }

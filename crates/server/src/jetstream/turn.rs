@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use bytes::Bytes;
 use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, RemovedBy, Target as To};
 use jetsled_jetstream_api::{Nanos, StreamSeq};
-use jetsled_store::{LogPosition, Removed, Shard, StreamId};
+use jetsled_store::{LogPosition, Removed, Selection, Shard, StreamId};
 use smallvec::SmallVec;
 
 use super::advisory;
@@ -91,8 +91,11 @@ impl ShardState {
         f: impl FnOnce(&mut Consumer, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let stream = self.streams.get_mut(&target.stream.stream)?;
-        let consumer = stream.consumers.get_mut(&target.consumer)?;
-        let mut view = DurableView::new(&mut self.store, stream.id, &mut consumer.selection);
+        let consumer = stream.consumers.get_mut(target.consumer)?;
+        let mut everything = Selection::everything();
+        let selection = consumer.selection.as_deref_mut();
+        let selection = selection.unwrap_or(&mut everything);
+        let mut view = DurableView::new(&mut self.store, stream.id, selection);
         let mut context = Context {
             view: &mut view,
             interest: &AccountInterest(&stream.account),
@@ -144,10 +147,11 @@ impl ShardState {
             wakes,
             ..
         } = self;
-        let Some(consumer) = streams
-            .get_mut(&target.stream.stream)
-            .and_then(|stream| stream.consumers.get_mut(&target.consumer))
-        else {
+        let Some(stream) = streams.get_mut(&target.stream.stream) else {
+            return;
+        };
+        stream.consumers.note_waiting(target.consumer);
+        let Some(consumer) = stream.consumers.get_mut(target.consumer) else {
             return;
         };
         let mut wake = consumer.state.next_wake();
@@ -169,16 +173,14 @@ impl ShardState {
         self.streams
             .get(&target.stream.stream)?
             .consumers
-            .get(&target.consumer)
-            .map(|consumer| &**consumer)
+            .get(target.consumer)
     }
 
     pub(super) fn consumer_mut(&mut self, target: ConsumerTarget) -> Option<&mut RunningConsumer> {
         self.streams
             .get_mut(&target.stream.stream)?
             .consumers
-            .get_mut(&target.consumer)
-            .map(|consumer| &mut **consumer)
+            .get_mut(target.consumer)
     }
 
     /// Logs the outbox's progress and runs its commands.
@@ -206,7 +208,7 @@ impl ShardState {
         let Some(stream) = streams.get(&target.stream.stream) else {
             return outcome;
         };
-        let Some(consumer) = stream.consumers.get(&target.consumer) else {
+        let Some(consumer) = stream.consumers.get(target.consumer) else {
             return outcome;
         };
         let logged = log_progress(store, stream, consumer, outbox);
@@ -312,7 +314,7 @@ impl ShardState {
             } else {
                 RemovedBy::Limit
             };
-            for target in self.consumers_of(stream, |_| true) {
+            for target in self.consumers_of(stream) {
                 self.with_consumer(target, |consumer, ctx| {
                     consumer.on_removed(removed.iter().filter_map(single), by, ctx);
                     if below {
@@ -331,8 +333,24 @@ impl ShardState {
     /// Shows a stream's new messages to its consumers.
     pub(super) fn show_new_messages(&mut self, stream: StreamId, flush: &mut FlushSet) {
         self.report_removed(stream, flush);
-        let wanting = |c: &RunningConsumer| c.started && c.state.wants_messages();
-        for target in self.consumers_of(stream, wanting) {
+        let Some(stream) = self.streams.get(&stream) else {
+            return;
+        };
+        if cfg!(debug_assertions) {
+            // The one whose events were raised last is dispatched after them.
+            let open = self
+                .open_turn
+                .filter(|open| open.stream.stream == stream.id);
+            stream
+                .consumers
+                .validate_waiting(open.map(|open| open.consumer));
+        }
+        let waiting: SmallVec<[ConsumerTarget; 8]> = stream
+            .consumers
+            .waiting()
+            .map(|consumer| consumer.target)
+            .collect();
+        for target in waiting {
             self.dispatch(target, flush);
         }
     }
@@ -342,7 +360,7 @@ impl ShardState {
         self.end_turn(flush);
         let streams: Vec<StreamId> = self.streams.keys().copied().collect();
         for stream in streams {
-            for target in self.consumers_of(stream, |_| true) {
+            for target in self.consumers_of(stream) {
                 self.with_consumer(target, Consumer::on_shutdown);
                 self.run_last_commands(target, flush);
             }
@@ -350,20 +368,10 @@ impl ShardState {
         flush.enqueue();
     }
 
-    fn consumers_of(
-        &self,
-        stream: StreamId,
-        which: impl Fn(&RunningConsumer) -> bool,
-    ) -> SmallVec<[ConsumerTarget; 8]> {
-        let consumers = self
-            .streams
-            .get(&stream)
-            .into_iter()
-            .flat_map(|s| s.consumers.values());
-        consumers
-            .filter(|consumer| which(consumer))
-            .map(|consumer| consumer.target)
-            .collect()
+    fn consumers_of(&self, stream: StreamId) -> SmallVec<[ConsumerTarget; 8]> {
+        let streams = self.streams.get(&stream).into_iter();
+        let consumers = streams.flat_map(|stream| stream.consumers.iter());
+        consumers.map(|consumer| consumer.target).collect()
     }
 }
 

@@ -132,9 +132,7 @@ impl Worker {
             resting,
             ..
         } = &mut *state;
-        let running = streams
-            .values()
-            .flat_map(|stream| stream.consumers.values());
+        let running = streams.values().flat_map(|stream| stream.consumers.iter());
         let running = running.map(|consumer| {
             let mut bytes = Vec::new();
             consumer.state.encode_checkpoint(&mut bytes);
@@ -191,7 +189,7 @@ impl ShardState {
             let Some(running) = self
                 .streams
                 .get_mut(&stream)
-                .and_then(|s| s.consumers.get_mut(&consumer))
+                .and_then(|s| s.consumers.get_mut(consumer))
             else {
                 continue;
             };

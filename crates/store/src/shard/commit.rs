@@ -211,7 +211,7 @@ impl Shard {
         self.checkpoint_appended = checkpointed.appended;
         for (key, state) in checkpointed.consumers {
             if let Some(entry) = self.consumers.get_mut(&key) {
-                entry.checkpoint = Some(state);
+                entry.checkpoint = Some(state.into());
             }
         }
         self.reclaim.checkpoint_done(checkpointed.dead);

@@ -8,9 +8,9 @@ use crate::{ChangeError, RecoveredConsumer, Shard};
 pub(super) struct ConsumerEntry {
     pub(super) stream: StreamId,
     pub(super) name: Box<str>,
-    pub(super) config: Vec<u8>,
+    pub(super) config: Box<[u8]>,
     /// Its state at the last checkpoint.
-    pub(super) checkpoint: Option<Vec<u8>>,
+    pub(super) checkpoint: Option<Box<[u8]>>,
     /// Progress logged since the last checkpoint; kept from a start until [`Shard::recovered_consumers`].
     pub(super) deltas: Vec<(LogPosition, Vec<u8>)>,
     /// The last configuration in the log that older ones may be forgotten for.
@@ -85,19 +85,17 @@ impl Shard {
                 .start();
         }
         self.next_consumer += 1;
-        self.consumers.insert(
-            key,
-            ConsumerEntry {
-                stream,
-                name: name.into(),
-                config: config.to_vec(),
-                checkpoint: None,
-                deltas: Vec::new(),
-                emitted_at: at,
-                emitted_state: LogPosition::ZERO,
-                in_memory,
-            },
-        );
+        let entry = ConsumerEntry {
+            stream,
+            name: name.into(),
+            config: config.into(),
+            checkpoint: None,
+            deltas: Vec::new(),
+            emitted_at: at,
+            emitted_state: LogPosition::ZERO,
+            in_memory,
+        };
+        self.consumers.insert(key, Box::new(entry));
         Ok(key)
     }
 
@@ -123,7 +121,7 @@ impl Shard {
                     config,
                 }))?;
         }
-        entry.config = config.to_vec();
+        entry.config = config.into();
         Ok(())
     }
 
@@ -135,6 +133,7 @@ impl Shard {
         &mut self,
         stream: StreamId,
         name: &str,
+        config: &[u8],
     ) -> Result<ConsumerKey, ChangeError> {
         self.check_broken()?;
         if !self.streams.contains_key(&stream) {
@@ -145,14 +144,14 @@ impl Shard {
         let entry = ConsumerEntry {
             stream,
             name: name.into(),
-            config: Vec::new(),
+            config: config.into(),
             checkpoint: None,
             deltas: Vec::new(),
             emitted_at: LogPosition::ZERO,
             emitted_state: LogPosition::ZERO,
             in_memory: true,
         };
-        self.consumers.insert(key, entry);
+        self.consumers.insert(key, Box::new(entry));
         Ok(key)
     }
 
@@ -200,6 +199,11 @@ impl Shard {
         Ok(Some(self.log.append(&record)?.end()))
     }
 
+    /// A consumer's configuration, as it was recorded last.
+    pub fn consumer_config(&self, consumer: ConsumerKey) -> Option<&[u8]> {
+        self.consumers.get(&consumer).map(|entry| &*entry.config)
+    }
+
     /// Whether this consumer is known: its creation may have been lost with a failed commit.
     pub fn has_consumer(&self, consumer: ConsumerKey) -> bool {
         self.consumers.contains_key(&consumer)
@@ -224,8 +228,8 @@ impl Shard {
                 stream: entry.stream,
                 key: *key,
                 name: entry.name.clone(),
-                config: entry.config.clone(),
-                checkpoint: entry.checkpoint.clone(),
+                config: entry.config.to_vec(),
+                checkpoint: entry.checkpoint.as_deref().map(<[u8]>::to_vec),
                 deltas: std::mem::take(&mut entry.deltas)
                     .into_iter()
                     .map(|(_, delta)| delta)

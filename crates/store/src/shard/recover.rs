@@ -265,7 +265,7 @@ impl Replay {
                 {
                     let position = LogPosition::from_u64(u64::from_le_bytes(*position));
                     entry.deltas.retain(|(at, _)| *at >= position);
-                    entry.checkpoint = Some(state.to_vec());
+                    entry.checkpoint = Some(state.into());
                     if let Some(at) = self.consumer_configs.get(&consumer) {
                         entry.emitted_at = *at;
                     }
@@ -352,20 +352,19 @@ impl Replay {
     ) {
         shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
         self.consumer_configs.insert(consumer, at.start());
-        let entry = shard
-            .consumers
-            .entry(consumer)
-            .or_insert_with(|| ConsumerEntry {
+        let entry = shard.consumers.entry(consumer).or_insert_with(|| {
+            Box::new(ConsumerEntry {
                 stream,
                 name: String::from_utf8_lossy(name).into(),
-                config: Vec::new(),
+                config: Box::default(),
                 checkpoint: None,
                 deltas: Vec::new(),
                 emitted_at: at.start(),
                 emitted_state: LogPosition::ZERO,
                 in_memory: false,
-            });
-        entry.config = config;
+            })
+        });
+        entry.config = config.into();
     }
 }
 
@@ -514,7 +513,7 @@ impl ConsumerEntry {
             emitted_at: LogPosition::from_u64(from.u64()?),
             emitted_state: LogPosition::ZERO,
             name: std::str::from_utf8(from.bytes()?).ok()?.into(),
-            config: from.rest().to_vec(),
+            config: from.rest().into(),
             checkpoint: None,
             deltas: Vec::new(),
             in_memory: false,
@@ -531,7 +530,7 @@ struct Checkpointed {
     graves: Graves,
     copied: BTreeSet<SegmentNo>,
     streams: BTreeMap<StreamId, Stream>,
-    consumers: BTreeMap<ConsumerKey, ConsumerEntry>,
+    consumers: BTreeMap<ConsumerKey, Box<ConsumerEntry>>,
 }
 
 impl Checkpointed {
@@ -580,11 +579,11 @@ impl Checkpointed {
                     .is_some(),
                 Section::ConsumerConfig => number(key)
                     .zip(ConsumerEntry::decode(&value))
-                    .map(|(id, entry)| consumers.insert(ConsumerKey(id), entry))
+                    .map(|(id, entry)| consumers.insert(ConsumerKey(id), Box::new(entry)))
                     .is_some(),
                 Section::ConsumerState => number(key)
                     .and_then(|id| consumers.get_mut(&ConsumerKey(id)))
-                    .map(|entry| entry.checkpoint = Some(value))
+                    .map(|entry| entry.checkpoint = Some(value.into()))
                     .is_some(),
             };
             if !taken {

@@ -84,7 +84,7 @@ impl Shard {
             }))?;
             entry.emitted_state = reflects;
         }
-        entry.checkpoint = Some(state);
+        entry.checkpoint = Some(state.into());
         Ok(())
     }
 
@@ -118,7 +118,7 @@ impl Shard {
         self.consumers
             .iter()
             .filter(move |(_, entry)| !entry.in_memory && unfinished(&entry.stream))
-            .filter_map(|(key, entry)| Some((*key, entry.checkpoint.clone()?)))
+            .filter_map(|(key, entry)| Some((*key, entry.checkpoint.as_deref()?.to_vec())))
     }
 
     /// After a start, or a commit that failed, nobody is left to finish them.

@@ -65,7 +65,7 @@ fn put(
     } else {
         config.name.clone()
     };
-    let existing = access.consumer_config(&name).cloned();
+    let existing = access.consumer_config(&name);
     if let Some(existing) = &existing {
         config.pause_until = existing.pause_until;
         if config.sourcing && config.is_durable() {
@@ -126,7 +126,10 @@ fn check_work_queue(
     if access.config().retention != RetentionPolicy::WorkQueue || config.is_internal() {
         return Ok(());
     }
-    config.check_work_queue(access.other_consumers(name).map(|(_, config)| config))
+    let others = access
+        .consumers()
+        .filter(|other| other.name() != name && other.serves.is_limited());
+    config.check_work_queue(others.map(|other| other.state.filter()))
 }
 
 /// What a mirror or source asks for has a stable name. Where consumers decide how long messages stay it becomes a durable
@@ -162,7 +165,7 @@ fn check_identity(wanted: Option<&[u8]>, identity: &str) -> Result<(), ApiError>
 fn fresh_name(access: &StreamAccess<'_>) -> String {
     loop {
         let name = short_hash(crate::nuid::next().as_bytes());
-        if access.consumer_config(&name).is_none() {
+        if !access.has_consumer(&name) {
             return name;
         }
     }

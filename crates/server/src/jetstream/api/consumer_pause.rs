@@ -11,11 +11,9 @@ pub(super) fn pause(call: &mut Call<'_>, stream: &str, consumer: &str) -> Outcom
     let ConsumerPauseRequest { pause_until } = call.decode_optional()?;
     let until = Some(pause_until).filter(|until| !until.is_unset());
     let jetstream = call.jetstream;
-    let ((), durable) = jetstream
+    let durable = jetstream
         .with_stream(stream, call.flush, |access, flush| {
-            access.change_consumer(consumer, flush, |state, context| {
-                state.pause(until, context)
-            })
+            access.pause_consumer(consumer, until, flush)
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
     let paused = pause_until > call.now;

@@ -14,7 +14,7 @@ use crate::info::VERSION;
 pub(super) fn reset(call: &mut Call<'_>, stream: &str, consumer: &str) {
     let jetstream = call.jetstream;
     let exists = jetstream.with_stream(stream, call.flush, |access, _| {
-        access.consumer_config(consumer).is_some()
+        access.has_consumer(consumer)
     });
     if exists == Some(true) && call.wants_reply() {
         call.answer(|call| restart(call, stream, consumer));
@@ -30,12 +30,15 @@ fn restart(call: &mut Call<'_>, stream: &str, consumer: &str) -> Outcome<Consume
     let jetstream = call.jetstream;
     let (mut info, reset_seq, identity, durable) = jetstream
         .with_stream(stream, call.flush, |access, flush| {
+            let config = access
+                .consumer_config(consumer)
+                .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
             let identity = stream_identity(access.stream().created());
             // The reply tells of the start, before anything is delivered again.
             let (outcome, durable) =
                 access.change_consumer(consumer, flush, |state, context| {
                     let next = state.reset(request.seq, context)?;
-                    Ok::<_, ResetError>((state.info(context), next))
+                    Ok::<_, ResetError>((state.info(config, context), next))
                 })?;
             let (info, next) = outcome.map_err(ApiError::consumer_invalid_reset)?;
             access.release_unneeded(flush);

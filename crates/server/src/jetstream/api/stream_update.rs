@@ -46,7 +46,7 @@ fn check_consumers(access: &StreamAccess<'_>, config: &StreamConfig) -> Result<(
     if limits == access.config().consumer_limits {
         return Ok(());
     }
-    let over = access.other_consumers("").filter(|(_, consumer)| {
+    let over = access.consumer_configs().filter(|(_, consumer)| {
         let threshold = limits.inactive_threshold;
         (limits.max_ack_pending > 0 && consumer.max_ack_pending > limits.max_ack_pending)
             || (!threshold.is_zero() && consumer.inactive_threshold > threshold)

@@ -9,8 +9,8 @@ use jetsled_store::{ChangeError, RecoveredConsumer, StoredMessage, StreamId};
 
 use super::restore::Restore;
 use super::{STRETCH_BYTES, STRETCH_MESSAGES};
-use crate::jetstream::access::encode_consumer;
 use crate::jetstream::account::{Reservation, RestoredStream};
+use crate::jetstream::consumer_record::ConsumerRecord;
 use crate::jetstream::shard::{ShardHandle, Wait};
 use crate::routing::FlushSet;
 
@@ -226,7 +226,7 @@ impl<'a> Filling<'a> {
         if !self.consumer_names.insert(name.as_str().into()) {
             return Err(failed(&format_args!("consumer {name:?} is there twice")));
         }
-        let record = encode_consumer(self.created, &config);
+        let record = ConsumerRecord::encode(self.created, &name, &config);
         let mut locked = self.shard.lock();
         let store = &mut locked.store;
         let key = store
