@@ -87,6 +87,9 @@ impl Consumer {
             return Answer::No;
         }
         if self.rules.ack_policy == AckPolicy::All {
+            if seq.is_zero() {
+                return Answer::No;
+            }
             self.ack_through(seq, numbers.consumer_seq, ctx);
             return Answer::Yes;
         }

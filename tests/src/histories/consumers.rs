@@ -9,8 +9,11 @@
 //! Recording waits at each step until all is quiet, comparing does not: so nothing may depend on how long a step takes.
 //! Timers are minutes, or so short that the step that starts one is followed by a [`Step::Wait`] that sees it through.
 
+mod config;
+mod timed;
+
 use super::player::LATER;
-use super::random::Random;
+use super::random::{Random, of_flavours};
 use super::servers::Variant;
 use super::step::{History, Step};
 
@@ -39,13 +42,7 @@ const FLAVOURS: &[(Flavour, &str, u64)] = &[
 const OPERATIONS: usize = 60;
 
 pub(super) fn histories() -> Vec<History> {
-    let mut histories = Vec::new();
-    for &(flavour, name, count) in FLAVOURS {
-        for seed in 0..count {
-            histories.push(history(flavour, format!("{name}-{seed}"), seed));
-        }
-    }
-    histories
+    of_flavours(FLAVOURS, history)
 }
 
 fn history(flavour: Flavour, name: String, seed: u64) -> History {
@@ -237,7 +234,7 @@ impl Maker {
         };
         let body = match self.random.below(6) {
             0 => String::new(),
-            1 => "x".repeat(usize::try_from(self.random.below(200)).unwrap_or(0)),
+            1 => self.random.filler(200),
             _ => format!("m{}", self.seq),
         };
         self.seq += 1;
@@ -266,106 +263,6 @@ impl Maker {
             format!("{{\"stream_name\":\"S\",\"config\":{config}{action}}}"),
         );
         self.steps.push(step);
-    }
-
-    /// A consumer's filters as members of its configuration.
-    fn filters(&mut self) -> Option<String> {
-        match self.random.below(4) {
-            0 | 1 => {
-                let filter = self.filter();
-                Some(format!("\"filter_subject\":\"{filter}\""))
-            }
-            2 => Some("\"filter_subjects\":[\"s.1\",\"s.x.>\"]".to_owned()),
-            _ => None,
-        }
-    }
-
-    /// A consumer that never goes away by itself, whose messages come back only when told to.
-    fn config(&mut self, name: &str) -> String {
-        let flavour = self.flavour;
-        let mut members = vec![if self.durable[usize::from(name == CONSUMERS[1])] {
-            format!("\"durable_name\":\"{name}\"")
-        } else {
-            format!("\"name\":\"{name}\",\"inactive_threshold\":3600000000000")
-        }];
-        if flavour == Flavour::Ordered {
-            members.push(format!(
-                "\"deliver_subject\":\"{}\",\"ack_policy\":\"none\",\"max_deliver\":1,\"flow_control\":true,\
-                 \"idle_heartbeat\":3600000000000,\"mem_storage\":true,\"num_replicas\":1",
-                if name == "c" { "d1" } else { "d2" }
-            ));
-        } else {
-            let ack = match self.random.below(10) {
-                0 => "none",
-                1..=4 if self.acks_all && flavour != Flavour::Priority => "all",
-                _ => "explicit",
-            };
-            members.push(format!("\"ack_policy\":\"{ack}\""));
-            if ack != "none" {
-                members.push("\"ack_wait\":600000000000".to_owned());
-                if !self.removals && self.random.chance(30) {
-                    members.push(format!("\"max_ack_pending\":{}", 1 + self.random.below(6)));
-                }
-            }
-            if self.random.chance(25) {
-                members.push(format!("\"max_deliver\":{}", 1 + self.random.below(3)));
-            }
-        }
-        match flavour {
-            Flavour::Push => members.push(format!(
-                "\"deliver_subject\":\"{}\"",
-                if name == "c" { "d1" } else { "d2" }
-            )),
-            Flavour::Queue => members.push(format!(
-                "\"deliver_subject\":\"{}\",\"deliver_group\":\"g\"",
-                if name == "c" { "d1" } else { "d2" }
-            )),
-            Flavour::Priority => {
-                let policy = self.policies[usize::from(name == CONSUMERS[1])];
-                members.push(format!(
-                    "{GROUPS},\"priority_policy\":\"{policy}\",\"priority_timeout\":600000000000"
-                ));
-            }
-            Flavour::Pull if self.removals && self.random.chance(25) => members.push(format!(
-                "\"max_batch\":{},\"max_waiting\":{}",
-                1 + self.random.below(6),
-                1 + self.random.below(4)
-            )),
-            _ => {}
-        }
-        let index = usize::from(name == CONSUMERS[1]);
-        let kept = self.filters[index].clone();
-        match self.random.below(8) {
-            0 => members.push("\"deliver_policy\":\"last\"".to_owned()),
-            1 => members.push("\"deliver_policy\":\"new\"".to_owned()),
-            2 if self.lists && kept.is_some() => {
-                members.push("\"deliver_policy\":\"last_per_subject\"".to_owned());
-            }
-            // Of what lies behind the end of the stream, nats-server counts as pending what comes before the start, too.
-            3 => members.push(format!(
-                "\"deliver_policy\":\"by_start_sequence\",\"opt_start_seq\":{}",
-                1 + self.random.below(self.seq + 1)
-            )),
-            4 => members.push(
-                "\"deliver_policy\":\"by_start_time\",\"opt_start_time\":\"2020-01-01T00:00:00Z\""
-                    .to_owned(),
-            ),
-            _ => {}
-        }
-        if !self.changes {
-            members.extend(kept);
-        } else {
-            // Never none: nats-server hears no more of new messages when an update takes all filters away.
-            let filters = self.filters();
-            members.push(filters.unwrap_or_else(|| "\"filter_subject\":\">\"".to_owned()));
-        }
-        if self.random.chance(10) {
-            members.push("\"headers_only\":true".to_owned());
-        }
-        if self.sampled[index] {
-            members.push("\"sample_freq\":\"100\"".to_owned());
-        }
-        format!("{{{}}}", members.join(","))
     }
 
     /// Requests wait for minutes, if they wait; a short expiry is seen through.
@@ -521,51 +418,5 @@ impl Maker {
             }
             _ => self.publish(),
         }
-    }
-
-    /// One round of what time does: each begins and ends with nothing outstanding.
-    fn timed(&mut self) {
-        let name = "t";
-        let config = match self.random.below(4) {
-            0 => "\"ack_wait\":2000000000",
-            1 => "\"backoff\":[1500000000,3000000000]",
-            2 => "\"ack_wait\":2000000000,\"max_deliver\":2",
-            _ => "\"ack_wait\":2000000000,\"max_ack_pending\":2",
-        };
-        let batch = 1 + self.random.below(3);
-        self.api(
-            format!("CONSUMER.CREATE.S.{name}"),
-            &format!(
-                "{{\"stream_name\":\"S\",\"config\":{{\"durable_name\":\"{name}\",\"ack_policy\":\"explicit\",{config}}}}}"
-            ),
-        );
-        self.publish();
-        self.publish();
-        self.api(
-            format!("CONSUMER.MSG.NEXT.S.{name}"),
-            &format!("{{\"batch\":{batch},\"no_wait\":true}}"),
-        );
-        if self.random.chance(60) {
-            let body = self.random.pick(&["+ACK", "+TERM"]);
-            self.steps.push(Step::Ack {
-                back: 0,
-                body: body.to_owned(),
-                confirm: true,
-            });
-        }
-        self.steps.push(Step::Wait { millis: 2700 });
-        self.api(
-            format!("CONSUMER.MSG.NEXT.S.{name}"),
-            "{\"batch\":4,\"no_wait\":true}",
-        );
-        for back in 0..4 {
-            self.steps.push(Step::Ack {
-                back,
-                body: "+ACK".to_owned(),
-                confirm: true,
-            });
-        }
-        self.api(format!("CONSUMER.INFO.S.{name}"), "");
-        self.api(format!("CONSUMER.DELETE.S.{name}"), "");
     }
 }

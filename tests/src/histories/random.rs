@@ -1,5 +1,21 @@
 //! Chance that is the same on every machine and in every version of every library.
 
+use super::step::History;
+
+/// As many histories of each flavour as its last member says, by name and seed.
+pub(super) fn of_flavours<F: Copy>(
+    flavours: &[(F, &str, u64)],
+    history: impl Fn(F, String, u64) -> History,
+) -> Vec<History> {
+    let mut histories = Vec::new();
+    for &(flavour, name, count) in flavours {
+        for seed in 0..count {
+            histories.push(history(flavour, format!("{name}-{seed}"), seed));
+        }
+    }
+    histories
+}
+
 /// SplitMix64.
 pub(super) struct Random(u64);
 
@@ -29,6 +45,11 @@ impl Random {
     /// One of these.
     pub(super) fn pick<'a, T: ?Sized>(&mut self, of: &[&'a T]) -> &'a T {
         of[usize::try_from(self.below(of.len() as u64)).unwrap_or(0)]
+    }
+
+    /// Less than `end` bytes of no meaning.
+    pub(super) fn filler(&mut self, end: u64) -> String {
+        "x".repeat(usize::try_from(self.below(end)).unwrap_or(0))
     }
 
     /// An index into weights, in proportion to them.

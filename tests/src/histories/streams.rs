@@ -1,6 +1,6 @@
 //! Random histories on streams: few names and subjects, so that everything meets everything.
 
-use super::random::Random;
+use super::random::{Random, of_flavours};
 use super::servers::Variant;
 use super::step::{History, Step};
 
@@ -21,13 +21,7 @@ const FLAVOURS: &[(Flavour, &str, u64)] = &[
 const OPERATIONS: usize = 500;
 
 pub(super) fn histories() -> Vec<History> {
-    let mut histories = Vec::new();
-    for &(flavour, name, count) in FLAVOURS {
-        for seed in 0..count {
-            histories.push(history(flavour, format!("{name}-{seed}"), seed));
-        }
-    }
-    histories
+    of_flavours(FLAVOURS, history)
 }
 
 fn history(flavour: Flavour, name: String, seed: u64) -> History {
@@ -236,7 +230,7 @@ impl Maker {
         self.headers(stream, &mut headers);
         let mut body = match self.random.below(8) {
             0 => String::new(),
-            1 => "x".repeat(usize::try_from(self.random.below(300)).unwrap_or(0)),
+            1 => self.random.filler(300),
             _ => format!("m{}", self.random.below(100)),
         };
         if self.flavour == Flavour::Counters && self.random.chance(85) {

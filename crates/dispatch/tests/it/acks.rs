@@ -37,6 +37,10 @@ fn an_ack_of_all_covers_everything_before() {
     let mut world = delivered(r#"{"durable_name":"C","ack_policy":"all"}"#, 5);
     world.ack(3, "", "");
     assert_eq!(floor(&mut world), (3, 3));
+    assert!(
+        world.ack(0, "", "i").is_empty(),
+        "no message has this number"
+    );
     assert_eq!(world.ack(2, "", "i"), ["i: confirmed"]);
     assert_eq!(
         world.numbers(),

@@ -284,9 +284,8 @@ impl<'a> StreamAccess<'a> {
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
         let restarts = config.sourcing;
-        if let Some(consumer) = self.state.consumer_mut(target) {
-            // What was worked out about the old filter must not count for the new one.
-            consumer.selection = Some(Box::default());
+        if let Some(stream) = self.state.streams.get_mut(&target.stream.stream) {
+            stream.consumers.remove_filter(target.consumer);
         }
         // The reply tells of the consumer before anything is delivered under the new configuration.
         let info = self.state.with_consumer(target, |consumer, ctx| {
@@ -297,8 +296,8 @@ impl<'a> StreamAccess<'a> {
             }
             consumer.info(config, ctx)
         });
-        if let Some(consumer) = self.state.consumer_mut(target) {
-            consumer.select_anew();
+        if let Some(stream) = self.state.streams.get_mut(&target.stream.stream) {
+            stream.consumers.add_filter(target.consumer);
         }
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);

@@ -64,7 +64,7 @@ impl Committer {
         for stream in &self.unseen {
             // What is stored from now on is in another commit, and is to be shown after that.
             if let Some(running) = state.streams.get_mut(stream) {
-                running.unseen = false;
+                running.take_unseen();
             }
         }
     }

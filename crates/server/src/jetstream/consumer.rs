@@ -22,7 +22,7 @@ pub(super) struct RunningConsumer {
     pub(super) wake: Option<Timestamp>,
     /// It waits for its turn in the shard's ready queue.
     pub(super) queued: bool,
-    /// It is among its stream's [waiting](super::consumers::Consumers::waiting) consumers.
+    /// It is among its stream's waiting consumers.
     pub(super) waits: bool,
 }
 
@@ -92,6 +92,11 @@ impl RunningConsumer {
         self.started && self.state.wants_messages()
     }
 
+    /// Whether its filter lets everything through.
+    pub(super) fn wants_everything(&self) -> bool {
+        self.state.filter().matches_all()
+    }
+
     /// Forgets what was worked out about a filter that may have changed.
     pub(super) fn select_anew(&mut self) {
         self.selection = selection(&self.state);
@@ -117,9 +122,9 @@ fn subjects(stream: &RunningStream, consumer: &RunningConsumer) -> Vec<(String, 
         consumer.state.ack_policy(),
         AckPolicy::Explicit | AckPolicy::All
     ) {
-        for prefix in &forms {
+        for (prefix, kind) in forms.iter().zip([Kind::Ack, Kind::AckWithOrigin]) {
             let prefix = String::from_utf8_lossy(prefix.as_bytes());
-            subjects.push((format!("{prefix}>"), Kind::Ack));
+            subjects.push((format!("{prefix}>"), kind));
         }
     }
     let pull = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}");
@@ -135,6 +140,7 @@ fn subjects(stream: &RunningStream, consumer: &RunningConsumer) -> Vec<(String, 
 #[derive(Clone, Copy)]
 enum Kind {
     Ack,
+    AckWithOrigin,
     Pull,
     FlowControl,
 }
@@ -143,6 +149,7 @@ impl Kind {
     fn target(self, consumer: ConsumerTarget) -> routing::Target {
         routing::Target::JetStream(match self {
             Self::Ack => Target::Ack(consumer),
+            Self::AckWithOrigin => Target::AckWithOrigin(consumer),
             Self::Pull => Target::Pull(consumer),
             Self::FlowControl => Target::FlowControl(consumer),
         })

@@ -1,11 +1,13 @@
-//! A stream's consumers: by key, by name, and those that wait for messages.
+//! A stream's consumers: by key, by name, by what they want, and those that wait for messages.
 
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
 use hashbrown::hash_map::Values;
 use hashbrown::{DefaultHashBuilder, HashTable};
+use jetsled_protocol::{MatchResult, Sublist};
 use jetsled_store::ConsumerKey;
+use smallvec::SmallVec;
 
 use super::consumer::RunningConsumer;
 use super::id_map::IdMap;
@@ -18,13 +20,53 @@ pub(super) struct Consumers {
     /// Keys by the names that their consumers have.
     by_name: HashTable<ConsumerKey>,
     hasher: DefaultHashBuilder,
-    /// Those that would deliver a new message, as of their last dispatch.
-    waiting: BTreeSet<ConsumerKey>,
+    /// Keys by the filters of those that do not want everything.
+    by_filter: Sublist<ConsumerKey>,
+    filtered: usize,
+    waiting: Waiting,
+    /// Whom the messages stored since the last [`Consumers::take_stored`] concern.
+    stored: Concerned,
+    /// Whom the messages concern that are about to be shown.
+    due: Concerned,
+    matched: MatchResult<ConsumerKey>,
     /// How many clients may see.
     public: usize,
     /// How many count for limits.
     limited: usize,
 }
+
+/// Those that would deliver a new message, as of their last dispatch.
+#[derive(Default)]
+struct Waiting {
+    for_everything: BTreeSet<ConsumerKey>,
+    filtered: BTreeSet<ConsumerKey>,
+}
+
+/// Whom some messages concern, besides those that want everything.
+#[derive(Default)]
+enum Concerned {
+    /// All with a filter.
+    All,
+    #[default]
+    None,
+    Some(BTreeSet<ConsumerKey>),
+}
+
+impl Concerned {
+    fn add(&mut self, other: Self) {
+        *self = match (std::mem::take(self), other) {
+            (Self::All, _) | (_, Self::All) => Self::All,
+            (Self::None, only) | (only, Self::None) => only,
+            (Self::Some(mut keys), Self::Some(more)) => {
+                keys.extend(more);
+                Self::Some(keys)
+            }
+        }
+    }
+}
+
+/// Up to so many consumers with filters are told of every message: that costs no more than to find out whom it concerns.
+const FEW: usize = 16;
 
 impl Consumers {
     pub(super) fn is_empty(&self) -> bool {
@@ -61,9 +103,49 @@ impl Consumers {
         self.by_key.values()
     }
 
-    /// Those that would deliver a new message, oldest first.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &RunningConsumer> {
-        self.waiting.iter().filter_map(|key| self.get(*key))
+    /// Whether one of them wants messages of this subject.
+    pub(super) fn want(&self, subject: &[u8]) -> bool {
+        self.filtered < self.by_key.len() || self.by_filter.has_interest(subject)
+    }
+
+    /// A message was stored; without a subject, of whichever.
+    pub(super) fn note_stored(&mut self, subject: Option<&[u8]>) {
+        match (&mut self.stored, subject) {
+            (Concerned::All, _) => {}
+            (stored, Some(subject)) if self.filtered > FEW => {
+                self.by_filter.match_subject(subject, &mut self.matched);
+                let keys = self.matched.plain.iter().copied();
+                match stored {
+                    Concerned::Some(concerned) => concerned.extend(keys),
+                    other if !self.matched.plain.is_empty() => {
+                        *other = Concerned::Some(keys.collect());
+                    }
+                    _ => {}
+                }
+            }
+            (stored, _) => *stored = Concerned::All,
+        }
+    }
+
+    /// What was stored so far is about to be shown.
+    pub(super) fn take_stored(&mut self) {
+        let stored = std::mem::take(&mut self.stored);
+        self.due.add(stored);
+    }
+
+    /// The consumers that wait, and that messages about to be shown may concern.
+    pub(super) fn take_concerned(&mut self) -> impl Iterator<Item = &RunningConsumer> {
+        let Waiting {
+            for_everything,
+            filtered,
+        } = &self.waiting;
+        let mut concerned: SmallVec<[ConsumerKey; 8]> = for_everything.iter().copied().collect();
+        match std::mem::take(&mut self.due) {
+            Concerned::None => {}
+            Concerned::All => concerned.extend(filtered.iter().copied()),
+            Concerned::Some(keys) => concerned.extend(keys.intersection(filtered).copied()),
+        }
+        concerned.into_iter().filter_map(|key| self.get(key))
     }
 
     /// Adds a consumer of a name that no other one has.
@@ -72,6 +154,7 @@ impl Consumers {
         self.limited += usize::from(consumer.serves.is_limited());
         let (key, hash) = (consumer.key(), self.hasher.hash_one(consumer.name()));
         self.by_key.insert(key, Box::new(consumer));
+        self.add_filter(key);
         let Self {
             by_key,
             by_name,
@@ -88,7 +171,7 @@ impl Consumers {
         if let Ok(named) = self.by_name.find_entry(hash, |other| *other == key) {
             named.remove();
         }
-        self.waiting.remove(&key);
+        self.remove_filter(key);
         let consumer = self.by_key.remove(&key)?;
         self.public -= usize::from(consumer.serves.is_public());
         self.limited -= usize::from(consumer.serves.is_limited());
@@ -104,11 +187,51 @@ impl Consumers {
         if waits == std::mem::replace(&mut consumer.waits, waits) {
             return;
         }
-        if waits {
-            self.waiting.insert(key);
+        let waiting = if consumer.wants_everything() {
+            &mut self.waiting.for_everything
         } else {
-            self.waiting.remove(&key);
+            &mut self.waiting.filtered
+        };
+        if waits {
+            waiting.insert(key);
+        } else {
+            waiting.remove(&key);
         }
+    }
+
+    /// To be called before a change of its filter, or its end: it counts as one that does not wait.
+    pub(super) fn remove_filter(&mut self, key: ConsumerKey) {
+        let Some(consumer) = self.by_key.get_mut(&key) else {
+            return;
+        };
+        consumer.waits = false;
+        // What was worked out about it must not count for another one.
+        consumer.selection = Some(Box::default());
+        self.waiting.for_everything.remove(&key);
+        self.waiting.filtered.remove(&key);
+        if !consumer.wants_everything() {
+            self.filtered -= 1;
+            for pattern in consumer.state.filter().patterns() {
+                self.by_filter.remove(pattern, None, |other| *other == key);
+            }
+        }
+    }
+
+    /// To be called after a change of its filter; a dispatch must follow.
+    pub(super) fn add_filter(&mut self, key: ConsumerKey) {
+        let Some(consumer) = self.by_key.get_mut(&key) else {
+            return;
+        };
+        consumer.select_anew();
+        if !consumer.wants_everything() {
+            self.filtered += 1;
+            for pattern in consumer.state.filter().patterns() {
+                self.by_filter.insert(pattern, None, key);
+            }
+        }
+        // What was stored before may concern it.
+        self.stored = Concerned::All;
+        self.due = Concerned::All;
     }
 
     /// # Panics
@@ -117,10 +240,14 @@ impl Consumers {
         for consumer in self.iter().filter(|consumer| Some(consumer.key()) != but) {
             assert_eq!(
                 consumer.wants_messages(),
-                self.waiting.contains(&consumer.key()),
+                self.waiting.for_everything.contains(&consumer.key())
+                    || self.waiting.filtered.contains(&consumer.key()),
                 "consumer {} waits for messages",
                 consumer.name()
             );
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

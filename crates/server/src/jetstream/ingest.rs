@@ -90,9 +90,14 @@ impl IngestBatch {
             Target::Pull(consumer) => To::Pull(consumer),
             Target::FlowControl(consumer) => To::FlowControl(consumer),
             Target::Transfer(transfer) => To::Transfer(transfer),
+            // The entry says which form it is: with more tokens than its form has, the first one looks like the second.
             Target::Ack(consumer) => match AckSubject::parse(message.subject) {
-                Some(ack) => To::Ack(consumer, ack.numbers),
-                None => return,
+                Some(ack) if ack.origin.is_none() => To::Ack(consumer, ack.numbers),
+                _ => return,
+            },
+            Target::AckWithOrigin(consumer) => match AckSubject::parse(message.subject) {
+                Some(ack) if ack.origin.is_some() => To::Ack(consumer, ack.numbers),
+                _ => return,
             },
         };
         self.stage(to, account, message);

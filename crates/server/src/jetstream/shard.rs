@@ -466,7 +466,7 @@ impl ShardState {
             let stream = self.unseen[at];
             match self.streams.get_mut(&stream) {
                 Some(running) if running.in_memory() => {
-                    running.unseen = false;
+                    running.take_unseen();
                     self.show_new_messages(stream, flush);
                 }
                 _ => {
@@ -528,7 +528,7 @@ pub(super) fn announce_stored(
     if !published.stored {
         return;
     }
-    running.note_stored(unseen);
+    running.note_stored(Some(message.subject), unseen);
     if let Some(republish) = &mut running.republish
         && let Some(again) = republish.apply(message, published)
     {

@@ -33,7 +33,7 @@ pub(super) struct RunningStream {
     /// The origin for which it answers direct gets.
     direct_for: Option<String>,
     /// Whether messages were stored that its consumers have not been told of.
-    pub(super) unseen: bool,
+    unseen: bool,
 }
 
 impl RunningStream {
@@ -84,12 +84,22 @@ impl RunningStream {
         Arc::clone(identity)
     }
 
-    /// Remembers in `unseen` that its consumers have new messages to see.
-    pub(super) fn note_stored(&mut self, unseen: &mut Vec<StreamId>) {
-        if !self.consumers.is_empty() && !self.unseen {
+    /// Remembers in `unseen` that its consumers have new messages to see: one of this subject, or any.
+    pub(super) fn note_stored(&mut self, subject: Option<&[u8]>, unseen: &mut Vec<StreamId>) {
+        if self.consumers.is_empty() {
+            return;
+        }
+        self.consumers.note_stored(subject);
+        if !self.unseen {
             self.unseen = true;
             unseen.push(self.id);
         }
+    }
+
+    /// What was stored so far is about to be shown; the rest comes after that.
+    pub(super) fn take_unseen(&mut self) {
+        self.unseen = false;
+        self.consumers.take_stored();
     }
 
     /// Answers direct gets for its origin, too, if it is a mirror that may.
@@ -131,9 +141,7 @@ impl RunningStream {
 
     /// Whether a consumer wants messages of this subject.
     pub(super) fn has_interest(&self, subject: &[u8]) -> bool {
-        self.consumers
-            .iter()
-            .any(|consumer| consumer.state.filter().matches(subject))
+        self.consumers.want(subject)
     }
 
     pub(super) fn consumer_named(&self, name: &str) -> Option<&RunningConsumer> {

@@ -17,6 +17,8 @@ pub(crate) enum Target {
     Pull(ConsumerTarget),
     /// `$JS.ACK.<stream>.<consumer>.>`.
     Ack(ConsumerTarget),
+    /// `$JS.ACK.<domain>.<account hash>.<stream>.<consumer>.>`.
+    AckWithOrigin(ConsumerTarget),
     /// `$JS.FC.<stream>.<consumer>.*`: answers to flow control requests.
     FlowControl(ConsumerTarget),
     /// `$JS.SNAPSHOT.ACK.<stream>.<id>.>` and `$JS.SNAPSHOT.RESTORE.<stream>.<id>`.

@@ -333,24 +333,23 @@ impl ShardState {
     /// Shows a stream's new messages to its consumers.
     pub(super) fn show_new_messages(&mut self, stream: StreamId, flush: &mut FlushSet) {
         self.report_removed(stream, flush);
-        let Some(stream) = self.streams.get(&stream) else {
+        // The one whose events were raised last is dispatched after them.
+        let open = self
+            .open_turn
+            .filter(|open| open.stream.stream == stream)
+            .map(|open| open.consumer);
+        let Some(stream) = self.streams.get_mut(&stream) else {
             return;
         };
         if cfg!(debug_assertions) {
-            // The one whose events were raised last is dispatched after them.
-            let open = self
-                .open_turn
-                .filter(|open| open.stream.stream == stream.id);
-            stream
-                .consumers
-                .validate_waiting(open.map(|open| open.consumer));
+            stream.consumers.validate_waiting(open);
         }
-        let waiting: SmallVec<[ConsumerTarget; 8]> = stream
+        let concerned: SmallVec<[ConsumerTarget; 8]> = stream
             .consumers
-            .waiting()
+            .take_concerned()
             .map(|consumer| consumer.target)
             .collect();
-        for target in waiting {
+        for target in concerned {
             self.dispatch(target, flush);
         }
     }

@@ -218,7 +218,7 @@ impl ShardState {
                 if last > last_before
                     && let Some(running) = self.streams.get_mut(&stream)
                 {
-                    running.note_stored(&mut self.unseen);
+                    running.note_stored(None, &mut self.unseen);
                 }
             }
             self.show_memory_messages(flush);
