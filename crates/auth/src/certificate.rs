@@ -77,12 +77,26 @@ pub fn certificate_end(der: &[u8]) -> Option<i64> {
     Some(certificate.validity().not_after.timestamp())
 }
 
+/// The subject of a certificate (DER) as text; `None` if it is none.
+pub fn certificate_subject(der: &[u8]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(subject_text(certificate.subject()))
+}
+
+/// The SHA-256 of a whole certificate (DER) in lower-case hex.
+pub fn certificate_digest(der: &[u8]) -> String {
+    to_hex(&Sha256::digest(der))
+}
+
 /// The SHA-256 of a certificate's public key (SubjectPublicKeyInfo) in lower-case hex, by which it is pinned; `None` if
 /// `der` is no certificate.
 pub fn public_key_digest(der: &[u8]) -> Option<String> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let digest = Sha256::digest(certificate.public_key().raw);
-    Some(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(to_hex(&Sha256::digest(certificate.public_key().raw)))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Bytes that are no certificate.

@@ -35,7 +35,10 @@ pub use authenticator::{
     AuthConfig, AuthConfigError, AuthError, Authenticator, ConnectCredentials, ConnectionFacts,
     SingleCredential,
 };
-pub use certificate::{CertificateNames, InvalidCertificate, certificate_end, public_key_digest};
+pub use certificate::{
+    CertificateNames, InvalidCertificate, certificate_digest, certificate_end, certificate_subject,
+    public_key_digest,
+};
 pub use identity::{ClaimedUser, Identity, UserLimits};
 pub use nkey::{PublicKeyKind, is_account_nkey, is_any_public_nkey, is_public_nkey, is_user_nkey};
 pub use permission_set::{PermissionError, PermissionSet, SubscribeVerdict};

@@ -74,6 +74,8 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        // As Go's servers write them; probes that compare header names byte by byte exist.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(error) = served {

@@ -1,7 +1,7 @@
 //! The listening socket for clients.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ impl ListenError {
 }
 
 impl Listener {
-    /// Binds to a host name or address; port 0 is any free one.
+    /// Binds to a host name or address; port 0 is any free one. The IPv4 wildcard stands for IPv6 too, where the machine has it
+    /// (observed nats-server 2.15.1).
     pub(crate) async fn bind(host: &str, port: u16) -> Result<Self, ListenError> {
         let failed = |source| ListenError {
             name: join_host_port(host, port),
@@ -56,7 +57,13 @@ impl Listener {
                 .next()
                 .ok_or_else(|| failed(io::ErrorKind::AddrNotAvailable.into()))?,
         };
-        let (tcp, address) = listen(wanted).map_err(failed)?;
+        let both = (wanted.ip() == Ipv4Addr::UNSPECIFIED)
+            .then(|| listen(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)));
+        let (tcp, address) = match both {
+            Some(Ok(bound)) => bound,
+            // IPv6 may be switched off; what else fails, fails again.
+            Some(Err(_)) | None => listen(wanted).map_err(failed)?,
+        };
         Ok(Self {
             tcp,
             address,
@@ -83,8 +90,10 @@ impl Listener {
     pub(crate) async fn run(self, server: Arc<ServerState>, transport: Transport) {
         loop {
             match self.tcp.accept().await {
-                Ok((tcp, remote)) if server.accepts(remote.ip()) => {
+                Ok((tcp, remote)) if server.accepts(remote.ip().to_canonical()) => {
                     let server = Arc::clone(&server);
+                    // Who comes over IPv4 is known by that address.
+                    let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
                     match transport {
                         Transport::Tcp => tokio::spawn(client::accept(server, tcp, remote)),
                         Transport::Websocket => {
@@ -142,5 +151,38 @@ impl std::fmt::Display for ListenReason<'_> {
             io::ErrorKind::PermissionDenied => f.write_str("bind: permission denied"),
             _ => write!(f, "{}", self.0),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_ipv4_wildcard_is_reached_over_both_families() {
+        let listener = Listener::bind("0.0.0.0", 0).await.expect("bound");
+        let port = listener.address().port();
+        assert_eq!(listener.name(), format!("0.0.0.0:{port}"));
+        let mut ways = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        if Listener::bind("::1", 0).await.is_ok() {
+            ways.push(Ipv6Addr::LOCALHOST.into());
+        }
+        for ip in ways {
+            let client = tokio::net::TcpStream::connect((ip, port)).await;
+            client.expect("connected");
+            let (_, remote) = listener.tcp.accept().await.expect("accepted");
+            assert_eq!(remote.ip().to_canonical(), ip);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_said_in_gos_words() {
+        let first = Listener::bind("0.0.0.0", 0).await.expect("bound");
+        let port = first.address().port();
+        let error = Listener::bind("0.0.0.0", port).await.expect_err("taken");
+        assert_eq!(
+            error.reason(),
+            format!("listen tcp 0.0.0.0:{port}: bind: address already in use")
+        );
     }
 }

@@ -10,7 +10,7 @@ mod tls_state;
 mod websocket_state;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -349,12 +349,12 @@ fn log_banner(state: &ServerState) {
 
 /// An address that a client on this machine can use.
 pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
-    let ip = match bound.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, bound.port())
+    if bound.ip().is_unspecified() {
+        // Wildcards take both families.
+        SocketAddr::new(Ipv4Addr::LOCALHOST.into(), bound.port())
+    } else {
+        bound
+    }
 }
 
 fn program_name(program: Program) -> &'static str {

@@ -142,11 +142,20 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(certificates)
 }
 
+/// The registered name of a suite, which Go uses; rustls' own differ for TLS 1.3.
+pub(crate) fn cipher_suite_name(suite: rustls::CipherSuite) -> String {
+    let name = format!("{suite:?}");
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name,
+    }
+}
+
 /// Configured names choose among the suites of TLS 1.2; those of TLS 1.3 are always on, as in Go. Names of suites that
 /// are not to be had (CBC, 3DES) are passed over: configurations list them beside better ones.
 fn cipher_suites(names: &[String]) -> Vec<SupportedCipherSuite> {
     let wanted = |suite: &SupportedCipherSuite| {
-        let name = format!("{:?}", suite.suite());
+        let name = cipher_suite_name(suite.suite());
         names.is_empty()
             || matches!(suite, SupportedCipherSuite::Tls13(_))
             || names.iter().any(|wanted| {

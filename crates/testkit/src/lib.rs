@@ -7,5 +7,5 @@ mod program;
 
 pub use claims::{World, WorldUser};
 pub use faulty_storage::{Call, Fault, FaultyStorage};
-pub use peer::{CONNECT, Delivered, Peer};
+pub use peer::{CONNECT, Delivered, Peer, Transport};
 pub use program::{Launch, PROGRAM_VARIABLE, Server, StartError, program};

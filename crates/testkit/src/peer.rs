@@ -2,6 +2,7 @@
 
 mod websocket;
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -44,10 +45,16 @@ impl Delivered {
     }
 }
 
+/// What a peer speaks over: the bytes of the client protocol in both directions, however they are carried.
+pub trait Transport: Read + Write + Send + fmt::Debug {}
+
+impl<T: Read + Write + Send + fmt::Debug> Transport for T {}
+
 /// One client connection under a test's control. Every read has a limit of ten seconds.
 #[derive(Debug)]
 pub struct Peer {
     stream: TcpStream,
+    transport: Box<dyn Transport>,
     /// Over WebSocket.
     frames: Option<Frames>,
     pending: Vec<u8>,
@@ -61,16 +68,33 @@ impl Peer {
     ///
     /// When the connection is refused.
     pub fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = Self::socket(address)?;
+        let transport = stream.try_clone()?;
+        Ok(Self::over(stream, transport))
+    }
+
+    /// A socket as peers use it.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is refused.
+    pub fn socket(address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(WITHIN))?;
         stream.set_write_timeout(Some(WITHIN))?;
-        Ok(Self {
+        Ok(stream)
+    }
+
+    /// Speaks over a transport that uses `stream`, one of [`Peer::socket`].
+    pub fn over(stream: TcpStream, transport: impl Transport + 'static) -> Self {
+        Self {
             stream,
+            transport: Box::new(transport),
             frames: None,
             pending: Vec::new(),
             requests: 0,
-        })
+        }
     }
 
     /// Connects to a WebSocket listener, with these header lines (each with its CR LF) beside those that it needs. From then on
@@ -114,9 +138,12 @@ impl Peer {
     /// When the socket does not take them.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         match &self.frames {
-            None => self.stream.write_all(bytes.as_ref()),
-            Some(_) => self.stream.write_all(&websocket::frame(bytes.as_ref())),
+            None => self.transport.write_all(bytes.as_ref())?,
+            Some(_) => self
+                .transport
+                .write_all(&websocket::frame(bytes.as_ref()))?,
         }
+        self.transport.flush()
     }
 
     /// Sends PING and returns everything that came before its PONG: what the server had to say until now.
@@ -197,29 +224,23 @@ impl Peer {
     ///
     /// As [`Peer::message`].
     pub fn request(&mut self, subject: &str, payload: &[u8]) -> io::Result<Delivered> {
-        const SID: &str = "testkit-request";
         self.requests += 1;
+        // Not one for all: a no responders status does not count for UNSUB's maximum, so the old sid would live on.
+        let sid = format!("testkit-request-{}", self.requests);
         let inbox = format!(
             "_INBOX.testkit.{:x}.{}",
             self.stream.local_addr()?.port(),
             self.requests
         );
         self.send(format!(
-            "SUB {inbox} {SID}\r\nUNSUB {SID} 1\r\nPUB {subject} {inbox} {}\r\n",
+            "SUB {inbox} {sid}\r\nUNSUB {sid} 1\r\nPUB {subject} {inbox} {}\r\n",
             payload.len()
         ))?;
         self.send(payload)?;
         self.send("\r\n")?;
         loop {
             let message = self.message()?;
-            if message.sid == SID {
-                if message
-                    .status()
-                    .is_some_and(|status| status.starts_with("503"))
-                {
-                    // It does not count as the message after which the subscription ends.
-                    self.send(format!("UNSUB {SID}\r\n"))?;
-                }
+            if message.sid == sid {
                 return Ok(message);
             }
         }
@@ -307,7 +328,7 @@ impl Peer {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk)? {
+        match self.transport.read(&mut chunk)? {
             0 => Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "the connection was closed",

@@ -64,6 +64,34 @@ system: server report leafnodes
 ?system: server check server --name=SERVER
 system: server stream-check
 system: server consumer-check
+system: server check meta --expect=1 --lag-critical=1 --seen-critical=1s
+a: server check jetstream
+a: server check jetstream --streams-warn=0 --streams-critical=0
+a: server check stream --stream=ORDERS
+a: server check stream --stream=NONE
+a: server check stream --stream=ORDERS --msgs-critical=5
+a: consumer add ORDERS C --pull --defaults
+a: server check consumer --stream=ORDERS --consumer=C
+a: server check consumer --stream=ORDERS --consumer=C --outstanding-ack-critical=1 --waiting-critical=1
+a: server check consumer --stream=ORDERS --consumer=NONE
+a: server check message --stream=ORDERS --subject=orders.1 --content=hello
+a: server check message --stream=ORDERS --subject=orders.1 --content=other
+a: kv add BUCKET
+a: kv put BUCKET key value
+a: server check kv --bucket=BUCKET --key=key
+a: server check kv --bucket=BUCKET --key=none
+a: server check kv --bucket=NONE
+a: server check request --subject=q.help --payload=question --match-payload=answer
+a: server check request --subject=nobody --payload=question
+a: server check server --name=SERVER
+system: server check server --name=OTHER
+?system: server check server --name=SERVER --conn-warn=1 --conn-critical=2 --subs-warn=1 --subs-critical=2 --js-required
+?system: server request jetstream-health
+?system: server request jetstream-health --account=A --stream=ORDERS
+system: server report jetstream --account=A
+?system: server report health --account=A --stream=NONE
+system: server mappings foo.* bar.$1 foo.x
+a: account tls
 a: account info
 ?a: account report connections
 ?a: account report statistics
@@ -106,8 +134,8 @@ def shown(text):
     return "\n".join(line for line in text.splitlines() if not LEFT_OUT.search(line)) + "\n"
 
 
-def start(program, files):
-    (files / "server.conf").write_text(CONFIG)
+def start(program, files, config=CONFIG):
+    (files / "server.conf").write_text(config)
     command = [program, "-c", "server.conf", "-a", "127.0.0.1", "-p", "-1"]
     process = subprocess.Popen(command, cwd=files, stderr=subprocess.PIPE, text=True)
     port = None

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use jetsled_tests::observed::{configuration, corpus, lines};
+use jetsled_tests::observed::{configuration, corpus, lines, monitoring};
 
 const USAGE: &str =
     "usage: observed record SERVER            write down what nats-server makes of configurations
-       observed compare SERVER [TITLE]   print what another server makes of them otherwise";
+       observed compare SERVER [TITLE]   print what another server makes of them otherwise
+       observed monitoring record SERVER
+       observed monitoring compare SERVER [HISTORY...]     the same for monitoring";
 
 fn main() -> io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -15,6 +17,23 @@ fn main() -> io::Result<()> {
     match args.as_slice() {
         ["record", server] => record(Path::new(server)),
         ["compare", server, rest @ ..] => compare(Path::new(server), rest.first().copied()),
+        ["monitoring", "record", server] => {
+            let server = Path::new(server).canonicalize()?;
+            for script in monitoring::scripts()? {
+                script.write(&script.observe(&server)?)?;
+            }
+            Ok(())
+        }
+        ["monitoring", "compare", server, only @ ..] => {
+            let server = Path::new(server).canonicalize()?;
+            for script in monitoring::scripts()? {
+                if only.is_empty() || only.contains(&script.name.as_str()) {
+                    let differences = script.compare(&server)?;
+                    differences.iter().try_for_each(|line| say(line))?;
+                }
+            }
+            Ok(())
+        }
         _ => Err(io::Error::new(io::ErrorKind::InvalidInput, USAGE)),
     }
 }

@@ -10,9 +10,19 @@ pub struct Answer {
     /// Such as 200.
     pub status: u16,
     /// As sent.
-    pub content_type: String,
+    pub headers: Vec<(String, String)>,
     /// As sent.
     pub body: String,
+}
+
+impl Answer {
+    /// What the body is; empty if that is not told.
+    pub fn content_type(&self) -> &str {
+        let mut headers = self.headers.iter();
+        headers
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map_or("", |(_, value)| value)
+    }
 }
 
 /// Asks for a path. The connection is closed after it.
@@ -21,11 +31,20 @@ pub struct Answer {
 ///
 /// When the connection fails, or the response is none.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
+    request(address, "GET", path)
+}
+
+/// The same with any method.
+///
+/// # Errors
+///
+/// As [`get`].
+pub fn request(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     write!(
         stream,
-        "GET {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.0\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
@@ -34,14 +53,13 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
 
 fn parse(text: &str) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
-    let content_type = head.lines().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-type")
-            .then(|| value.trim().to_owned())
+    let headers = head.lines().filter_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        Some((name.to_owned(), value.to_owned()))
     });
     Some(Answer {
         status: head.split(' ').nth(1)?.parse().ok()?,
-        content_type: content_type.unwrap_or_default(),
+        headers: headers.collect(),
         body: body.to_owned(),
     })
 }

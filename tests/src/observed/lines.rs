@@ -44,10 +44,21 @@ const VOLATILE: &[&str] = &[
     "last_time",
 ];
 
+/// Lists that come from maps, in which nothing has an order.
+const MAPS: &[&str] = &[
+    "accounts",
+    "allow",
+    "deny",
+    "approved_accounts",
+    "subscriptions_list",
+];
+
 /// Replaces members that are a matter of chance: by name, at any depth.
 #[derive(Clone, Debug, Default)]
 pub struct Mask {
+    /// Ends of paths.
     volatile: Vec<String>,
+    ignored: Vec<String>,
     texts: Vec<(String, String)>,
     /// Ids of connections and the names that they are shown by.
     ids: Vec<(String, String)>,
@@ -58,14 +69,20 @@ impl Mask {
     pub fn new() -> Self {
         Self {
             volatile: VOLATILE.iter().map(|&name| name.to_owned()).collect(),
+            ignored: Vec::new(),
             texts: Vec::new(),
             ids: Vec::new(),
         }
     }
 
-    /// Another member of which only the type counts.
+    /// Another member of which only the type counts, perhaps with those that it is in (`sent.bytes`).
     pub fn name(&mut self, name: &str) {
         self.volatile.push(name.to_owned());
+    }
+
+    /// A member that is left out: whether it is there is a matter of chance.
+    pub fn ignore(&mut self, name: &str) {
+        self.ignored.push(name.to_owned());
     }
 
     /// A text that is shown by another wherever it stands in a string.
@@ -75,13 +92,8 @@ impl Mask {
 
     /// A connection's id, which is shown by a name.
     pub fn id(&mut self, id: &Value, name: &str) {
-        self.ids.push((id.to_string(), name.to_owned()));
-    }
-
-    /// The id behind a name; 0 if there is none.
-    pub fn id_of(&self, name: &str) -> &str {
-        let found = self.ids.iter().find(|(_, known)| known == name);
-        found.map_or("0", |(id, _)| id)
+        let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
+        self.ids.push((id, name.to_owned()));
     }
 
     /// A question with the ids that names in braces stand for.
@@ -104,7 +116,14 @@ impl Mask {
     /// Adds a document's leaves below `path`.
     pub fn flatten(&self, path: &str, value: &Value, lines: &mut Lines) {
         let name = path.rsplit('.').next().unwrap_or(path);
-        if self.volatile.iter().any(|volatile| volatile == name) {
+        let is_volatile = |volatile: &String| {
+            path.strip_suffix(volatile.as_str())
+                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        if self.ignored.iter().any(|ignored| ignored == name) {
+            return;
+        }
+        if self.volatile.iter().any(is_volatile) {
             lines.insert(path.to_owned(), type_of(value).to_owned());
             return;
         }
@@ -122,8 +141,7 @@ impl Mask {
             }
             Value::Array(elements) if elements.iter().all(|one| !one.is_object()) => {
                 let mut shown: Vec<String> = elements.iter().map(ToString::to_string).collect();
-                if ["accounts", "allow", "deny", "approved_accounts"].contains(&name) {
-                    // Of maps, in which nothing has an order.
+                if MAPS.contains(&name) {
                     shown.sort();
                 }
                 lines.insert(
@@ -134,8 +152,9 @@ impl Mask {
             Value::Array(elements) => self.flatten_array(path, elements, lines),
             Value::Number(number) if name == "cid" => {
                 let number = number.to_string();
-                let known = self.ids.iter().find(|(id, _)| *id == number);
-                let shown = known.map_or(number.clone(), |(_, name)| format!("the id of {name}"));
+                let shown = self.name_of(&number);
+                let shown =
+                    shown.map_or("another id".to_owned(), |name| format!("the id of {name}"));
                 lines.insert(path.to_owned(), shown);
             }
             leaf => {
@@ -144,10 +163,21 @@ impl Mask {
         }
     }
 
+    fn name_of(&self, id: &str) -> Option<&str> {
+        let found = self.ids.iter().find(|(known, _)| known == id);
+        found.map(|(_, name)| name.as_str())
+    }
+
+    fn is_of_peer(&self, subscription: &Value) -> bool {
+        self.name_of(&subscription["cid"].to_string()).is_some()
+    }
+
     /// Elements in the order of their text: neither server promises one.
     fn flatten_array(&self, path: &str, elements: &[Value], lines: &mut Lines) {
         let mut flat: Vec<Vec<(String, String)>> = elements
             .iter()
+            // What a server itself listens on is its own affair.
+            .filter(|element| !path.ends_with(".subscriptions_list") || self.is_of_peer(element))
             .map(|element| {
                 let mut lines = Lines::new();
                 self.flatten("", element, &mut lines);
@@ -164,8 +194,14 @@ impl Mask {
         }
         flat.sort();
         for (index, element) in flat.into_iter().enumerate() {
+            let id = element.iter().find(|(path, _)| path == ".cid");
+            let name = id.and_then(|(_, id)| id.strip_prefix("the id of "));
+            let place = match name {
+                Some(name) if path.ends_with(".connections") => name.to_owned(),
+                _ => index.to_string(),
+            };
             for (rest, value) in element {
-                lines.insert(format!("{path}[{index}]{rest}"), value);
+                lines.insert(format!("{path}[{place}]{rest}"), value);
             }
         }
     }

@@ -7,3 +7,4 @@ pub mod corpus;
 pub mod differences;
 pub mod http;
 pub mod lines;
+pub mod monitoring;

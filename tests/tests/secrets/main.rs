@@ -162,6 +162,8 @@ fn passwords_and_what_is_given_for_them() {
         r#"{"auth_token":"token-secret"}"#.to_owned(),
         r#"{"jwt":"claims-secret","sig":"c2lnbmF0dXJlLXNlY3JldA"}"#.to_owned(),
         r#"{"user":"a","pass":"wrong-secret","proxy_sig":"cHJveHktc2VjcmV0"}"#.to_owned(),
+        format!(r#"{{"nkey":"{seed}","sig":"c2lnbmF0dXJlLXNlY3JldA"}}"#),
+        format!(r#"{{"user":"{seed}","pass":"x","name":"{seed}"}}"#),
         format!(r#"{{"jwt":"{seed}"}}"#),
         format!(r#"{{"user":"a","pass":"{seed}"}}"#),
         format!(r#"{{"auth_token":"{seed}"}}"#),

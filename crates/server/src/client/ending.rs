@@ -27,7 +27,7 @@ impl Drop for Session {
 
 impl Session {
     fn unsubscribe_all(&mut self) {
-        self.subscriptions_at_close += self.client.subscription_count();
+        self.ended_subscriptions.note(&self.client);
         self.client.unsubscribe_all();
     }
 
@@ -42,8 +42,8 @@ impl Session {
             .unwrap_or(CloseReason::ServerShutdown);
         self.unsubscribe_all();
         self.routes.release();
-        self.server
-            .forget(&self.client, reason, self.subscriptions_at_close);
+        let ended = std::mem::take(&mut self.ended_subscriptions);
+        self.server.forget(&self.client, reason, ended);
         self.client.outbound.close();
         tracing::debug!(
             "{} - Client connection closed: {}",

@@ -372,7 +372,7 @@ fn tls_facts(
         },
         cipher_suite: session
             .negotiated_cipher_suite()
-            .map(|suite| format!("{:?}", suite.suite()))
+            .map(|suite| crate::tls::cipher_suite_name(suite.suite()))
             .unwrap_or_default(),
         peer_certificates: session.peer_certificates().map_or_else(
             || [].into(),

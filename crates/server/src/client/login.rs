@@ -72,19 +72,8 @@ impl Session {
         options: ConnectOptions,
         then: State,
     ) -> ControlFlow<CloseReason> {
-        if options.protocol != 0 && options.protocol != 1 {
-            self.reply_err("invalid client protocol");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::BadClientProtocolVersion);
-        }
         if !options.account.is_empty() || options.new_account {
             return self.refuse_login(&options, AuthError::NoCredentials);
-        }
-        let headers = options.headers && !self.server.options().no_header_support;
-        if options.no_responders && !headers {
-            self.reply_err("no responders requires headers support");
-            self.end_batch();
-            return ControlFlow::Break(CloseReason::NoRespondersRequiresHeaders);
         }
         let identity = match self.authenticate(&options, Occasion::Connect).await {
             Ok(identity) => identity,
@@ -98,10 +87,27 @@ impl Session {
             self.end_batch();
             return ControlFlow::Break(CloseReason::FailedAccountRegistration);
         };
+        // Monitoring shows who it is, whatever becomes of it (observed nats-server 2.15.1).
         if !self.server.bind(&self.client, &login) {
+            // Else it still counts in the account that it was in.
+            if !self.client.is_bound() {
+                self.client.replace_login(&login);
+            }
             self.reply_err("maximum account active connections exceeded");
             self.end_batch();
             return ControlFlow::Break(CloseReason::MaxAccountConnectionsExceeded);
+        }
+        self.client.replace_login(&login);
+        if options.protocol != 0 && options.protocol != 1 {
+            self.reply_err("invalid client protocol");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::BadClientProtocolVersion);
+        }
+        let headers = options.headers && !self.server.options().no_header_support;
+        if options.no_responders && !headers {
+            self.reply_err("no responders requires headers support");
+            self.end_batch();
+            return ControlFlow::Break(CloseReason::NoRespondersRequiresHeaders);
         }
         self.become_login(login, headers);
         self.state = then;

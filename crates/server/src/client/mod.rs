@@ -35,7 +35,7 @@ use std::task::Waker;
 
 use hashbrown::HashMap;
 use jetsled_auth::{
-    CertificateNames, ClaimedUser, PeerText, PermissionSet, ResponseTracker, UserLimits,
+    CertificateNames, ClaimedUser, PermissionSet, REDACTED, ResponseTracker, UserLimits,
 };
 use jetsled_protocol::encode;
 use jiff::Timestamp;
@@ -108,9 +108,17 @@ pub(crate) struct Login {
 impl Login {
     /// The name that the client gave itself, as services and events are told.
     pub(crate) fn shown_user(&self) -> Cow<'_, str> {
-        self.options
-            .presented_user()
-            .map_or(Cow::Borrowed(""), PeerText::shown)
+        let has_token = || {
+            let presented = self.presented.as_ref();
+            presented.is_some_and(|presented| presented.has_token())
+                || self.user.as_deref() == Some(REDACTED)
+        };
+        match (self.options.presented_user(), &self.claims) {
+            (Some(given), _) => given.shown(),
+            (None, Some(claims)) => Cow::Borrowed(&claims.key),
+            (None, None) if has_token() => Cow::Borrowed(REDACTED),
+            (None, None) => Cow::Borrowed(""),
+        }
     }
 }
 
@@ -289,10 +297,11 @@ impl Client {
     /// Keeps how a client whose login is refused describes itself.
     fn note_refused(&self, options: &ConnectOptions) {
         let before = self.login();
+        let has_token_only = options.presented_user().is_none() && !options.auth_token.is_empty();
         *self.login.lock() = Arc::new(Login {
             account: Arc::clone(&before.account),
             permissions: None,
-            user: None,
+            user: has_token_only.then(|| REDACTED.into()),
             options: options.without_secrets(),
             max_payload: before.max_payload,
             user_limits: before.user_limits,
@@ -303,7 +312,7 @@ impl Client {
         });
     }
 
-    /// Takes over a login that differs in limits only.
+    /// Takes over a login that differs in limits only, or that nothing else is settled of.
     fn replace_login(&self, login: &Arc<Login>) {
         *self.login.lock() = Arc::clone(login);
     }

@@ -15,6 +15,7 @@ use super::route_cache::RouteCache;
 use super::timers::{Due, Timers};
 use super::{Client, CloseReason, ConnectOptions, Login, SHARE_FROM_BYTES, Signal, trace};
 use crate::info::InfoFor;
+use crate::monitor::EndedSubscriptions;
 use crate::routing::FlushSet;
 use crate::routing::admission::Principal;
 use crate::server::ServerState;
@@ -51,7 +52,7 @@ pub(super) struct Session {
     pub(super) in_messages: u64,
     pub(super) in_bytes: u64,
     /// For monitoring of closed connections.
-    pub(super) subscriptions_at_close: usize,
+    pub(super) ended_subscriptions: EndedSubscriptions,
     pub(super) has_left: bool,
 }
 
@@ -127,7 +128,7 @@ impl Session {
             blocked_until: None,
             in_messages: 0,
             in_bytes: 0,
-            subscriptions_at_close: 0,
+            ended_subscriptions: EndedSubscriptions::default(),
             has_left: false,
         };
         session.routes.begin_anew(&session.login.account);

@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::queue::Request;
 use super::service::{AccountService, ServerService, Service};
 use super::task::{extend, join, statsz_message, to_json};
-use super::{account_purge, server_info, user_info};
+use super::{account_purge, option_types, server_info, user_info};
 use crate::account::Account;
 use crate::client::{CloseReason, Signal};
 use crate::monitor::{self, AccountStat};
@@ -24,6 +24,8 @@ enum Refusal {
     /// The request cannot be read.
     BadRequest(String),
     Failed(String),
+    /// What was to be done cannot be done.
+    NotDone(String),
     /// Nothing is said.
     Silence,
 }
@@ -49,6 +51,7 @@ pub(super) fn answer(server: &ServerState, request: &Request) -> Option<Vec<u8>>
         Ok(Answer::Data(data)) => (None, Some(data)),
         Ok(Answer::Done) => (None, None),
         Err(Refusal::Silence) => return None,
+        Err(Refusal::NotDone(text)) => (Some((500, text)), None),
         Err(Refusal::BadRequest(text)) => (Some((400, text)), None),
         // nats-server's data is null then.
         Err(Refusal::Failed(text)) => (Some((500, text)), Some(b"null".to_vec())),
@@ -77,6 +80,13 @@ enum Answer {
 
 fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
     let options = options(request)?;
+    if let Service::Server(service) = request.service {
+        option_types::check(service, &options).map_err(Refusal::BadRequest)?;
+    }
+    if !options.is_object() {
+        let text = "json: cannot unmarshal into Go value".to_owned();
+        return Err(Refusal::BadRequest(text));
+    }
     let filter = Filter::deserialize(&options)
         .map_err(|error| Refusal::BadRequest(format!("json: {error}")))?;
     if !filter.admits(server) {
@@ -113,6 +123,10 @@ fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
             account(server, service, name, options).map(Answer::Data)
         }
         Service::AllAccounts => account_statz(server, None, &options).map(Answer::Data),
+        // Asked of another's user, which only the system account can, nobody is described (observed nats-server 2.15.1).
+        Service::UserInfo if *request.subject != *b"$SYS.REQ.USER.INFO" => {
+            Ok(Answer::Data(user_info::nobody()))
+        }
         Service::UserInfo => {
             let client = request.client.as_ref().ok_or(Refusal::Silence)?;
             Ok(Answer::Data(user_info::gather(client)))
@@ -129,10 +143,10 @@ fn options(request: &Request) -> Result<Value, Refusal> {
         return Ok(Value::Object(serde_json::Map::new()));
     }
     match serde_json::from_slice(&request.payload) {
-        Ok(options @ Value::Object(_)) => Ok(options),
         Ok(Value::Null) => Ok(Value::Object(serde_json::Map::new())),
-        Ok(_) => Err(Refusal::BadRequest(
-            "json: cannot unmarshal into Go value".to_owned(),
+        Ok(options) => Ok(options),
+        Err(error) if error.is_eof() => Err(Refusal::BadRequest(
+            "unexpected end of JSON input".to_owned(),
         )),
         Err(error) => Err(Refusal::BadRequest(format!("json: {error}"))),
     }
@@ -227,7 +241,7 @@ fn cid(options: &Value) -> u64 {
 fn kick(server: &ServerState, options: &Value) -> Result<(), Refusal> {
     let client = server
         .client(cid(options))
-        .ok_or_else(|| Refusal::Failed("no such client or leafnode id".to_owned()))?;
+        .ok_or_else(|| Refusal::NotDone("no such client or leafnode id".to_owned()))?;
     client.close(CloseReason::Kicked);
     Ok(())
 }
@@ -235,9 +249,9 @@ fn kick(server: &ServerState, options: &Value) -> Result<(), Refusal> {
 fn lame_duck(server: &ServerState, options: &Value) -> Result<(), Refusal> {
     let client = server
         .client(cid(options))
-        .ok_or_else(|| Refusal::Failed("no such client id".to_owned()))?;
+        .ok_or_else(|| Refusal::NotDone("no such client id".to_owned()))?;
     if client.login().options.protocol < 1 {
-        return Err(Refusal::Failed(
+        return Err(Refusal::NotDone(
             "client does not support Lame Duck Mode or is not ready to receive the notification"
                 .to_owned(),
         ));

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::client_info::{ClientInfo, Detail};
 use super::queue::{EventBody, Job};
 use crate::client::{Client, CloseReason};
+use crate::monitor::shown_token;
 use crate::server::ServerState;
 
 const CONNECT: &str = "io.nats.server.advisory.v1.client_connect";
@@ -40,7 +41,11 @@ pub(crate) fn connected(server: &ServerState, client: &Client) {
     let subject = format!("$SYS.ACCOUNT.{}.CONNECT", account.account.name());
     if is_heard(server, &subject) {
         let event = Connect {
-            client: described(client),
+            client: ClientInfo {
+                // No PING has been answered yet.
+                rtt: 0,
+                ..described(client)
+            },
         };
         let id = crate::nuid::next();
         push(server, subject, CONNECT, id, Timestamp::now(), &event);
@@ -94,9 +99,16 @@ fn send_end(server: &ServerState, client: &Client, reason: CloseReason, subject:
 /// As events describe clients: without the server, which they name anyway.
 fn described(client: &Client) -> ClientInfo<'static> {
     let info = ClientInfo::of(client, Detail::All);
+    let login = client.login();
+    let claims = login.claims.as_deref();
     ClientInfo {
         server: Cow::Borrowed(""),
-        name_tag: info.acc.clone(),
+        jwt: shown_token(&login).into(),
+        issuer_key: claims
+            .map_or_else(String::new, |claims| claims.issuer.clone())
+            .into(),
+        name_tag: client.server.name_tag(&info.acc).into(),
+        tags: claims.map_or_else(Vec::new, |claims| claims.tags.clone()),
         ..info
     }
 }

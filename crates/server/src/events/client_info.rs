@@ -47,7 +47,13 @@ pub(crate) struct ClientInfo<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stop: Option<Timestamp>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    pub(crate) jwt: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
+    pub(crate) issuer_key: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) name_tag: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tags: Vec<String>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]
     pub(crate) kind: Cow<'a, str>,
     #[serde(borrow, skip_serializing_if = "str::is_empty")]

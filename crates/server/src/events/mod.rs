@@ -9,6 +9,7 @@ mod answer;
 mod client;
 mod client_info;
 mod filter;
+mod option_types;
 mod queue;
 mod server_info;
 mod service;

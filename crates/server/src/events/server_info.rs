@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::monitor::feature_flags;
 use crate::server::ServerState;
 
-/// It has JetStream.
-const HAS_JETSTREAM: u64 = 1;
+/// It has JetStream, snapshots streams in binary form, and lets accounts have replication traffic of their own: what
+/// nats-server 2.15.1 says where JetStream is on.
+const HAS_JETSTREAM: u64 = 1 | 2 | 4;
 
 #[derive(Serialize)]
 struct ServerInfo<'a> {

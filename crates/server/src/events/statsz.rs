@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::monitor::{JetStreamVarz, usage};
+use crate::monitor::{ByKind, JetStreamVarz, usage};
 use crate::server::ServerState;
 
 #[derive(Serialize)]
@@ -24,8 +24,12 @@ pub(super) struct Statsz {
     received: Traffic,
     received_from_clients: Traffic,
     slow_consumers: u64,
+    #[serde(skip_serializing_if = "ByKind::is_zero")]
+    slow_consumer_stats: ByKind,
     #[serde(skip_serializing_if = "is_zero")]
     stale_connections: u64,
+    #[serde(skip_serializing_if = "ByKind::is_zero")]
+    stale_connection_stats: ByKind,
     #[serde(skip_serializing_if = "is_zero")]
     stalled_clients: u64,
     active_servers: u32,
@@ -76,10 +80,12 @@ pub(super) fn gather(server: &ServerState) -> Statsz {
         received,
         received_from_clients: received,
         slow_consumers: counters.slow_consumers.load(Relaxed),
+        slow_consumer_stats: ByKind::clients(&counters.slow_consumers),
         stale_connections: counters.stale_connections.load(Relaxed),
+        stale_connection_stats: ByKind::clients(&counters.stale_connections),
         stalled_clients: counters.stalled_clients.load(Relaxed),
         active_servers: 1,
-        jetstream: JetStreamVarz::of(server),
+        jetstream: JetStreamVarz::of(server).map(JetStreamVarz::without_store_dir),
         gomaxprocs: usage.cores,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use jetsled_auth::{Permissions, REDACTED, ResponsePermission, SubjectPermission};
+use jetsled_auth::{Permissions, ResponsePermission, SubjectPermission};
 use serde::Serialize;
 
 use super::task::to_json;
@@ -26,6 +26,19 @@ struct Shown<'a> {
     subscribe: Option<&'a SubjectPermission>,
     #[serde(skip_serializing_if = "Option::is_none")]
     responses: Option<ResponsePermission>,
+}
+
+/// A user that is not known.
+pub(super) fn nobody() -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Nobody {
+        user: &'static str,
+        account: &'static str,
+    }
+    to_json(&Nobody {
+        user: "",
+        account: "",
+    })
 }
 
 pub(super) fn gather(client: &Client) -> Vec<u8> {
@@ -57,9 +70,6 @@ fn user(login: &Login) -> Cow<'_, str> {
     match &login.user {
         _ if !given.is_empty() => given,
         Some(user) => Cow::Borrowed(user),
-        None if login.presented.as_ref().is_some_and(|one| one.has_token()) => {
-            Cow::Borrowed(REDACTED)
-        }
         None => Cow::Borrowed(""),
     }
 }

@@ -95,10 +95,7 @@ pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
     let claims = server
         .operator()
         .and_then(|operator| operator.claims(account.name()));
-    let name_tag = claims
-        .as_ref()
-        .map_or(account.name(), |claims| &claims.name)
-        .to_owned();
+    let name_tag = server.name_tag(account.name());
     let tags = claims.map_or_else(Vec::new, |claims| claims.nats.tags.clone());
     AccountDetail {
         account_name: account.name().to_owned(),
@@ -113,7 +110,11 @@ pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
         leafnode_connections: 0,
         client_connections: account.counters.connections.load(Relaxed),
         subscriptions: account.target_count(),
-        sharing: super::sharing::gather(account, server.system().map(|system| system.name())),
+        sharing: super::sharing::gather(
+            account,
+            server.system().map(|system| system.name()),
+            server.jetstream().is_some(),
+        ),
         signed,
         name_tag,
         tags,

@@ -65,7 +65,7 @@ pub(super) fn of_accounts(
     let clients = server.clients();
     let account_statz = accounts
         .iter()
-        .map(|account| AccountStat::with_clients(account, &clients))
+        .map(|account| AccountStat::with_clients(server, account, &clients))
         .filter(|stat| with_unused || stat.conns > 0)
         .collect();
     Accstatz {
@@ -84,10 +84,10 @@ impl Accstatz {
 impl AccountStat {
     /// What an account's connections have done so far.
     pub(crate) fn of(server: &ServerState, account: &Account) -> Self {
-        Self::with_clients(account, &server.clients())
+        Self::with_clients(server, account, &server.clients())
     }
 
-    fn with_clients(account: &Account, clients: &[Arc<Client>]) -> Self {
+    fn with_clients(server: &ServerState, account: &Account, clients: &[Arc<Client>]) -> Self {
         let counters = &account.counters;
         let mut sent = Traffic {
             msgs: counters.closed_out_messages.load(Relaxed),
@@ -105,7 +105,7 @@ impl AccountStat {
         let conns = counters.connections.load(Relaxed);
         Self {
             acc: account.name().to_owned(),
-            name: account.name().to_owned(),
+            name: server.name_tag(account.name()),
             conns,
             leafnodes: 0,
             // The connections that count now (observed nats-server 2.15.1).

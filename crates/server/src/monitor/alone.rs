@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::query::{BadRequest, Query};
 use crate::server::ServerState;
 
 /// Nothing can be in these lists yet.
@@ -36,30 +37,42 @@ pub(super) struct Leafz {
     leafs: [None; 0],
 }
 
-pub(super) fn routez(server: &ServerState) -> Routez {
-    Routez {
+/// `subs` is a boolean or `detail`; there is nothing that it would add.
+fn check_subscriptions(query: &Query) -> Result<(), BadRequest> {
+    if query.text("subs").eq_ignore_ascii_case("detail") {
+        return Ok(());
+    }
+    query.flag("subs").map(|_| ())
+}
+
+pub(super) fn routez(server: &ServerState, query: &Query) -> Result<Routez, BadRequest> {
+    check_subscriptions(query)?;
+    Ok(Routez {
         server_id: server.id().to_owned(),
         server_name: server.name().to_owned(),
         now: Timestamp::now(),
         num_routes: 0,
         routes: [],
-    }
+    })
 }
 
-pub(super) fn gatewayz(server: &ServerState) -> Gatewayz {
-    Gatewayz {
+pub(super) fn gatewayz(server: &ServerState, query: &Query) -> Result<Gatewayz, BadRequest> {
+    check_subscriptions(query)?;
+    query.flag("accs")?;
+    Ok(Gatewayz {
         server_id: server.id().to_owned(),
         now: Timestamp::now(),
         outbound_gateways: BTreeMap::new(),
         inbound_gateways: BTreeMap::new(),
-    }
+    })
 }
 
-pub(super) fn leafz(server: &ServerState) -> Leafz {
-    Leafz {
+pub(super) fn leafz(server: &ServerState, query: &Query) -> Result<Leafz, BadRequest> {
+    query.flag("subs")?;
+    Ok(Leafz {
         server_id: server.id().to_owned(),
         now: Timestamp::now(),
         leafnodes: 0,
         leafs: [],
-    }
+    })
 }

@@ -1,12 +1,17 @@
 //! One connection of `/connz`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use jetsled_auth::PeerText;
+use jetsled_auth::{
+    PeerText, certificate_digest, certificate_subject, public_key_digest, redacted,
+};
 use jiff::Timestamp;
+use rustls_pki_types::CertificateDer;
 use serde::{Serialize, Serializer};
 
+use super::closed::EndedSubscriptions;
 use super::omit::{is_false, is_zero};
 use super::show;
 use crate::client::{Client, Login, Subscription};
@@ -50,6 +55,8 @@ pub(crate) struct Connection {
     tls_version: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_cipher_suite: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls_peer_certs: Vec<PeerCertificate>,
     #[serde(skip_serializing_if = "is_false")]
     tls_first: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,6 +78,12 @@ pub(crate) struct Connection {
     tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<Proxy>,
+    /// Described only where they are shown: each costs two digests.
+    #[serde(skip)]
+    peer_certificates: Arc<[CertificateDer<'static>]>,
+    /// What a closed connection was subscribed to; shared, since the ring of them is copied for each answer.
+    #[serde(skip)]
+    pub(super) ended_subscriptions: Arc<[SubscriptionDetail]>,
     /// The account, whether or not it is shown.
     #[serde(skip)]
     pub(super) account_name: String,
@@ -89,11 +102,7 @@ impl Connection {
             .max(start);
         let account_name = login.account.name().to_owned();
         let claims = login.claims.as_deref();
-        let name_tag = client
-            .server
-            .operator()
-            .and_then(|operator| operator.claims(&account_name))
-            .map_or_else(|| account_name.clone(), |claims| claims.name.clone());
+        let name_tag = client.server.name_tag(&account_name);
         let remote = client.remote();
         let tls = client.tls();
         Self {
@@ -121,8 +130,9 @@ impl Connection {
             version: login.options.version.clone(),
             tls_version: tls.map(|tls| tls.version),
             tls_cipher_suite: tls.map(|tls| tls.cipher_suite.clone()),
+            tls_peer_certs: Vec::new(),
             tls_first: tls.is_some_and(|tls| tls.handshake_first),
-            authorized_user: login.user.as_deref().map(str::to_owned),
+            authorized_user: authorized_user(&login),
             account: (account_name != jetsled_auth::GLOBAL_ACCOUNT).then(|| account_name.clone()),
             subscriptions_list: None,
             subscriptions_list_detail: None,
@@ -135,6 +145,9 @@ impl Connection {
             proxy: login.proxy.as_deref().map(|key| Proxy {
                 key: key.to_owned(),
             }),
+            peer_certificates: tls
+                .map_or_else(Arc::default, |tls| Arc::clone(&tls.peer_certificates)),
+            ended_subscriptions: Arc::default(),
             account_name,
         }
     }
@@ -148,6 +161,48 @@ impl Connection {
         self.issuer_key.clear();
         self.tags.clear();
     }
+
+    /// Describes what the peer has shown in the TLS handshake.
+    pub(super) fn show_certificates(&mut self) {
+        let chain = self.peer_certificates.iter();
+        self.tls_peer_certs = chain.map(|der| PeerCertificate::of(der)).collect();
+    }
+
+    /// What is not kept of a connection that has ended, whose subscriptions these were (observed nats-server 2.15.1).
+    pub(super) fn end(&mut self, subscriptions: EndedSubscriptions) {
+        self.pending_bytes = 0;
+        self.peer_certificates = Arc::default();
+        if self.is_global() {
+            self.name_tag = None;
+        }
+        self.subscriptions = subscriptions.count;
+        self.ended_subscriptions = subscriptions.listed.into();
+    }
+
+    pub(super) fn is_global(&self) -> bool {
+        self.account_name == jetsled_auth::GLOBAL_ACCOUNT
+    }
+}
+
+/// A certificate that the peer has shown.
+#[derive(Clone, Debug, Serialize)]
+struct PeerCertificate {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    subject: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    spki_sha256: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    cert_sha256: String,
+}
+
+impl PeerCertificate {
+    fn of(der: &[u8]) -> Self {
+        Self {
+            subject: certificate_subject(der).unwrap_or_default(),
+            spki_sha256: public_key_digest(der).unwrap_or_default(),
+            cert_sha256: certificate_digest(der),
+        }
+    }
 }
 
 /// The proxy that a connection came through.
@@ -156,8 +211,16 @@ struct Proxy {
     key: String,
 }
 
+/// The user; for a refused one, as it called itself.
+fn authorized_user(login: &Login) -> Option<String> {
+    let given = login.shown_user();
+    let given = Some(&*given).filter(|given| !given.is_empty());
+    let user = login.user.as_deref().or(given)?;
+    Some(redacted(user).into_owned())
+}
+
 /// The user's claims, unless whoever has them could log in with them.
-fn shown_token(login: &Login) -> String {
+pub(crate) fn shown_token(login: &Login) -> String {
     match &login.claims {
         Some(claims) if !claims.is_bearer => login.options.jwt.expose().to_owned(),
         _ => String::new(),

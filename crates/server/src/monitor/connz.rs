@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
+use jetsled_protocol::subject;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::connection::{Connection, SubscriptionDetail};
-use super::query::{BadRequest, Page, Query};
+use super::query::{BadRequest, Query};
 use crate::client::Client;
 use crate::server::ServerState;
 
@@ -18,7 +19,8 @@ pub(super) struct Connz {
     total: usize,
     offset: usize,
     limit: usize,
-    connections: Vec<Connection>,
+    /// `null` for an account that does not exist (observed nats-server 2.15.1).
+    connections: Option<Vec<Connection>>,
 }
 
 /// Whether subscriptions are listed.
@@ -36,11 +38,16 @@ enum State {
     All,
 }
 
-pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Connz, BadRequest> {
+/// `filter` is a subject that connections must have an interest in, which only services can ask for; empty for none.
+pub(super) fn gather(
+    server: &ServerState,
+    query: &Query,
+    filter: &str,
+) -> Result<Connz, BadRequest> {
     let sort = Sort::of(query.text("sort"))?;
     let user = query.text("user");
     let account = query.text("acc");
-    let shows_authentication = query.flag("auth")? || !user.is_empty();
+    let shows_authentication = query.flag("auth")?;
     let subscriptions = match query.text("subs") {
         text if text.eq_ignore_ascii_case("detail") => Subscriptions::Detail,
         _ if query.flag("subs")? => Subscriptions::Subjects,
@@ -53,15 +60,16 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Connz, BadRe
         _ => return Err(BadRequest::State(query.text("state").to_owned())),
     };
     let cid = query.unsigned("cid")?;
+    let filter = if filter == ">" { "" } else { filter };
+    if !filter.is_empty() && account.is_empty() {
+        return Err(BadRequest::SubjectWithoutAccount);
+    }
     let mut page = query.page()?;
     if state != State::Closed {
         sort.check_open()?;
     }
     if cid > 0 {
-        page = Page {
-            offset: 0,
-            limit: 1,
-        };
+        page.limit = 1;
     }
 
     let now = Timestamp::now();
@@ -80,6 +88,7 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Connz, BadRe
             .closed()
             .into_iter()
             .filter(move |closed| cid == 0 || closed.cid == cid)
+            .map(move |closed| listed_closed(closed, subscriptions))
     };
     let mut connections: Vec<Connection> = match state {
         State::Open => open().collect(),
@@ -89,24 +98,31 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Connz, BadRe
     // MQTT comes with a later version: no connection has an MQTT client id.
     let of_mqtt_client = !query.text("mqtt_client").is_empty();
     connections.retain(|connection| {
-        !of_mqtt_client
-            && (account.is_empty() || connection.account_name == account)
-            && (user.is_empty() || connection.authorized_user.as_deref() == Some(user))
+        // Of closed ones nats-server 2.15.1 does not know that they belonged to `$G`.
+        let is_known = connection.stop.is_none() || !connection.is_global();
+        !of_mqtt_client && (account.is_empty() || (connection.account_name == account && is_known))
     });
-    let filtered = !user.is_empty() || !account.is_empty();
+    // Those of a user, or with an interest, are chosen among those that are counted (observed nats-server 2.15.1).
     let total = match state {
-        _ if filtered => connections.len(),
+        _ if !account.is_empty() => connections.len(),
         State::Open => server.client_count(),
         State::Closed => server.monitoring.closed_count(),
         State::All => server.client_count() + server.monitoring.closed_count(),
     };
+    connections.retain(|connection| {
+        let of_user = user.is_empty() || connection.authorized_user.as_deref() == Some(user);
+        let is_open = connection.stop.is_none();
+        of_user && (filter.is_empty() || !is_open || has_interest(server, connection.cid, filter))
+    });
+    let is_known = account.is_empty() || server.account(account).is_some();
     sort.apply(&mut connections);
     let mut connections = page.of(connections);
-    if !shows_authentication {
-        connections
-            .iter_mut()
-            .for_each(Connection::hide_authentication);
-    }
+    let show: fn(&mut Connection) = if shows_authentication {
+        Connection::show_certificates
+    } else {
+        Connection::hide_authentication
+    };
+    connections.iter_mut().for_each(show);
     Ok(Connz {
         server_id: server.id().to_owned(),
         now,
@@ -114,8 +130,17 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Connz, BadRe
         total,
         offset: page.offset,
         limit: page.limit,
-        connections,
+        connections: is_known.then_some(connections),
     })
+}
+
+/// Whether a subscription of the connection may get messages that `filter` matches.
+fn has_interest(server: &ServerState, cid: u64, filter: &str) -> bool {
+    let subscriptions = server
+        .client(cid)
+        .map_or_else(Vec::new, |client| client.subscriptions());
+    let mut subjects = subscriptions.iter().map(|one| &one.subject);
+    subjects.any(|subject| subject::collides(subject, filter.as_bytes()))
 }
 
 fn listed(client: &Client, subscriptions: Subscriptions, now: Timestamp) -> Connection {
@@ -128,14 +153,29 @@ fn listed(client: &Client, subscriptions: Subscriptions, now: Timestamp) -> Conn
         .iter()
         .map(|subscription| SubscriptionDetail::of(subscription))
         .collect();
-    match subscriptions {
-        Subscriptions::Detail => connection.subscriptions_list_detail = Some(details),
-        _ => {
-            connection.subscriptions_list =
-                Some(details.into_iter().map(|detail| detail.subject).collect())
-        }
+    list(&mut connection, subscriptions, details);
+    connection
+}
+
+fn listed_closed(mut connection: Connection, subscriptions: Subscriptions) -> Connection {
+    let details = std::mem::take(&mut connection.ended_subscriptions);
+    if subscriptions != Subscriptions::No && !details.is_empty() {
+        list(&mut connection, subscriptions, details.to_vec());
     }
     connection
+}
+
+fn list(
+    connection: &mut Connection,
+    subscriptions: Subscriptions,
+    details: Vec<SubscriptionDetail>,
+) {
+    if subscriptions == Subscriptions::Detail {
+        connection.subscriptions_list_detail = Some(details);
+    } else {
+        let subjects = details.into_iter().map(|detail| detail.subject);
+        connection.subscriptions_list = Some(subjects.collect());
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

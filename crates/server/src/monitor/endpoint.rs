@@ -70,19 +70,28 @@ impl Endpoint {
 }
 
 /// Answers one request.
-pub(super) fn answer(path: &str, query: &Query, server: &ServerState) -> Reply {
+pub(super) fn answer(path: &str, raw_query: Option<&str>, server: &ServerState) -> Reply {
     let base = &server.options().monitor.base_path;
+    if let Some(location) = cleaned(path) {
+        return Reply::redirect(match raw_query {
+            Some(query) => format!("{location}?{query}"),
+            None => location,
+        });
+    }
+    let query = &Query::parse(raw_query.unwrap_or_default());
     let Some(endpoint) = path.strip_prefix(base.as_str()).and_then(Endpoint::at) else {
-        return Reply::text(StatusCode::NOT_FOUND, "404 page not found\n");
+        return Reply::not_found();
     };
-    server.monitoring.count(endpoint);
+    if endpoint != Endpoint::Raftz {
+        server.monitoring.count(endpoint);
+    }
     let reply = match endpoint {
         Endpoint::Index => Ok(Reply::html(index::page())),
         Endpoint::Varz => Ok(Reply::json(&varz::gather(server))),
-        Endpoint::Connz => connz::gather(server, query).map(|connz| Reply::json(&connz)),
-        Endpoint::Routez => Ok(Reply::json(&alone::routez(server))),
-        Endpoint::Gatewayz => Ok(Reply::json(&alone::gatewayz(server))),
-        Endpoint::Leafz => Ok(Reply::json(&alone::leafz(server))),
+        Endpoint::Connz => connz::gather(server, query, "").map(|connz| Reply::json(&connz)),
+        Endpoint::Routez => alone::routez(server, query).map(|routez| Reply::json(&routez)),
+        Endpoint::Gatewayz => alone::gatewayz(server, query).map(|gatewayz| Reply::json(&gatewayz)),
+        Endpoint::Leafz => alone::leafz(server, query).map(|leafz| Reply::json(&leafz)),
         Endpoint::Subsz => subsz::gather(server, query).map(|subsz| Reply::json(&subsz)),
         Endpoint::Accountz => {
             accountz::gather(server, query).map(|accountz| Reply::json(&accountz))
@@ -97,5 +106,51 @@ pub(super) fn answer(path: &str, query: &Query, server: &ServerState) -> Reply {
             "No Raft nodes registered",
         )),
     };
-    reply.unwrap_or_else(|error| Reply::text(StatusCode::BAD_REQUEST, error.to_string()))
+    reply.unwrap_or_else(|error| {
+        // Only these two look at the parameters before they count (observed nats-server 2.15.1).
+        if matches!(endpoint, Endpoint::Connz | Endpoint::Routez) && error.is_unreadable() {
+            server.monitoring.uncount(endpoint);
+        }
+        Reply::text(StatusCode::BAD_REQUEST, error.to_string())
+    })
+}
+
+/// Where a path leads that is not in its shortest form (`//varz`, `/x/../varz`).
+fn cleaned(path: &str) -> Option<String> {
+    let mut steps: Vec<&str> = Vec::new();
+    for step in path.split('/') {
+        match step {
+            "" | "." => {}
+            ".." => {
+                steps.pop();
+            }
+            step => steps.push(step),
+        }
+    }
+    let mut clean = format!("/{}", steps.join("/"));
+    if path.ends_with('/') && !steps.is_empty() {
+        clean.push('/');
+    }
+    (clean != path).then_some(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cleaned;
+
+    #[test]
+    fn paths_lead_to_their_shortest_form() {
+        for (path, clean) in [
+            ("//varz", Some("/varz")),
+            ("/a/../varz", Some("/varz")),
+            ("/./varz", Some("/varz")),
+            ("/varz//", Some("/varz/")),
+            ("/../..", Some("/")),
+            ("/varz", None),
+            ("/varz/", None),
+            ("/", None),
+        ] {
+            assert_eq!(cleaned(path).as_deref(), clean, "{path}");
+        }
+    }
 }

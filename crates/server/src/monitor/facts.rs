@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
-use super::closed::ClosedConnections;
+use super::closed::{ClosedConnections, EndedSubscriptions};
 use super::connection::Connection;
 use super::endpoint::Endpoint;
 use super::process::CpuMeter;
@@ -35,20 +35,18 @@ impl MonitorFacts {
         }
     }
 
-    /// Remembers a connection that has ended, which had so many subscriptions.
+    /// Remembers a connection that has ended.
     pub(crate) fn remember_closed(
         &self,
         client: &Client,
         reason: CloseReason,
-        subscriptions: usize,
+        subscriptions: EndedSubscriptions,
     ) {
         let now = Timestamp::now();
         let mut connection = Connection::of(client, now);
         connection.stop = Some(now);
         connection.reason = Some(reason.text());
-        connection.pending_bytes = 0;
-        connection.name_tag = None;
-        connection.subscriptions = subscriptions;
+        connection.end(subscriptions);
         self.closed.lock().push(connection);
     }
 
@@ -64,6 +62,11 @@ impl MonitorFacts {
 
     pub(super) fn count(&self, endpoint: Endpoint) {
         self.requests[endpoint as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Takes back a [`MonitorFacts::count`].
+    pub(super) fn uncount(&self, endpoint: Endpoint) {
+        self.requests[endpoint as usize].fetch_sub(1, Relaxed);
     }
 
     /// Requests by path, those that came.

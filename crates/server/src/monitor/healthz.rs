@@ -34,7 +34,9 @@ pub(super) fn check(server: &ServerState, query: &Query) -> Result<Reply, BadReq
     let details = query.flag("details")?;
     // Every flag is checked, whichever comes to matter.
     let enabled_only = query.flag("js-enabled-only")? | query.flag("js-enabled")?;
-    let server_only = query.flag("js-server-only")? | query.flag("js-meta-only")?;
+    let server_only = query.flag("js-server-only")?;
+    // There is no meta layer to check on a server alone; everything else is.
+    query.flag("js-meta-only")?;
     let asked = Asked {
         account: query.text("account"),
         stream: query.text("stream"),

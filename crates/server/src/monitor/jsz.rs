@@ -22,7 +22,12 @@ pub(super) struct Jsz {
     #[serde(skip_serializing_if = "Option::is_none")]
     limits: Option<JetStreamLimits>,
     streams: usize,
+    /// Those that this server leads: all.
+    #[serde(skip_serializing_if = "is_zero")]
+    streams_leader: u64,
     consumers: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    consumers_leader: u64,
     messages: u64,
     bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -55,7 +60,7 @@ pub(super) struct JetStreamConfig {
     max_memory: u64,
     max_storage: u64,
     #[serde(skip_serializing_if = "String::is_empty")]
-    store_dir: String,
+    pub(super) store_dir: String,
     /// Nanoseconds.
     #[serde(skip_serializing_if = "is_zero")]
     sync_interval: u64,
@@ -116,8 +121,8 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
     let wanted_account = query.text("acc");
     let with_accounts = query.flag("accounts")? || streams || !wanted_account.is_empty();
     // A server alone has no Raft groups and leads everything.
+    let raft = query.flag("raft")?;
     let _ = (
-        query.flag("raft")?,
         query.flag("leader-only")?,
         query.flag("stream-leader-only")?,
     );
@@ -126,6 +131,9 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
     let options = server.options();
     let jetstream = server.jetstream();
     let uses = account_uses(server);
+    let streams_count = uses.iter().map(|(_, used)| used.streams).sum();
+    let consumers_count = uses.iter().map(|(_, used)| used.consumers).sum();
+    let led = |count: usize| if raft { count as u64 } else { 0 };
     let mut jsz = Jsz {
         stats: JetStreamStats::sum(&uses, jetstream.map_or(0, |_| API_LEVEL)),
         server_id: server.id().to_owned(),
@@ -135,8 +143,10 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
             JetStreamConfig::of(js, &options)
         }),
         limits: jetstream.map(|js| JetStreamLimits::of(js, &options)),
-        streams: uses.iter().map(|(_, used)| used.streams).sum(),
-        consumers: uses.iter().map(|(_, used)| used.consumers).sum(),
+        streams: streams_count,
+        streams_leader: led(streams_count),
+        consumers: consumers_count,
+        consumers_leader: led(consumers_count),
         messages: uses.iter().map(|(_, used)| used.messages).sum(),
         bytes: uses
             .iter()
@@ -160,8 +170,8 @@ pub(super) fn gather(server: &ServerState, query: &Query) -> Result<Jsz, BadRequ
                     Vec::new()
                 },
                 stats: JetStreamStats::of_account(&used),
-                id: name.clone(),
-                name,
+                name: server.name_tag(&name),
+                id: name,
             })
             .collect();
     }
@@ -178,7 +188,7 @@ pub(super) fn account(
     let at = jsz
         .account_details
         .iter()
-        .position(|detail| detail.name == name);
+        .position(|detail| detail.id == name);
     Ok(at.map(|at| jsz.account_details.swap_remove(at)))
 }
 

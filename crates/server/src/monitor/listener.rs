@@ -11,7 +11,6 @@ use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::endpoint;
-use super::query::Query;
 use super::reply::Reply;
 use crate::http;
 use crate::listener::{ListenError, Listener};
@@ -97,8 +96,8 @@ fn acceptor(tls: &TlsOptions) -> Result<TlsAcceptor, TlsError> {
 
 async fn answer(request: Request<Incoming>, server: Arc<ServerState>) -> Response<Full<Bytes>> {
     let gathered = tokio::task::spawn_blocking(move || {
-        let query = Query::parse(request.uri().query().unwrap_or_default());
-        endpoint::answer(request.uri().path(), &query, &server)
+        let uri = request.uri();
+        endpoint::answer(uri.path(), uri.query(), &server)
     })
     .await;
     let reply = gathered

@@ -28,9 +28,11 @@ mod varz;
 mod websocket;
 
 pub(crate) use accstatz::AccountStat;
+pub(crate) use closed::EndedSubscriptions;
+pub(crate) use connection::shown_token;
 pub(crate) use facts::MonitorFacts;
 pub(crate) use listener::Monitor;
 pub use listener::MonitorError;
 pub(crate) use service::{account_info, account_jsz, account_statz, answer_service, usage};
 pub(crate) use show::float;
-pub(crate) use varz::{JetStreamVarz, feature_flags};
+pub(crate) use varz::{ByKind, JetStreamVarz, feature_flags};

@@ -21,19 +21,31 @@ pub(super) enum BadRequest {
     Sort(String),
     #[error("sort by {0} only valid on closed connections")]
     SortOfClosed(&'static str),
+    #[error("filter by subject only valid with account filtering")]
+    SubjectWithoutAccount,
     #[error("invalid test subject, must be valid publish subject: {0}")]
     TestSubject(String),
     #[error("Account {0} does not exist")]
     UnknownAccount(String),
 }
 
+impl BadRequest {
+    /// Whether a parameter's text could not be read, rather than its value makes no sense.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Decode { .. } | Self::State(_))
+    }
+}
+
 impl Query {
     pub(super) fn parse(text: &str) -> Self {
-        Self(
-            form_urlencoded::parse(text.as_bytes())
+        // Go's servers take no part with a semicolon.
+        let parts = text.split('&').filter(|part| !part.contains(';'));
+        let parse = |part: &str| {
+            form_urlencoded::parse(part.as_bytes())
                 .into_owned()
-                .collect(),
-        )
+                .collect::<Vec<_>>()
+        };
+        Self(parts.flat_map(parse).collect())
     }
 
     /// These parameters.
@@ -142,7 +154,8 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let query = Query::parse("acc=%24G&subs=1&limit=10&offset=-3&acc=x&empty=&a+b=c%20d");
+        let query =
+            Query::parse("acc=%24G&subs=1&limit=10&offset=-3&acc=x&empty=&a+b=c%20d&subs=0;x=1");
         assert_eq!(query.text("acc"), "$G");
         assert_eq!(query.text("a b"), "c d");
         assert_eq!(

@@ -2,7 +2,9 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue};
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -12,6 +14,8 @@ pub(super) struct Reply {
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,
+    location: Option<String>,
+    is_not_found: bool,
 }
 
 const JSON: &str = "application/json";
@@ -32,6 +36,8 @@ impl Reply {
             status,
             content_type: "text/plain; charset=utf-8",
             body: text.into().into_bytes(),
+            location: None,
+            is_not_found: false,
         }
     }
 
@@ -40,6 +46,33 @@ impl Reply {
             status: StatusCode::OK,
             content_type: "text/html; charset=utf-8",
             body: page.into_bytes(),
+            location: None,
+            is_not_found: false,
+        }
+    }
+
+    /// Nothing is there.
+    pub(super) fn not_found() -> Self {
+        Self {
+            is_not_found: true,
+            ..Self::text(StatusCode::NOT_FOUND, "404 page not found\n")
+        }
+    }
+
+    /// It is elsewhere.
+    pub(super) fn redirect(location: String) -> Self {
+        let escaped = location
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&#34;")
+            .replace('\'', "&#39;");
+        Self {
+            status: StatusCode::TEMPORARY_REDIRECT,
+            content_type: "text/html; charset=utf-8",
+            body: format!("<a href=\"{escaped}\">Temporary Redirect</a>.\n\n").into_bytes(),
+            location: Some(location),
+            is_not_found: false,
         }
     }
 
@@ -49,6 +82,8 @@ impl Reply {
                 status,
                 content_type: JSON,
                 body,
+                location: None,
+                is_not_found: false,
             },
             Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
@@ -72,6 +107,11 @@ impl Reply {
         if self.content_type == JSON {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
+        if self.is_not_found {
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        let location = self.location.and_then(|to| HeaderValue::try_from(to).ok());
+        headers.extend(location.map(|to| (LOCATION, to)));
         response
     }
 }

@@ -41,18 +41,12 @@ pub(crate) fn answer_service(
     Ok(match what {
         "varz" => json(&varz::gather(server)),
         "connz" => {
-            if !text(options, "filter_subject").is_empty() {
-                return Err(if query.text("acc").is_empty() {
-                    "filter by subject only valid with account filtering".to_owned()
-                } else {
-                    "filter by subject is not supported".to_owned()
-                });
-            }
-            json(&connz::gather(server, &query).map_err(failed)?)
+            let filter = text(options, "filter_subject");
+            json(&connz::gather(server, &query, filter).map_err(failed)?)
         }
-        "routez" => json(&alone::routez(server)),
-        "gatewayz" => json(&alone::gatewayz(server)),
-        "leafz" => json(&alone::leafz(server)),
+        "routez" => json(&alone::routez(server, &query).map_err(failed)?),
+        "gatewayz" => json(&alone::gatewayz(server, &query).map_err(failed)?),
+        "leafz" => json(&alone::leafz(server, &query).map_err(failed)?),
         "subsz" => json(&subsz::gather(server, &query).map_err(failed)?),
         "accountz" => json(&accountz::gather(server, &query).map_err(failed)?),
         "jsz" => json(&jsz::gather(server, &query).map_err(failed)?),
@@ -71,6 +65,9 @@ pub(crate) fn account_jsz(
 ) -> Result<Vec<u8>, String> {
     if server.jetstream().is_none() {
         return Err("jetstream not enabled".to_owned());
+    }
+    if server.account(account).is_none() {
+        return Err(format!("account {account:?} not found"));
     }
     let query = query_of("jsz", options);
     let detail = jsz::account(server, account, &query).map_err(|error| error.to_string())?;

@@ -67,15 +67,19 @@ enum Sampling {
     Headers(&'static str),
 }
 
-pub(super) fn gather(account: &Account, system: Option<&str>) -> Sharing {
+pub(super) fn gather(account: &Account, system: Option<&str>, has_jetstream: bool) -> Sharing {
     let wiring = account.wiring();
     let mut imports = imports(&wiring);
     let mut exports = exports(&wiring);
     if let Some(system) = system {
         imports.extend(of_system(account, system));
+        if has_jetstream && !account.is_system() {
+            imports.push(service_of(system, API.to_owned(), API, true));
+        }
     }
     if account.is_system() {
-        exports.extend(system_services());
+        let api = has_jetstream.then_some((API, "Singleton"));
+        exports.extend(SERVICES.into_iter().chain(api).map(system_service));
     }
     Sharing {
         mappings: mappings(&wiring),
@@ -150,27 +154,29 @@ fn imports(wiring: &Wiring) -> Vec<Import> {
     streams.chain(services).collect()
 }
 
-/// What the system account exports to every account.
-fn system_services() -> impl Iterator<Item = Export> {
-    let services = [
-        ("$SYS.REQ.ACCOUNT.*.CONNZ", "Streamed"),
-        ("$SYS.REQ.ACCOUNT.*.STATZ", "Streamed"),
-        ("$SYS.REQ.USER.*.INFO", "Singleton"),
-        ("$SYS.DEBUG.SUBSCRIBERS", "Singleton"),
-    ];
-    services.into_iter().map(|(subject, response)| Export {
+/// Where JetStream is on, every account has its API from the system account.
+const API: &str = "$JS.API.>";
+/// What else the system account exports to every account, with the kind of response.
+const SERVICES: [(&str, &str); 4] = [
+    ("$SYS.REQ.ACCOUNT.*.CONNZ", "Streamed"),
+    ("$SYS.REQ.ACCOUNT.*.STATZ", "Streamed"),
+    ("$SYS.REQ.USER.*.INFO", "Singleton"),
+    ("$SYS.DEBUG.SUBSCRIBERS", "Singleton"),
+];
+
+fn system_service((subject, response): (&str, &'static str)) -> Export {
+    Export {
         subject: subject.to_owned(),
         kind: "service",
         response_type: Some(response),
         service_latency: None,
         approved_accounts: Vec::new(),
-    })
+    }
 }
 
-/// The services of the system account that every account has; the system account itself but for one does not import them.
-fn of_system(account: &Account, system: &str) -> Vec<Import> {
-    let (is_system, account) = (account.is_system(), account.name());
-    let import = |subject: String, local: &str, share| Import {
+/// An import from the system account.
+fn service_of(system: &str, subject: String, local: &str, share: bool) -> Import {
+    Import {
         subject,
         account: system.to_owned(),
         to: Some(local.to_owned()),
@@ -180,7 +186,13 @@ fn of_system(account: &Account, system: &str) -> Vec<Import> {
         share,
         tracking: false,
         latency: None,
-    };
+    }
+}
+
+/// The services of the system account that every account has; the system account itself but for one does not import them.
+fn of_system(account: &Account, system: &str) -> Vec<Import> {
+    let (is_system, account) = (account.is_system(), account.name());
+    let import = |subject: String, local: &str, share| service_of(system, subject, local, share);
     let connz = format!("$SYS.REQ.ACCOUNT.{account}.CONNZ");
     let statz = format!("$SYS.REQ.ACCOUNT.{account}.STATZ");
     let user = format!("$SYS.REQ.USER.{account}.INFO");

@@ -145,7 +145,7 @@ pub(crate) struct JetStreamVarz {
 
 /// A count by the kind of connection.
 #[derive(Debug, Default, Serialize)]
-struct ByKind {
+pub(crate) struct ByKind {
     clients: u64,
     routes: u64,
     gateways: u64,
@@ -162,11 +162,16 @@ struct DiskIoWaitStats {
 }
 
 impl ByKind {
-    fn clients(count: &AtomicU64) -> Self {
+    /// All are clients.
+    pub(crate) fn clients(count: &AtomicU64) -> Self {
         Self {
             clients: count.load(Relaxed),
             ..Self::default()
         }
+    }
+
+    pub(crate) fn is_zero(&self) -> bool {
+        self.clients == 0
     }
 }
 
@@ -304,6 +309,14 @@ impl JetStreamVarz {
             stats: Some(JetStreamStats::of(server)),
             limits: Some(JetStreamLimits::of(jetstream, &options)),
         })
+    }
+
+    /// As it is told to others.
+    pub(crate) fn without_store_dir(mut self) -> Self {
+        if let Some(config) = &mut self.config {
+            config.store_dir.clear();
+        }
+        self
     }
 }
 

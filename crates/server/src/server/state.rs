@@ -24,7 +24,7 @@ use crate::account::Account;
 use crate::client::{Client, CloseReason, ConnectOptions, Login, Presented, Signal, Transport};
 use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
-use crate::monitor::MonitorFacts;
+use crate::monitor::{EndedSubscriptions, MonitorFacts};
 use crate::operator::OperatorMode;
 use crate::wiring::wire;
 
@@ -400,6 +400,13 @@ impl ServerState {
         }))
     }
 
+    /// What an account is shown as: the name in its claims, else its own.
+    pub(crate) fn name_tag(&self, account: &str) -> String {
+        self.operator()
+            .and_then(|operator| operator.claims(account))
+            .map_or_else(|| account.to_owned(), |claims| claims.name.clone())
+    }
+
     /// The largest message of a connection under the limits in force.
     pub(crate) fn max_payload_of(&self, login: &Login) -> usize {
         max_payload(&self.options(), &login.account, login.user_limits)
@@ -450,8 +457,13 @@ impl ServerState {
         }
     }
 
-    /// Removes a connection that has ended, which had so many subscriptions.
-    pub(crate) fn forget(&self, client: &Arc<Client>, reason: CloseReason, subscriptions: usize) {
+    /// Removes a connection that has ended.
+    pub(crate) fn forget(
+        &self,
+        client: &Arc<Client>,
+        reason: CloseReason,
+        subscriptions: EndedSubscriptions,
+    ) {
         let removed = {
             let mut clients = self.clients.lock();
             let removed = clients.remove(&client.cid());
