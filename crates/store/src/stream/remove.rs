@@ -261,7 +261,7 @@ impl Stream {
                 break;
             }
             match self.first_of(log, id)? {
-                Some(seq) if seq <= through => self.remove(log, seq, reason)?,
+                Some(seq) if seq <= through => self.remove_of(log, id, seq, reason)?,
                 _ => break,
             }
         }
@@ -358,11 +358,27 @@ impl Stream {
         id: SubjectId,
         limit: u64,
     ) -> Result<(), ReadError> {
-        while u64::from(self.subjects.entry(id).count) > limit {
+        while self.messages > 0 && u64::from(self.subjects.entry(id).count) > limit {
             match self.first_of(log, id)? {
-                Some(seq) => self.remove(log, seq, RemoveReason::Limits)?,
+                Some(seq) => self.remove_of(log, id, seq, RemoveReason::Limits)?,
                 None => break,
             }
+        }
+        Ok(())
+    }
+
+    /// Removes a message that its subject counts. Damage may have taken it before, or now, without knowing its subject: then it is counted no more.
+    fn remove_of(
+        &mut self,
+        log: &mut Log,
+        id: SubjectId,
+        seq: u64,
+        reason: RemoveReason,
+    ) -> Result<(), ReadError> {
+        let counted = self.subjects.entry(id).count;
+        self.remove(log, seq, reason)?;
+        if self.messages > 0 && self.subjects.entry(id).count == counted {
+            self.subjects.remove(id, seq);
         }
         Ok(())
     }
@@ -412,6 +428,12 @@ impl Stream {
         bytes: u64,
         reason: RemoveReason,
     ) {
+        if !self.is_live(seq) {
+            // Damage has taken it, when neither its subject nor its size were known.
+            self.subjects.remove(id, seq);
+            self.bytes = self.bytes.saturating_sub(bytes);
+            return;
+        }
         if let Some(removed) = &mut self.removed {
             let subject = self.subjects.name(id).into();
             removed.push(Removed::Message {
