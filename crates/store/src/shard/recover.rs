@@ -38,8 +38,17 @@ const STEP_BYTES: u32 = 1 << 20;
 
 /// Opens a shard.
 pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
-    let checkpoint = Checkpointed::load_usable(&seat);
-    let (log, log_report) = open_log(&seat, checkpoint.as_ref().map(|found| &found.log))?;
+    let mut checkpoint = Checkpointed::load_usable(&seat);
+    let (mut log, mut log_report) = open_log(&seat, checkpoint.as_ref().map(|found| &found.log))?;
+    if checkpoint.as_ref().is_some_and(|found| !found.fits(&log)) {
+        tracing::warn!(
+            shard = seat.number,
+            "checkpoint is of segments that are not there, rebuilding from the log"
+        );
+        checkpoint = None;
+        drop(log);
+        (log, log_report) = open_log(&seat, None)?;
+    }
     let mut shard = Shard {
         seat,
         log,
@@ -457,13 +466,12 @@ impl Shard {
             false
         });
         consumers.retain(|_, consumer| consumer.in_memory);
-        if let Err(error) = self.restore(Checkpointed::load_usable(&self.seat)) {
+        let checkpoint = Checkpointed::load_usable(&self.seat);
+        if let Err(error) = self.restore(checkpoint.filter(|found| found.fits(&self.log))) {
             tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
             self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
         }
-        for consumer in self.consumers.values_mut() {
-            consumer.deltas.clear();
-        }
+        self.consumers_recovered = true;
         for (id, stream) in &mut self.streams {
             self.metering.welcome(stream);
             stream.join_account_meter(meters.remove(id));
@@ -544,6 +552,18 @@ impl Checkpointed {
             );
             None
         })
+    }
+
+    /// Whether every segment is there in which it says that something lives, or from which what came after it is replayed. An older catalog
+    /// that was put back tells of segments that have been given back since.
+    fn fits(&self, log: &Log) -> bool {
+        let there: BTreeSet<SegmentNo> = log.segments().map(|usage| usage.segment).collect();
+        let mut lives = self.log.live.iter().filter(|(_, bytes)| *bytes > 0);
+        let from = self.log.position.segment();
+        let replayed = there.range(from..).count() as u64;
+        let end = there.last().map_or(0, |last| u64::from(last.0) + 1);
+        lives.all(|(segment, _)| there.contains(segment))
+            && replayed == end.saturating_sub(u64::from(from.0))
     }
 
     /// The newest checkpoint; `None` if there is none, the reason if it can not be used.
