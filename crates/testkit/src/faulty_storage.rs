@@ -110,6 +110,13 @@ impl FaultyStorage {
         self.disk.lock().faults.push((call, skip, fault));
     }
 
+    /// Nothing that was to fail fails any more, and there is room again.
+    pub fn heal(&self) {
+        let mut disk = self.disk.lock();
+        disk.faults.clear();
+        disk.capacity = None;
+    }
+
     /// At most so many bytes in all files; `None` for no limit.
     pub fn limit(&self, capacity: Option<u64>) {
         self.disk.lock().capacity = capacity;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jetsled_dispatch::{Consumer, ConsumerIdentity, Context, Outbox};
+use jetsled_dispatch::{Command, Consumer, ConsumerIdentity, Context, Outbox};
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{
     AckSubjectPrefix, ApiError, ConsumerConfig, ConsumerInfo, ConsumerState, SourceInfo,
@@ -15,6 +15,7 @@ use super::account::{AccountJetStream, DurableAt, written};
 use super::advisory;
 use super::consumer::{self, RunningConsumer};
 use super::consumer_record::ConsumerRecord;
+use super::reply::send_message;
 use super::runtime::Runtime;
 use super::shard::{ShardState, Wait};
 use super::stream::RunningStream;
@@ -545,6 +546,40 @@ impl ShardState {
         store.watch_removed(stream_id, true);
         in_service(jetstream, stream, running);
         self.dispatch(target, flush);
+    }
+
+    /// A commit failed: the consumers of file streams are what the log says, since what they have seen of late never was. Who waits for messages
+    /// is told to ask again. Those whose deletion was not written come back.
+    pub(super) fn return_consumers_to_log(&mut self, flush: &mut FlushSet) {
+        for recovered in self.store.recovered_consumers() {
+            let target = ConsumerTarget {
+                stream: self.stream_target(recovered.stream),
+                consumer: recovered.key,
+            };
+            self.with_consumer(target, Consumer::on_shutdown);
+            let out = &mut self.scratch.outbox;
+            let Some(stream) = self.streams.get_mut(&recovered.stream) else {
+                out.clear();
+                continue;
+            };
+            for command in out.commands() {
+                if let Command::Status { to, status } = command {
+                    send_message(&stream.account, to, &status.header_block(), b"", flush);
+                }
+            }
+            // What else it had to say, and its progress, is of what never was.
+            out.clear();
+            let Some(jetstream) = stream.account.jetstream.get().cloned() else {
+                continue;
+            };
+            if let Some(void) = stream.consumers.remove(recovered.key) {
+                consumer::stop_listening(stream, &void);
+                jetstream
+                    .push_interest
+                    .remove(void.deliver_subject(), target);
+            }
+            self.restore_consumer(&jetstream, &recovered, flush);
+        }
     }
 
     /// Takes a consumer out of service and deletes it.

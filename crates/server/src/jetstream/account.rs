@@ -3,6 +3,7 @@
 mod limits;
 mod registry;
 mod restoring;
+mod returning;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,6 +28,7 @@ use crate::routing::FlushSet;
 
 use registry::Registry;
 pub(super) use restoring::{Reservation, RestoredStream};
+pub(super) use returning::TakenOut;
 
 /// What JetStream keeps for one account; hangs on [`Account::jetstream`].
 pub(crate) struct AccountJetStream {
@@ -270,21 +272,25 @@ impl AccountJetStream {
         if let Some(shard) = self.runtime.shards.get(usize::from(old.target.shard)) {
             state.set_followers(old.target.stream, shard);
         }
-        let (before, after) = (
-            listeners(&old.config, old.target, self.runtime.domain.as_deref()),
-            listeners(&handle.config, old.target, self.runtime.domain.as_deref()),
-        );
-        for listener in after.iter().filter(|listener| !before.contains(listener)) {
-            listener.join(&account);
-        }
-        for listener in before.iter().filter(|listener| !after.contains(listener)) {
-            listener.leave(&account);
-        }
+        self.change_listeners(&account, &old, &handle);
         self.streams.write().insert(handle.clone());
         state.report_removed(old.target.stream, flush);
         state.release_unneeded(old.target.stream, flush);
         state.end_of_batch(flush);
         Ok((handle, written(&mut state)))
+    }
+
+    /// Listens where the new configuration says, and no longer where only the old one did.
+    fn change_listeners(&self, account: &Arc<Account>, old: &StreamHandle, new: &StreamHandle) {
+        let domain = self.runtime.domain.as_deref();
+        let before = listeners(&old.config, old.target, domain);
+        let after = listeners(&new.config, new.target, domain);
+        for listener in after.iter().filter(|listener| !before.contains(listener)) {
+            listener.join(account);
+        }
+        for listener in before.iter().filter(|listener| !after.contains(listener)) {
+            listener.leave(account);
+        }
     }
 
     /// Deletes a stream with its consumers and messages.
@@ -302,6 +308,9 @@ impl AccountJetStream {
             .store
             .delete_stream(handle.target.stream)
             .map_err(delete_failed)?;
+        if let Some(account) = self.account() {
+            state.note_taken_out(account, handle);
+        }
         Ok(written(&mut state))
     }
 
@@ -363,38 +372,6 @@ impl AccountJetStream {
         state.stop_consumers(handle.target.stream, self, flush);
         state.streams.remove(&handle.target.stream);
         self.streams.write().remove(&handle.config.name);
-    }
-
-    /// Takes streams and consumers out of service whose creation was never written.
-    pub(super) fn take_out_lost(state: &mut ShardState, flush: &mut FlushSet) {
-        let ShardState { store, streams, .. } = &*state;
-        let lost: Vec<_> = streams
-            .values()
-            .filter(|stream| store.stream(stream.id).is_none())
-            .map(|stream| {
-                (
-                    Arc::clone(&stream.account),
-                    Arc::clone(&stream.config),
-                    stream.id,
-                )
-            })
-            .collect();
-        for (account, config, stream) in lost {
-            let Some(jetstream) = account.jetstream.get() else {
-                continue;
-            };
-            let target = StreamTarget {
-                shard: state.index,
-                stream,
-            };
-            let handle = StreamHandle {
-                target,
-                config,
-                created: state.now,
-            };
-            jetstream.take_out(&handle, state, flush);
-        }
-        state.take_out_lost_consumers(flush);
     }
 
     /// Streams with a subject that overlaps `pattern`, by name.

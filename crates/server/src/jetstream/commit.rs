@@ -81,6 +81,8 @@ impl Committer {
         if let Err(error) = finished {
             state.failed_commits += 1;
             state.commit_failed(&error, &mut self.parked, &mut self.flush);
+        } else {
+            state.forget_taken_out();
         }
         state
     }
@@ -202,7 +204,7 @@ impl ShardState {
                 running.batches.commit_failed();
             }
         }
-        AccountJetStream::take_out_lost(self, flush);
+        AccountJetStream::return_to_log(self, flush);
         self.following.tell_lost();
     }
 }

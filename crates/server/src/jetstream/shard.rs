@@ -12,7 +12,7 @@ use jetsled_store::{
 };
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::account::ApiReply;
+use super::account::{ApiReply, TakenOut};
 use super::clock;
 use super::commit::{Commits, Committer};
 use super::follower::FollowerQueue;
@@ -80,6 +80,8 @@ pub(super) struct ShardState {
     pub(super) released: VecDeque<Released>,
     /// States of consumers that do not run, since their account has no JetStream: checkpoints keep them.
     pub(super) resting: Vec<(ConsumerKey, Vec<u8>)>,
+    /// Streams whose deletion is not durable.
+    pub(super) taken_out: Vec<TakenOut>,
     /// The consumer whose events of this batch have not been followed by a dispatch.
     pub(super) open_turn: Option<ConsumerTarget>,
     pub(super) scratch: Scratch,
@@ -111,6 +113,7 @@ impl ShardHandle {
                 commits: Commits::default(),
                 released: VecDeque::new(),
                 resting: Vec::new(),
+                taken_out: Vec::new(),
                 open_turn: None,
                 scratch: Scratch::default(),
                 removed: Vec::new(),
@@ -133,6 +136,17 @@ impl ShardHandle {
     /// Takes the lock and reads the clock. Dropping the guard wakes the worker if there is work for it.
     pub(super) fn lock(&self) -> ShardGuard<'_> {
         self.watch(self.lock_as_worker())
+    }
+
+    /// Forgets everything that holds an account or a connection, which hold this.
+    pub(super) fn let_go(&self) {
+        let mut state = self.lock();
+        state.streams.clear();
+        state.taken_out.clear();
+        state.parked = Parked::default();
+        state.scratch = Scratch::default();
+        state.following = FollowerQueue::default();
+        *self.spare_committer.lock() = None;
     }
 
     /// From here on the worker is woken when the guard is dropped and there is work for it.

@@ -325,9 +325,8 @@ impl JetStream {
 
     /// Lets the store close as soon as nobody holds this any more.
     pub(crate) fn let_go(&self) {
-        // Streams hold their accounts, which hold this.
         for shard in &*self.runtime.shards {
-            shard.lock().streams.clear();
+            shard.let_go();
         }
     }
 }

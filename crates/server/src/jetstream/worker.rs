@@ -90,7 +90,9 @@ impl Worker {
         self.committer.flush.enqueue();
         let now = state.now;
         state.following.take_due(now, &mut self.followers);
-        let stopping = state.stopping && state.commit_by.is_none() && state.ready.is_empty();
+        // A commit that nobody waits for is part of the last one.
+        let commits_at_once = state.commit_by.is_some_and(|by| by <= state.now);
+        let stopping = state.stopping && !commits_at_once && state.ready.is_empty();
         drop(state);
         self.committer.flush.flush();
         self.follow(shard);

@@ -217,13 +217,15 @@ impl Shard {
             .map(|(key, _)| *key)
     }
 
-    /// The consumers found at the start; a second call answers nothing.
+    /// The consumers of file streams as the log has them: once after the start, and once after each commit that has failed, when what they were
+    /// told since the last one is void. A second call answers nothing.
     pub fn recovered_consumers(&mut self) -> Vec<RecoveredConsumer> {
         if !std::mem::take(&mut self.consumers_recovered) {
             return Vec::new();
         }
         self.consumers
             .iter_mut()
+            .filter(|(_, entry)| !entry.in_memory)
             .map(|(key, entry)| RecoveredConsumer {
                 stream: entry.stream,
                 key: *key,

@@ -1,0 +1,144 @@
+//! What a failed commit takes back, it takes back from consumers as well.
+
+use std::io::ErrorKind;
+use std::num::NonZeroU8;
+use std::sync::Arc;
+
+use jetsled_config::{JetStreamOptions, Options};
+use jetsled_jetstream_api::Timestamp;
+use jetsled_server::{ServerByHand, SessionByHand};
+use jetsled_store::StoreOptions;
+use jetsled_testkit::{Call, Fault, FaultyStorage};
+
+/// A server and one client of it, driven by hand.
+struct World {
+    server: ServerByHand,
+    client: SessionByHand,
+    now: i64,
+}
+
+impl World {
+    fn new(disk: &FaultyStorage, dir: &std::path::Path) -> Self {
+        let now = 1_750_000_000_000_000_000;
+        ServerByHand::set_time(Timestamp(now));
+        let options = Options {
+            jetstream: JetStreamOptions {
+                enabled: true,
+                max_memory_store: Some(1 << 20),
+                max_file_store: Some(1 << 30),
+                ..JetStreamOptions::default()
+            },
+            ..Options::default()
+        };
+        let store = StoreOptions {
+            shards: NonZeroU8::new(1),
+            ..StoreOptions::new(dir, 1)
+        };
+        let server = ServerByHand::start(options, &store, Arc::new(disk.clone()));
+        let server = server.expect("a server");
+        let mut client = server.connect();
+        let options = r#"CONNECT {"verbose":false,"headers":true,"no_responders":true}"#;
+        client.receive(format!("{options}\r\nPING\r\nSUB in.> 1\r\n").as_bytes());
+        Self {
+            server,
+            client,
+            now,
+        }
+    }
+
+    /// Publishes, lets the server do what is due, and answers with what the client gets.
+    fn publish(&mut self, subject: &str, body: &str) -> String {
+        let line = format!("PUB {subject} in.reply {}\r\n{body}\r\n", body.len());
+        assert!(self.client.receive(line.as_bytes()));
+        self.rest()
+    }
+
+    fn rest(&mut self) -> String {
+        while self.server.step(0).is_some_and(|due| due.0 <= self.now) {}
+        let mut out = Vec::new();
+        self.client.take_output(usize::MAX, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    fn pass(&mut self, seconds: i64) {
+        self.now += seconds * 1_000_000_000;
+        ServerByHand::set_time(Timestamp(self.now));
+        self.rest();
+    }
+}
+
+#[test]
+fn a_message_whose_removal_is_void_comes_again() {
+    let (disk, dir) = (
+        FaultyStorage::new(),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let mut world = World::new(&disk, dir.path());
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","max_msgs_per_subject":1}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit","ack_wait":1000000000}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    assert!(world.publish("s.key", "first").contains(r#""seq":1"#));
+    let next = "$JS.API.CONSUMER.MSG.NEXT.S.C";
+    let pull = r#"{"batch":1,"no_wait":true}"#;
+    assert!(world.publish(next, pull).contains("first"));
+
+    // The second message would take the first one's place.
+    disk.fail(Call::Write, 0, Fault::Error(ErrorKind::StorageFull));
+    assert!(
+        world
+            .publish("s.key", "second")
+            .contains("no storage space")
+    );
+
+    world.pass(2);
+    let again = world.publish(next, pull);
+    assert!(again.contains("first"), "{again}");
+    assert!(world.publish("s.key", "third").contains(r#""seq":2"#));
+    world.pass(2);
+    let anew = world.publish(next, pull);
+    assert!(
+        anew.contains("third"),
+        "the consumer is told of removals: {anew}"
+    );
+    let info = world.publish("$JS.API.CONSUMER.INFO.S.C", "");
+    assert!(info.contains(r#""num_ack_pending":1"#), "{info}");
+}
+
+#[test]
+fn changes_that_were_not_written_are_not_served() {
+    let (disk, dir) = (
+        FaultyStorage::new(),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let mut world = World::new(&disk, dir.path());
+    let stream =
+        |subject: &str| format!(r#"{{"name":"S","subjects":["{subject}"],"storage":"file"}}"#);
+    world.publish("$JS.API.STREAM.CREATE.S", &stream("s.*"));
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    let fault = Fault::Error(ErrorKind::StorageFull);
+    let void = "the change could not be written to disk";
+
+    disk.fail(Call::Write, 0, fault);
+    let updated = world.publish("$JS.API.STREAM.UPDATE.S", &stream("other.*"));
+    assert!(updated.contains(void), "{updated}");
+    let info = world.publish("$JS.API.STREAM.INFO.S", "");
+    assert!(info.contains(r#""subjects":["s.*"]"#), "{info}");
+    assert!(world.publish("s.1", "x").contains(r#""seq":1"#));
+    assert!(world.publish("other.1", "x").contains("503"));
+
+    for (delete, info) in [
+        ("$JS.API.CONSUMER.DELETE.S.C", "$JS.API.CONSUMER.INFO.S.C"),
+        ("$JS.API.STREAM.DELETE.S", "$JS.API.STREAM.INFO.S"),
+    ] {
+        disk.fail(Call::Write, 0, fault);
+        let deleted = world.publish(delete, "");
+        assert!(deleted.contains(void), "{deleted}");
+        let info = world.publish(info, "");
+        assert!(info.contains(r#""created""#), "{info}");
+    }
+    let info = world.publish("$JS.API.CONSUMER.INFO.S.C", "");
+    assert!(info.contains(r#""num_pending":1"#), "{info}");
+    assert!(world.publish("s.2", "x").contains(r#""seq":2"#));
+}
