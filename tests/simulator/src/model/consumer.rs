@@ -1,0 +1,179 @@
+//! What clients know of a consumer, and what it must therefore do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Content;
+use crate::plan::ConsumerPlan;
+
+/// A consumer as its clients know it.
+#[derive(Debug)]
+pub(crate) struct ConsumerModel {
+    pub(crate) name: String,
+    pub(crate) policy: AckPolicy,
+    /// A subject, or empty for all.
+    pub(crate) filter: String,
+    /// 0 for no limit.
+    pub(crate) max_deliver: u64,
+    /// 0 for no limit.
+    pub(crate) max_ack_pending: u64,
+    /// The event at which it was certainly there.
+    pub(crate) born: Option<u64>,
+    /// Its creation as the server has told it: another time is another consumer.
+    pub(crate) created: Option<String>,
+    /// The number that the description must show, and one that it may show instead.
+    pub(crate) version: u64,
+    pub(crate) maybe_version: Option<u64>,
+    pub(crate) delivered: BTreeSet<u64>,
+    /// Acks and terms that were sent.
+    pub(crate) acks: BTreeMap<u64, Sent>,
+}
+
+/// How a consumer's messages are acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckPolicy {
+    None,
+    All,
+    Explicit,
+}
+
+/// An ack or a term that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Unconfirmed,
+    Confirmed,
+}
+
+/// A consumer as its info shows it, at rest.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerState {
+    pub(crate) created: String,
+    pub(crate) version: u64,
+    pub(crate) delivered: u64,
+    pub(crate) floor: u64,
+    pub(crate) ack_pending: u64,
+    pub(crate) pending: u64,
+}
+
+impl ConsumerModel {
+    pub(crate) fn new(plan: &ConsumerPlan) -> Self {
+        Self {
+            name: plan.name.clone(),
+            policy: plan.policy,
+            filter: plan.filter.clone(),
+            max_deliver: plan.max_deliver,
+            max_ack_pending: if plan.policy == AckPolicy::None {
+                0
+            } else {
+                plan.max_ack_pending
+            },
+            born: None,
+            created: None,
+            version: 0,
+            maybe_version: None,
+            delivered: BTreeSet::new(),
+            acks: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn matches(&self, subject: &str) -> bool {
+        self.filter.is_empty() || self.filter == subject
+    }
+
+    /// Whether an ack that settles this sequence was sent.
+    pub(crate) fn is_ack_sent(&self, seq: u64) -> bool {
+        match self.policy {
+            AckPolicy::None => true,
+            AckPolicy::Explicit => self.acks.contains_key(&seq),
+            AckPolicy::All => self.acks.range(seq..).next().is_some(),
+        }
+    }
+
+    fn is_confirmed(&self, seq: u64) -> bool {
+        match self.policy {
+            AckPolicy::None => false,
+            AckPolicy::Explicit => self.acks.get(&seq) == Some(&Sent::Confirmed),
+            AckPolicy::All => self
+                .acks
+                .range(seq..)
+                .any(|(_, sent)| *sent == Sent::Confirmed),
+        }
+    }
+
+    /// A message was delivered, for the `times`th time as it says.
+    pub(crate) fn deliver(&mut self, seq: u64, times: u64, damaged: bool) -> Result<(), String> {
+        let name = &self.name;
+        if self.is_confirmed(seq) && !damaged {
+            return Err(format!(
+                "consumer {name}: {seq} came again after its confirmed ack"
+            ));
+        }
+        if self.max_deliver > 0 && times > self.max_deliver {
+            return Err(format!(
+                "consumer {name}: {seq} came for the {times}th time"
+            ));
+        }
+        self.delivered.insert(seq);
+        Ok(())
+    }
+
+    /// Compares its state, at rest, with what it must be.
+    pub(crate) fn check(
+        &self,
+        state: &ConsumerState,
+        content: &Content,
+        damaged: bool,
+    ) -> Result<(), String> {
+        let name = &self.name;
+        let fail = |what: &str| {
+            Err(format!(
+                "consumer {name}: {what}: {state:?}, stream up to {}",
+                content.last
+            ))
+        };
+        if state.floor > state.delivered {
+            return fail("floor beyond what was delivered");
+        }
+        if self.max_ack_pending > 0 && state.ack_pending > self.max_ack_pending {
+            return fail("more await an ack than may");
+        }
+        if state.delivered > content.last {
+            return fail("delivered beyond the stream");
+        }
+        let counted = content
+            .messages
+            .range(state.delivered + 1..)
+            .filter(|(_, message)| self.matches(&message.subject))
+            .count() as u64;
+        if counted != state.pending && !damaged {
+            return fail(&format!("{counted} messages are pending"));
+        }
+        if self.policy == AckPolicy::None || self.max_deliver > 0 || damaged {
+            return Ok(());
+        }
+        let passed = content
+            .messages
+            .range(..=state.floor)
+            .find(|(seq, message)| self.matches(&message.subject) && !self.is_ack_sent(**seq));
+        if let Some((seq, _)) = passed {
+            return fail(&format!("floor beyond {seq}, for which no ack was sent"));
+        }
+        Ok(())
+    }
+
+    /// Compares what it has delivered in its life, at its end, with what it was to deliver.
+    pub(crate) fn check_complete(&self, content: &Content) -> Result<(), String> {
+        if self.max_deliver > 0 || self.policy == AckPolicy::None {
+            // What is under way to a client that goes is lost with it.
+            return Ok(());
+        }
+        let missing = content.messages.iter().find(|(seq, message)| {
+            self.matches(&message.subject)
+                && !self.delivered.contains(seq)
+                && !(self.policy != AckPolicy::None && self.is_ack_sent(**seq))
+        });
+        match missing {
+            None => Ok(()),
+            Some((seq, _)) => Err(format!("consumer {}: {seq} never came", self.name)),
+        }
+    }
+}
