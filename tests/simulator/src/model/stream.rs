@@ -358,7 +358,9 @@ impl StreamModel {
         // Those that may have been stored behind it.
         let all = self.publishes.iter();
         let behind = all.filter(|(other, behind)| **other != id && behind.may_be_behind(seq));
-        let (mut on_subject, mut bytes) = (0, publish.size());
+        // Sent again after its window it may lie behind itself.
+        let copies = publish.attempts.len() as u64;
+        let (mut on_subject, mut bytes) = (copies.saturating_sub(1), publish.size() * copies);
         for (_, behind) in behind {
             on_subject += u64::from(behind.subject == publish.subject);
             bytes += behind.size() * behind.attempts.len() as u64;
