@@ -8,11 +8,15 @@
 use std::fmt::Debug;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{
+    Advice, FallocateFlags, FlockOperation, SeekFrom, fadvise, fallocate, flock, seek,
+};
+use rustix::io::Errno;
 
 /// A file system as the store sees it.
 pub trait Storage: Debug + Send + Sync + 'static {
@@ -97,6 +101,18 @@ pub trait StorageFile: Debug + Send + Sync {
     /// # Errors
     /// What the operating system says.
     fn len(&self) -> io::Result<u64>;
+
+    /// The next bytes at or after `offset` that may be anything but zeros; `None`: there are none to the end of the file. Nothing
+    /// needs to be known: all from `offset` on may be answered, however long the file is.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn data_from(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        Ok(Some(offset..u64::MAX))
+    }
+
+    /// The file will be read with holes left out: nothing is to be read ahead into them.
+    fn read_sparsely(&self) {}
 
     /// Whether the file has no bytes.
     ///
@@ -214,7 +230,7 @@ impl StorageFile for FsFile {
     fn preallocate(&self, len: u64) -> io::Result<()> {
         match fallocate(&self.0, FallocateFlags::empty(), 0, len) {
             Ok(()) => Ok(()),
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
                 if self.len()? < len {
                     self.0.set_len(len)
                 } else {
@@ -235,6 +251,30 @@ impl StorageFile for FsFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn data_from(&self, offset: u64) -> io::Result<Option<Range<u64>>> {
+        let seek_to = |to| match seek(&self.0, to) {
+            Ok(at) => Ok(Some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let found = seek_to(SeekFrom::Data(offset)).and_then(|data| match data {
+            Some(start) => Ok(Some(
+                start..seek_to(SeekFrom::Hole(start))?.unwrap_or(start),
+            )),
+            None => Ok(None),
+        });
+        match found {
+            // The file system does not tell.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(Some(offset..u64::MAX)),
+            found => Ok(found?),
+        }
+    }
+
+    fn read_sparsely(&self) {
+        // Only advice: without it more is read.
+        let _ = fadvise(&self.0, 0, None, Advice::Random);
     }
 }
 

@@ -276,6 +276,9 @@ impl Recovery {
             self.session = self.session.max(header.session);
         }
         let mut scan = segment.scan(SEGMENT_HEADER, self.session);
+        if later.is_empty() {
+            segment.file.read_sparsely();
+        }
         let mut index = indexed.is_none().then(|| BuildingIndex::new(no));
         let mut walked = Walked {
             end: SEGMENT_HEADER,

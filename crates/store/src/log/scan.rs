@@ -1,6 +1,7 @@
 //! Walking the records of a segment's file, over damage.
 
 use std::io;
+use std::ops::Range;
 
 use super::RecordAt;
 use super::SegmentNo;
@@ -23,6 +24,8 @@ pub(crate) struct Scan<'f> {
     /// The bytes from `buf_start` on.
     buf: Vec<u8>,
     buf_start: u32,
+    /// What is known of where the file has anything but zeros: the last range asked for.
+    data: Range<u32>,
 }
 
 /// What a scan meets.
@@ -42,6 +45,8 @@ pub(crate) enum Found<'a> {
 }
 
 const READ: usize = 1 << 20;
+/// Records begin at multiples of this.
+const STEP: u32 = 8;
 
 impl<'f> Scan<'f> {
     pub(crate) fn new(
@@ -60,6 +65,7 @@ impl<'f> Scan<'f> {
             next: from,
             buf: Vec::new(),
             buf_start: from,
+            data: from..from,
         }
     }
 
@@ -72,7 +78,11 @@ impl<'f> Scan<'f> {
         let gap_from = self.next;
         let mut offset = self.next;
         loop {
-            if !self.fill(offset, FRAME_HEADER)? {
+            let Some(start) = self.data_from(offset)? else {
+                return Ok(Found::End);
+            };
+            offset = start;
+            if !self.fill(offset, STEP)? {
                 return Ok(Found::End);
             }
             let from = (offset - self.buf_start) as usize;
@@ -81,7 +91,9 @@ impl<'f> Scan<'f> {
                 offset += skipped;
                 continue;
             }
-            if let Some(len) = frame::claimed_len(&self.buf[from..])
+            // Only now beyond the data's end: a page that is read of a hole is none from then on.
+            if self.fill(offset, FRAME_HEADER)?
+                && let Some(len) = self.claimed_len(offset)
                 && self.fill(offset, len)?
             {
                 let from = (offset - self.buf_start) as usize;
@@ -92,7 +104,7 @@ impl<'f> Scan<'f> {
                     break;
                 }
             }
-            offset += 8;
+            offset += STEP;
         }
         let from = (offset - self.buf_start) as usize;
         // Decoded a second time, without the checksum: the borrow could not leave the loop.
@@ -109,6 +121,31 @@ impl<'f> Scan<'f> {
         }
     }
 
+    fn claimed_len(&self, offset: u32) -> Option<u32> {
+        let from = (offset - self.buf_start) as usize;
+        frame::claimed_len(self.buf.get(from..)?)
+    }
+
+    /// The next place at or after `offset` at which a record may begin: none does among zeros. `None`: nowhere.
+    fn data_from(&mut self, offset: u32) -> io::Result<Option<u32>> {
+        let mut from = offset;
+        while !self.data.contains(&from) {
+            if from >= self.len {
+                return Ok(None);
+            }
+            let Some(data) = self.file.data_from(u64::from(from))? else {
+                return Ok(None);
+            };
+            let within = |at: u64| u32::try_from(at).map_or(self.len, |at| at.min(self.len));
+            from = within(data.start).next_multiple_of(STEP);
+            self.data = from..within(data.end);
+            if self.data.is_empty() {
+                from = within(data.end).max(from + STEP);
+            }
+        }
+        Ok(Some(from))
+    }
+
     /// Makes sure that `len` bytes from `offset` are in the buffer; `false` if the segment ends before.
     fn fill(&mut self, offset: u32, len: u32) -> io::Result<bool> {
         let Some(end) = offset.checked_add(len).filter(|end| *end <= self.len) else {
@@ -118,7 +155,9 @@ impl<'f> Scan<'f> {
         if offset >= self.buf_start && end as usize <= buffered {
             return Ok(true);
         }
-        let want = (len as usize).max(READ).min((self.len - offset) as usize);
+        // No further than there is data, but the whole record: its own zeros may be a hole.
+        let data = self.data.end.saturating_sub(offset) as usize;
+        let want = (len as usize).max(READ.min(data));
         if offset >= self.buf_start && (offset as usize) < buffered {
             self.buf.drain(..(offset - self.buf_start) as usize);
         } else {
@@ -140,14 +179,12 @@ impl<'f> Scan<'f> {
 /// Bytes that are held against zero at a time.
 const ZEROS: usize = 256;
 
-/// How many bytes, in steps of 8, come before the next place that looks like a record; stops where too
+/// How many bytes, in steps of [`STEP`], come before the next place that looks like a record; stops where too
 /// little is left to tell.
 fn skip_to_magic(bytes: &[u8]) -> u32 {
     let mut skipped = 0;
-    while bytes.len() - skipped >= FRAME_HEADER as usize
-        && !frame::looks_like_frame(&bytes[skipped..])
-    {
-        skipped += 8;
+    while bytes.len() - skipped >= STEP as usize && !frame::looks_like_frame(&bytes[skipped..]) {
+        skipped += STEP as usize;
         // Nothing but zeros looks like no record at all.
         while let Some(zeros) = bytes.get(skipped..skipped + ZEROS)
             && zeros.iter().fold(0, |any, byte| any | byte) == 0
