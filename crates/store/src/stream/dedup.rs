@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
 /// The ids of a window in order of arrival, in one ring of entries and one ring of bytes, so that a publish allocates nothing once
 /// the rings have grown to the window's size.
@@ -26,6 +26,8 @@ struct Entry {
     time: i64,
     at: u64,
     len: u32,
+    /// Of the id's hash, for [`spread`]: a table that grows need not look at the ids.
+    hash: u32,
 }
 
 impl DedupWindow {
@@ -34,23 +36,13 @@ impl DedupWindow {
         if self.entries.is_empty() {
             return None;
         }
-        let number = *self
-            .index
-            .find(self.hash(id), |number| self.is(*number, id))?;
+        let hash = spread(self.hash(id));
+        let number = *self.index.find(hash, |number| self.is(*number, id))?;
         Some(self.entry(number)?.seq)
     }
 
-    /// Remembers an id that is not in the window.
+    /// Remembers an id unless it is in the window.
     pub(crate) fn insert(&mut self, id: &[u8], seq: u64, time: i64) {
-        let number = self.front + self.entries.len() as u64;
-        let at = self.bytes_front + self.bytes.len() as u64;
-        self.bytes.extend(id);
-        self.entries.push_back(Entry {
-            seq,
-            time,
-            at,
-            len: id.len() as u32,
-        });
         let hash = self.hash(id);
         let Self {
             index,
@@ -58,11 +50,28 @@ impl DedupWindow {
             bytes,
             front,
             bytes_front,
-            hasher,
+            ..
         } = self;
-        index.insert_unique(hash, number, |number| {
-            let entry = entries[(*number - *front) as usize];
-            hash_ring(hasher, bytes, *bytes_front, entry)
+        let vacant = index.entry(
+            spread(hash),
+            |number| {
+                let entry = entries[(*number - *front) as usize];
+                entry.len as usize == id.len() && ring(bytes, *bytes_front, entry).eq(id)
+            },
+            |number| spread(entries[(*number - *front) as usize].hash),
+        );
+        let hash_table::Entry::Vacant(vacant) = vacant else {
+            return;
+        };
+        vacant.insert(*front + entries.len() as u64);
+        let at = *bytes_front + bytes.len() as u64;
+        bytes.extend(id);
+        entries.push_back(Entry {
+            seq,
+            time,
+            at,
+            len: id.len() as u32,
+            hash,
         });
     }
 
@@ -72,8 +81,8 @@ impl DedupWindow {
             if entry.time >= time {
                 break;
             }
-            let hash = hash_ring(&self.hasher, &self.bytes, self.bytes_front, entry);
             let number = self.front;
+            let hash = spread(entry.hash);
             if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
                 found.remove();
             }
@@ -130,8 +139,8 @@ impl DedupWindow {
         })
     }
 
-    fn hash(&self, id: &[u8]) -> u64 {
-        self.hasher.hash_one(id)
+    fn hash(&self, id: &[u8]) -> u32 {
+        self.hasher.hash_one(id) as u32
     }
 }
 
@@ -140,23 +149,9 @@ fn ring(bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> impl Iterator<I
     bytes.range(at..at + entry.len as usize)
 }
 
-fn hash_ring(
-    hasher: &DefaultHashBuilder,
-    bytes: &VecDeque<u8>,
-    bytes_front: u64,
-    entry: Entry,
-) -> u64 {
-    let at = (entry.at - bytes_front) as usize;
-    let (front, back) = bytes.as_slices();
-    let end = at + entry.len as usize;
-    if end <= front.len() {
-        hasher.hash_one(&front[at..end])
-    } else if at >= front.len() {
-        hasher.hash_one(&back[at - front.len()..end - front.len()])
-    } else {
-        let id: Vec<u8> = bytes.range(at..end).copied().collect();
-        hasher.hash_one(&id[..])
-    }
+/// The table wants its hashes even in all 64 bits.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// An empty window of at most this many entries keeps its memory.

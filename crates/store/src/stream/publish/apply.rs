@@ -156,9 +156,7 @@ impl Stream {
         let window = self.config.duplicate_window;
         if window.get() > 0 {
             self.dedup.expire(Timestamp(time).saturating_sub(window).0);
-            if self.dedup.find(id).is_none() {
-                self.dedup.insert(id, seq, time);
-            }
+            self.dedup.insert(id, seq, time);
         }
     }
 }
