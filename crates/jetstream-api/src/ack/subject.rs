@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::name::short_hash;
 use crate::{ConsumerSeq, StreamSeq, Timestamp};
 
@@ -48,39 +50,38 @@ impl<'a> AckSubject<'a> {
     pub fn parse(subject: &'a [u8]) -> Option<Self> {
         let rest = subject.strip_prefix(PREFIX)?;
         // At most nine tokens matter; further ones are allowed by the second form.
-        let mut tokens: [&[u8]; 9] = [b""; 9];
-        let mut count = 0;
-        let mut start = 0;
-        for (at, byte) in rest.iter().chain(b".").enumerate() {
-            if *byte == b'.' {
-                if let Some(slot) = tokens.get_mut(count) {
-                    *slot = rest.get(start..at)?;
-                }
-                start = at + 1;
-                count += 1;
-            }
+        let mut tokens = Tokens::default();
+        let (eights, end) = rest.as_chunks::<8>();
+        for (number, eight) in eights.iter().enumerate() {
+            tokens.split_at_dots(*eight, PREFIX.len() + 8 * number);
         }
-        let [a, b, c, d, e, f, g, h, i] = tokens;
-        let (origin, stream, consumer, numbers) = match count {
-            7 => (None, a, b, [c, d, e, f, g]),
+        let mut last = [0; 8];
+        last.get_mut(..end.len())?.copy_from_slice(end);
+        tokens.split_at_dots(last, subject.len() - end.len());
+        tokens.end_at(subject.len());
+        let token = |number: usize| tokens.get(number);
+        let name = |number: usize| subject.get(token(number));
+        let (origin, stream, consumer, numbers) = match tokens.count {
+            7 => (None, name(0)?, name(1)?, [2, 3, 4, 5, 6]),
             9.. => (
                 Some(AckOrigin {
-                    domain: a,
-                    account_hash: b,
+                    domain: name(0)?,
+                    account_hash: name(1)?,
                 }),
-                c,
-                d,
-                [e, f, g, h, i],
+                name(2)?,
+                name(3)?,
+                [4, 5, 6, 7, 8],
             ),
             _ => return None,
         };
+        let numbers = numbers.map(|number_of| number(subject, token(number_of)));
         let [delivered, stream_seq, consumer_seq, timestamp, pending] = numbers;
         let numbers = AckNumbers {
-            delivered: number(delivered),
-            stream_seq: StreamSeq(number(stream_seq)),
-            consumer_seq: ConsumerSeq(number(consumer_seq)),
-            timestamp: Timestamp(i64::try_from(number(timestamp)).unwrap_or(0)),
-            pending: number(pending),
+            delivered,
+            stream_seq: StreamSeq(stream_seq),
+            consumer_seq: ConsumerSeq(consumer_seq),
+            timestamp: Timestamp(i64::try_from(timestamp).unwrap_or(0)),
+            pending,
         };
         Some(Self {
             origin,
@@ -170,25 +171,68 @@ impl AckSubjectPrefix {
 const PREFIX: &[u8] = b"$JS.ACK.";
 const NO_DOMAIN: &str = "_";
 
-/// A decimal number; anything else, overflow included, is the highest.
-fn number(token: &[u8]) -> u64 {
-    if token.is_empty() {
-        return u64::MAX;
+/// Where the first tokens of an ack subject are, behind [`PREFIX`].
+#[derive(Default)]
+struct Tokens {
+    ends: [usize; 9],
+    count: usize,
+}
+
+impl Tokens {
+    /// Takes in eight bytes of the subject, which begin at `start`: all at once, since acks come by the million.
+    #[inline]
+    fn split_at_dots(&mut self, eight: [u8; 8], start: usize) {
+        const LOW_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+        let differs = u64::from_le_bytes(eight) ^ u64::from_le_bytes([b'.'; 8]);
+        // The highest bit of each byte that is a dot.
+        let mut dots = !(((differs & LOW_BITS) + LOW_BITS) | differs | LOW_BITS);
+        while dots != 0 {
+            self.end_at(start + dots.trailing_zeros() as usize / 8);
+            dots &= dots - 1;
+        }
     }
+
+    #[inline]
+    fn end_at(&mut self, at: usize) {
+        if let Some(end) = self.ends.get_mut(self.count) {
+            *end = at;
+        }
+        self.count += 1;
+    }
+
+    #[inline]
+    fn get(&self, number: usize) -> Range<usize> {
+        let before = number
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before));
+        let start = before.map_or(PREFIX.len(), |end| end + 1);
+        start..self.ends.get(number).copied().unwrap_or(start)
+    }
+}
+
+/// The decimal number at `place` in an ack subject; anything else, overflow included, is the highest.
+#[inline]
+fn number(subject: &[u8], place: Range<usize>) -> u64 {
+    let Some(token) = subject.get(place.clone()).filter(|token| !token.is_empty()) else {
+        return u64::MAX;
+    };
     // So many digits never overflow.
     if token.len() <= 19 {
-        let mut value: u64 = 0;
-        let mut all_digits = true;
-        let (eights, rest) = token.as_chunks::<8>();
-        for eight in eights {
-            let (eight, digits) = eight_digits(u64::from_le_bytes(*eight));
-            value = value * 100_000_000 + eight;
+        let (mut value, mut scale, mut all_digits) = (0_u64, 1_u64, true);
+        let mut end = place.end;
+        while end > place.start {
+            // There always are eight bytes before a number's end: those of the prefix.
+            let Some(eight) = subject.get(..end).and_then(<[u8]>::last_chunk) else {
+                return u64::MAX;
+            };
+            let before = 8_usize.saturating_sub(end - place.start);
+            let own = u64::MAX << (8 * before);
+            let text = (u64::from_le_bytes(*eight) & own) | (ZEROS & !own);
+            let (eight, digits) = eight_digits(text);
+            value = value.wrapping_add(eight.wrapping_mul(scale));
+            scale = scale.wrapping_mul(100_000_000);
             all_digits &= digits;
-        }
-        for byte in rest {
-            let digit = byte.wrapping_sub(b'0');
-            value = value.wrapping_mul(10).wrapping_add(u64::from(digit));
-            all_digits &= digit <= 9;
+            end -= 8 - before;
         }
         return if all_digits { value } else { u64::MAX };
     }
@@ -209,10 +253,11 @@ fn number(token: &[u8]) -> u64 {
     value
 }
 
-/// The value of eight ASCII digits, the first in the lowest byte, and whether they are digits; all at once, since acks come by the
-/// million and each carries five numbers.
+const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+
+/// The value of eight ASCII digits, the first in the lowest byte, and whether they are digits.
+#[inline]
 fn eight_digits(text: u64) -> (u64, bool) {
-    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
     let high = text & 0xF0F0_F0F0_F0F0_F0F0;
     let above_nine = (text.wrapping_add(0x0606_0606_0606_0606)) & 0xF0F0_F0F0_F0F0_F0F0;
     let all_digits = high == ZEROS && above_nine == ZEROS;
@@ -339,6 +384,22 @@ mod tests {
         }
 
         #[test]
+        fn tokens_are_what_a_plain_split_finds(tokens in prop::collection::vec("[a-z0-9$]{0,12}", 7..12)) {
+            let subject = format!("$JS.ACK.{}", tokens.join("."));
+            let parsed = AckSubject::parse(subject.as_bytes());
+            let names = if tokens.len() == 7 { 0 } else { 2 };
+            prop_assert_eq!(parsed.is_some(), tokens.len() != 8);
+            if let Some(parsed) = parsed {
+                prop_assert_eq!(parsed.stream, tokens[names].as_bytes());
+                prop_assert_eq!(parsed.consumer, tokens[names + 1].as_bytes());
+                let delivered = tokens[names + 2].parse().unwrap_or(u64::MAX);
+                prop_assert_eq!(parsed.numbers.delivered, delivered);
+                let pending = tokens[names + 6].parse().unwrap_or(u64::MAX);
+                prop_assert_eq!(parsed.numbers.pending, pending);
+            }
+        }
+
+        #[test]
         fn no_subject_is_too_much(subject: Vec<u8>) {
             let _ = AckSubject::parse(&[PREFIX, &subject].concat());
         }
@@ -352,7 +413,9 @@ mod tests {
                 .all(|byte| byte.is_ascii_digit())
                 .then(|| text.parse().ok())
                 .flatten();
-            prop_assert_eq!(number(text.as_bytes()), expected.unwrap_or(u64::MAX));
+            let subject = [PREFIX, text.as_bytes()].concat();
+            let read = number(&subject, PREFIX.len()..subject.len());
+            prop_assert_eq!(read, expected.unwrap_or(u64::MAX));
         }
     }
 }
