@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jetsled_store::log::{
-    Log, LogOptions, Message, Record, RecordAt, Selection, StreamId, SubjectInSegment,
+    Log, LogOptions, Message, Record, RecordAt, SegmentNo, Selection, StreamId, SubjectInSegment,
 };
 use jetsled_testkit::FaultyStorage;
 use rand::rngs::StdRng;
@@ -148,9 +148,19 @@ fn a_search_finds_what_a_plain_map_has() {
                 0..4 => commit(&mut log),
                 4 => {
                     if let Some(job) = log.take_maintenance() {
-                        // A search in between must not mind.
+                        // A search in between must not mind, nor must commits and segments that are given back.
                         check(&mut log, &model, &mut random);
+                        let busy = random.random::<bool>();
+                        let given_back = busy.then(|| rewrite_oldest(&mut log, &mut model));
                         log.finish_maintenance(job.run());
+                        let seq = next[0];
+                        next[0] += 1;
+                        let at = append(&mut log, 1, seq, "a.3");
+                        model.insert((1, seq), (at, "a.3".to_owned()));
+                        commit(&mut log);
+                        if let Some(segment) = given_back.flatten() {
+                            assert!(log.is_recycled(segment), "it was only put off");
+                        }
                     }
                 }
                 5 => {
@@ -167,14 +177,18 @@ fn a_search_finds_what_a_plain_map_has() {
 
 /// Rewrites some sealed segment, as compaction does, and gives it back.
 fn rewrite_one(log: &mut Log, model: &mut Model) {
+    if let Some(segment) = rewrite_oldest(log, model) {
+        assert!(log.is_recycled(segment));
+    }
+}
+
+/// The same, but its file may be put off while its index is being written.
+fn rewrite_oldest(log: &mut Log, model: &mut Model) -> Option<SegmentNo> {
     commit(log);
-    let Some(segment) = log
+    let segment = log
         .segments()
         .find(|usage| usage.sealed)
-        .map(|usage| usage.segment)
-    else {
-        return;
-    };
+        .map(|usage| usage.segment)?;
     let mut messages = Vec::new();
     let mut from = 0;
     while let Some(next) = log
@@ -206,5 +220,5 @@ fn rewrite_one(log: &mut Log, model: &mut Model) {
     log.recycle(segment);
     assert!(!log.is_recycled(segment));
     commit(log);
-    assert!(log.is_recycled(segment));
+    Some(segment)
 }

@@ -14,7 +14,7 @@ use crate::routing::FlushSet;
 
 /// A connection waits for the disk itself as long as commits take less than this: the worker's wake-up and its answer's cost about
 /// as much, while a task that blocks for longer would hold up others.
-const QUICK: Duration = Duration::from_micros(400);
+const QUICK: Duration = Duration::from_millis(1);
 
 /// Whether a commit ends with a sync of the disk whatever the policy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,13 +171,14 @@ impl InlineCommit {
 pub(super) struct Commits {
     /// Somebody writes; the next one waits for [`ShardHandle::committed`].
     under_way: bool,
-    /// How long commits take, smoothed.
+    /// How long commits take, smoothed; one that takes much longer than usual hardly counts.
     usual: Duration,
 }
 
 impl Commits {
     fn ended(&mut self, took: Duration) {
         self.under_way = false;
+        let took = took.min(self.usual * 2 + QUICK / 4);
         self.usual = (self.usual * 7 + took) / 8;
     }
 

@@ -51,6 +51,7 @@ mod target;
 mod throttle;
 mod transfer;
 mod turn;
+mod upkeep;
 mod view;
 mod worker;
 

@@ -23,6 +23,7 @@ use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
 use super::throttle::Throttle;
+use super::upkeep::{self, Upkeep};
 use super::{clock, domain, worker};
 use crate::account::Account;
 use crate::chance;
@@ -128,7 +129,7 @@ impl JetStream {
             store.sync = jetsled_store::SyncPolicy::Interval(interval);
         }
         let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
-        Self::serve(server, opened, start_workers)
+        Self::serve(server, opened, start_threads)
     }
 
     /// As [`JetStream::start`], without workers: whoever has what is answered calls them.
@@ -403,15 +404,27 @@ fn recovered(runtime: &Runtime) -> HashMap<(u16, StreamId), Vec<RecoveredConsume
     waiting
 }
 
-fn start_workers(runtime: &Runtime) -> Result<Vec<JoinHandle<()>>, StartError> {
-    let start = |shard: &Arc<ShardHandle>| {
-        let shard = Arc::clone(shard);
-        std::thread::Builder::new()
-            .name(format!("shard-{}", shard.index))
-            .spawn(move || worker::run(&shard))
-            .map_err(StartError::Thread)
-    };
-    runtime.shards.iter().map(start).collect()
+/// Each shard's worker, and the thread that keeps their logs.
+fn start_threads(runtime: &Runtime) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let (upkeep, jobs) = Upkeep::new();
+    let mut threads = Vec::new();
+    for shard in &*runtime.shards {
+        let (shard, upkeep) = (Arc::clone(shard), upkeep.clone());
+        let name = format!("shard-{}", shard.index);
+        threads.push(start_thread(name, move || worker::run(&shard, upkeep))?);
+    }
+    let shards = runtime.shards.clone();
+    let name = "upkeep".to_owned();
+    threads.push(start_thread(name, move || upkeep::run(&shards, &jobs))?);
+    Ok(threads)
+}
+
+fn start_thread(
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StartError> {
+    let thread = std::thread::Builder::new().name(name);
+    thread.spawn(run).map_err(StartError::Thread)
 }
 
 /// Tells the operator what opening the store has found.

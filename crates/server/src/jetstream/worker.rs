@@ -15,6 +15,7 @@ use super::follower::OriginFollower;
 use super::parked::Then;
 use super::shard::{ShardHandle, ShardState};
 use super::target::ConsumerTarget;
+use super::upkeep::Upkeep;
 use crate::routing::FlushSet;
 
 /// Turns of consumers that have more to deliver, between two looks at the log.
@@ -29,11 +30,16 @@ pub(super) struct Worker {
     committer: Committer,
     /// Whose turn it is.
     followers: Vec<Arc<OriginFollower>>,
+    /// Without it the log's upkeep is done between two rounds.
+    upkeep: Option<Upkeep>,
 }
 
 /// Serves the shard until it is told to stop; then commits and writes a checkpoint.
-pub(super) fn run(shard: &ShardHandle) {
-    let mut worker = Worker::default();
+pub(super) fn run(shard: &ShardHandle, upkeep: Upkeep) {
+    let mut worker = Worker {
+        upkeep: Some(upkeep),
+        ..Worker::default()
+    };
     loop {
         let mut state = shard.lock_as_worker();
         let due = state.next_work();
@@ -112,14 +118,19 @@ impl Worker {
         }
     }
 
-    /// Work that holds no lock while it runs: segment indexes, checkpoints.
+    /// Work that is not part of a round: segment indexes, checkpoints.
     fn housekeeping(&mut self, shard: &ShardHandle) {
         let mut state = shard.lock_as_worker();
-        if let Some(maintenance) = state.store.take_maintenance() {
-            drop(state);
-            let maintained = maintenance.run();
-            state = shard.lock_as_worker();
-            state.store.finish_maintenance(maintained);
+        match &self.upkeep {
+            Some(upkeep) => upkeep.begin(&mut state),
+            None => {
+                if let Some(maintenance) = state.store.take_maintenance() {
+                    drop(state);
+                    let maintained = maintenance.run();
+                    state = shard.lock_as_worker();
+                    state.store.finish_maintenance(maintained);
+                }
+            }
         }
         if state.store.checkpoint_due() {
             self.checkpoint(shard, state);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::frame::{self, Frame, Seed};
 use super::position::padded;
 use super::segment::segment_path;
-use super::{ReadError, RecordAt, SegmentNo};
+use super::{LogPosition, ReadError, RecordAt, SegmentNo, StreamId};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// Reads records of written segments through a few read-ahead windows.
@@ -79,15 +79,25 @@ impl Disk {
 
     /// The record, which this window holds.
     pub(crate) fn read_in(&mut self, window: usize, at: RecordAt) -> Result<Frame<'_>, ReadError> {
+        self.check_in(window, at)?;
+        let window = &self.windows[window];
+        let from = (at.offset - window.start) as usize;
+        frame::decode_trusted(&window.bytes[from..from + at.len as usize])
+            .filter(|frame| frame.len == at.len)
+            .ok_or(ReadError::Damaged(at))
+    }
+
+    /// Makes sure that a record, which this window holds, has passed its checksum since it was read.
+    pub(crate) fn check_in(&mut self, window: usize, at: RecordAt) -> Result<(), ReadError> {
         let end = at.offset + at.len;
         self.clock += 1;
         let window = &mut self.windows[window];
         window.used_at = self.clock;
         window.served = end;
-        let from = (at.offset - window.start) as usize;
-        let bytes = &window.bytes[from..from + at.len as usize];
         let checked = &mut window.checked;
         if at.offset < checked.start || end > checked.end {
+            let from = (at.offset - window.start) as usize;
+            let bytes = &window.bytes[from..from + at.len as usize];
             let seed = Seed::new(self.secret, at.segment);
             frame::decode(bytes, seed, at.offset).ok_or(ReadError::Damaged(at))?;
             if at.offset >= checked.start && at.offset <= padded(checked.end) {
@@ -96,9 +106,28 @@ impl Disk {
                 *checked = at.offset..end;
             }
         }
-        frame::decode_trusted(bytes)
-            .filter(|frame| frame.len == at.len)
-            .ok_or(ReadError::Damaged(at))
+        Ok(())
+    }
+
+    /// The record that begins at `start`, if this window holds it and it claims to be this message.
+    pub(crate) fn message_at(
+        &self,
+        window: usize,
+        start: LogPosition,
+        (stream, seq): (StreamId, u64),
+    ) -> Option<RecordAt> {
+        let window = self.windows.get(window)?;
+        if window.segment != start.segment() {
+            return None;
+        }
+        let from = start.offset().checked_sub(window.start)? as usize;
+        let (found, len) = frame::claimed_message(window.bytes.get(from..)?)?;
+        let at = RecordAt {
+            segment: window.segment,
+            offset: start.offset(),
+            len,
+        };
+        (found == (stream, seq) && window.holds(at)).then_some(at)
     }
 
     /// Forgets a segment whose bytes change.

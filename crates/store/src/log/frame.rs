@@ -15,7 +15,7 @@
 //! ```
 
 use super::position::padded;
-use super::record::{Record, StreamId};
+use super::record::{Record, StreamId, kind};
 use super::{RecordAt, SegmentNo};
 
 pub(crate) const FRAME_HEADER: u32 = 24;
@@ -130,6 +130,15 @@ pub(crate) fn claimed_len(bytes: &[u8]) -> Option<u32> {
     }
     let len = u32_at(header, 8);
     (len >= FRAME_HEADER).then_some(len)
+}
+
+/// Which message the record at the front of `bytes` claims to be, and the record's length, if it claims to be one at all.
+pub(crate) fn claimed_message(bytes: &[u8]) -> Option<((StreamId, u64), u32)> {
+    let len = claimed_len(bytes)?;
+    let header = bytes.first_chunk::<{ FRAME_HEADER as usize }>()?;
+    let seq = bytes.get(FRAME_HEADER as usize..)?.first_chunk()?;
+    let message = (StreamId(u32_at(header, 20)), u64::from_le_bytes(*seq));
+    (header[6] == kind::MESSAGE).then_some((message, len))
 }
 
 /// The frame at the front of `bytes`, if its checksum holds there.

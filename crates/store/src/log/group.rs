@@ -65,6 +65,7 @@ impl Log {
         let recycling = if sync { &self.recycling[..] } else { &[] };
         let recycle = recycling
             .iter()
+            .filter(|recycle| Some(recycle.segment) != self.indexing)
             .enumerate()
             .map(|(number, recycle)| Recycle {
                 segment: recycle.segment,

@@ -11,7 +11,7 @@ use super::lookup::name_all;
 use super::memory::Memory;
 use super::segment::spare_path;
 use super::{Log, SegmentNo};
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// See [`Log::take_maintenance`].
 #[derive(Debug)]
@@ -47,6 +47,9 @@ enum Done {
     },
     Spare(io::Result<()>),
 }
+
+/// Bytes of a new segment written at a time.
+const ZERO_STEP: usize = 1 << 20;
 
 /// The name of a spare that was never a segment.
 const NEW_SPARE: SegmentNo = SegmentNo(0);
@@ -89,6 +92,10 @@ impl Log {
             _ => return None,
         };
         self.maintaining = true;
+        self.indexing = match &job {
+            Job::WriteIndex { segment, .. } => Some(*segment),
+            Job::MakeSpare { .. } => None,
+        };
         let (storage, dir) = (Arc::clone(&self.storage), self.dir.clone());
         Some(Maintenance {
             storage,
@@ -101,6 +108,7 @@ impl Log {
     /// Takes the result of [`Maintenance::run`].
     pub fn finish_maintenance(&mut self, maintained: Maintained) {
         self.maintaining = false;
+        self.indexing = None;
         match maintained.0 {
             Done::Index {
                 segment,
@@ -157,10 +165,9 @@ impl Maintenance {
             }
             Job::MakeSpare { len } => {
                 let path = spare_path(&dir, NEW_SPARE);
-                let made = storage.open(&path, OpenMode::Create).and_then(|file| {
-                    file.preallocate(u64::from(len))?;
-                    file.sync_data()
-                });
+                let made = storage
+                    .open(&path, OpenMode::Create)
+                    .and_then(|file| fill_with_zeros(&*file, u64::from(len)));
                 if made.is_err() {
                     // Half a spare would be found again at the next opening.
                     let _ = storage.remove(&path);
@@ -169,6 +176,21 @@ impl Maintenance {
             }
         })
     }
+}
+
+/// Writes a new file's blocks once, so that no commit has to. A step at a time: a commit's fdatasync waits for what the disk has
+/// been given before.
+fn fill_with_zeros(file: &dyn StorageFile, len: u64) -> io::Result<()> {
+    file.preallocate(len)?;
+    let zeros = vec![0; ZERO_STEP];
+    let mut at = 0;
+    while at < len {
+        let step = (len - at).min(ZERO_STEP as u64);
+        file.write_all_at(&zeros[..step as usize], at)?;
+        file.sync_data()?;
+        at += step;
+    }
+    Ok(())
 }
 
 /// The index with the subjects that nobody has asked for yet.

@@ -16,6 +16,7 @@ mod commit;
 mod disk;
 mod erase;
 mod error;
+mod follow;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -45,6 +46,7 @@ pub use commit::{Commit, Committed};
 pub use erase::Erasure;
 pub(crate) use erase::InterruptedErasures;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub(crate) use follow::Pass;
 pub use index::{Located, Selection, SubjectInSegment, SubjectMatcher};
 pub use live::{LiveBytes, LogCheckpoint};
 pub use maintenance::{Maintained, Maintenance};
@@ -59,6 +61,7 @@ pub use report::{Damage, LogReport, ReplayedRecord, SegmentUsage};
 
 use commit::Recycle;
 use disk::Disk;
+use follow::Following;
 use frame::Seed;
 use index::building::BuildingIndex;
 use index::directory::{Directory, SectionCache};
@@ -93,6 +96,7 @@ pub struct Log {
     last_section: Option<LastSection>,
     /// Where messages lie that were located lately, in the order in which they were asked for.
     located: VecDeque<(StreamId, u64, RecordAt)>,
+    following: Following,
     /// Emptied files to reuse, by the number in their name.
     spares: Vec<SegmentNo>,
     /// Segments given back, whose files still stand.
@@ -107,6 +111,8 @@ pub struct Log {
     /// Where the open batch begins in the active segment.
     batch: Option<u32>,
     maintaining: bool,
+    /// Its index is being written: it is not given back meanwhile.
+    indexing: Option<SegmentNo>,
     /// Writing an index failed: not tried again before the next segment.
     maintenance_failed: Option<SegmentNo>,
     written: LogPosition,
@@ -296,6 +302,7 @@ impl Log {
     /// Records are about to go from where they are.
     fn forget_places(&mut self) {
         self.located.clear();
+        self.following.forget();
         self.last_section = None;
     }
 

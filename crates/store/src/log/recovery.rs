@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, read_full};
+use super::follow::Following;
 use super::frame::{self, FRAME_HEADER, Seed, Stamp};
 use super::index::building::BuildingIndex;
 use super::index::directory::{Directory, SectionCache};
@@ -275,10 +276,10 @@ impl Recovery {
         if let HeaderCheck::Valid(header) = segment.header {
             self.session = self.session.max(header.session);
         }
-        let mut scan = segment.scan(SEGMENT_HEADER, self.session);
         if later.is_empty() {
             segment.file.read_sparsely();
         }
+        let mut scan = segment.scan(SEGMENT_HEADER, self.session);
         let mut index = indexed.is_none().then(|| BuildingIndex::new(no));
         let mut walked = Walked {
             end: SEGMENT_HEADER,
@@ -617,6 +618,7 @@ impl Recovery {
             directory: self.directory,
             last_section: None,
             located: VecDeque::new(),
+            following: Following::default(),
             spares,
             recycling: Vec::new(),
             erasures: Vec::new(),
@@ -625,6 +627,7 @@ impl Recovery {
             in_flight: false,
             batch: None,
             maintaining: false,
+            indexing: None,
             maintenance_failed: None,
             written: position,
             synced: position,

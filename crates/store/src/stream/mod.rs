@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{ApiError, StorageType, StreamConfig, StreamSeq, Timestamp};
 
-use crate::log::{Log, LogPosition, ReadError, Record, RecordAt, SegmentNo, StreamId};
+use crate::log::{Log, LogPosition, Message, ReadError, Record, RecordAt, SegmentNo, StreamId};
 pub use batch::{StagedBatch, StagedMessage};
 use dedup::DedupWindow;
 use extents::Extents;
@@ -485,14 +485,18 @@ fn read(
 ) -> Result<Option<StoredMessage<'_>>, ReadError> {
     match log.read(at)? {
         Record::Message(message) if message.stream == stream && message.seq == seq => {
-            Ok(Some(StoredMessage {
-                seq: StreamSeq(seq),
-                timestamp: Timestamp(message.timestamp),
-                subject: message.subject,
-                headers: message.headers,
-                payload: message.payload,
-            }))
+            Ok(Some(stored(&message)))
         }
         _ => Err(ReadError::Damaged(at)),
+    }
+}
+
+fn stored<'a>(message: &Message<'a>) -> StoredMessage<'a> {
+    StoredMessage {
+        seq: StreamSeq(message.seq),
+        timestamp: Timestamp(message.timestamp),
+        subject: message.subject,
+        headers: message.headers,
+        payload: message.payload,
     }
 }

@@ -7,9 +7,9 @@ use jetsled_protocol::SubjectFilter;
 
 use super::subject_table::SubjectId;
 use super::{
-    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch, read,
+    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch, stored,
 };
-use crate::log::{Log, ReadError, Selection};
+use crate::log::{Log, Pass, ReadError, Selection};
 
 /// A state lists at most so many deleted sequences: a mirror's gaps are as wide as its origin likes.
 const DELETED_LISTED: usize = 1 << 22;
@@ -27,10 +27,8 @@ impl Stream {
             return Ok(memory.get(seq));
         }
         // Most loads follow a consumer's look at the message's meta data.
-        match log.locate_again(self.id, seq)? {
-            Some(at) => read(log, self.id, seq, at),
-            None => Ok(None),
-        }
+        let message = log.read_message(Pass::Deliver, self.id, seq)?;
+        Ok(message.as_ref().map(stored))
     }
 
     /// Shows messages in order until `visit` breaks off; answers where to go on. Damaged ones are gone.
@@ -68,11 +66,9 @@ impl Stream {
         }
         let found = match &self.memory {
             Some(memory) => Ok(memory.get(seq)),
-            None => match log.locate_first(self.id, seq) {
-                Ok(Some(at)) => read(log, self.id, seq, at),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
-            },
+            None => log
+                .read_message(Pass::Decide, self.id, seq)
+                .map(|message| message.as_ref().map(stored)),
         };
         match found {
             Ok(Some(message)) => Ok(Some(MessageMeta {
