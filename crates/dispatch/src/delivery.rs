@@ -38,9 +38,7 @@ impl Consumer {
         self.refresh_interest(ctx);
         self.held_until = None;
         let wait = loop {
-            if ctx.out.deliveries >= MAX_DELIVERIES
-                || ctx.out.delivered_bytes >= MAX_DELIVERED_BYTES
-            {
+            if ctx.out.is_full() {
                 return Dispatched::More;
             }
             match self.deliver_one(ctx) {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use jetsled_jetstream_api::{AckNumbers, ConsumerSeq, StreamSeq, Timestamp};
 
+use crate::delivery::{MAX_DELIVERED_BYTES, MAX_DELIVERIES};
 use crate::progress::ProgressWriter;
 use crate::status::Status;
 
@@ -131,6 +132,8 @@ pub struct Outbox {
     pub(crate) epoch: u64,
     pub(crate) delivered_bytes: u64,
     pub(crate) deliveries: u32,
+    /// How many deliveries a dispatch may add to, if fewer than usual.
+    limit: Option<u32>,
     pin_id: Option<SubjectIndex>,
     /// Where in `commands` the last release is.
     release: Option<usize>,
@@ -171,6 +174,18 @@ impl Outbox {
         self.commands.is_empty() && self.progress.is_empty()
     }
 
+    /// Lets a dispatch end after so many deliveries, if there are more, until [`Outbox::clear`]; never beyond the usual limit.
+    pub fn limit_deliveries(&mut self, limit: u32) {
+        self.limit = Some(limit);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let limit = self
+            .limit
+            .map_or(MAX_DELIVERIES, |limit| limit.min(MAX_DELIVERIES));
+        self.deliveries >= limit || self.delivered_bytes >= MAX_DELIVERED_BYTES
+    }
+
     /// Forgets everything, keeps the buffers.
     pub fn clear(&mut self) {
         self.commands.clear();
@@ -179,6 +194,7 @@ impl Outbox {
         self.epoch += 1;
         self.delivered_bytes = 0;
         self.deliveries = 0;
+        self.limit = None;
         self.pin_id = None;
         self.release = None;
     }

@@ -12,6 +12,7 @@ use super::commit::InlineCommit;
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
 use super::transfer::TransferId;
+use super::turn::UnfinishedTurn;
 use super::{AccountJetStream, api, clock, domain};
 use crate::account::Account;
 use crate::routing::{FlushSet, Payload, RoutedMessage};
@@ -207,6 +208,7 @@ impl IngestBatch {
                 continue;
             };
             let mut state = handle.lock();
+            flush.begin_turns();
             for group in run.chunk_by(|entry, next| entry.to.acks_as(next.to)) {
                 match group {
                     [entry] if of_shard(&entry) => self.apply(entry, &mut state, flush),
@@ -215,6 +217,7 @@ impl IngestBatch {
                 }
             }
             state.end_of_batch(flush);
+            UnfinishedTurn::keep(handle, flush);
             if flush.commits_inline && flush.inline_commit.is_none() && self.entries.len() == 1 {
                 flush.inline_commit = InlineCommit::take(handle, &mut state);
             }

@@ -64,4 +64,5 @@ pub(crate) use ingest::IngestBatch;
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub(crate) use start::JetStream;
 pub use start::StartError;
-pub(crate) use target::Target;
+pub(crate) use target::{ConsumerTarget, Target};
+pub(crate) use turn::UnfinishedTurn;

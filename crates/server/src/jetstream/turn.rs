@@ -1,6 +1,7 @@
 //! A consumer's turn: events, dispatch, and the commands that follow.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, RemovedBy, Target as To};
@@ -13,7 +14,7 @@ use super::consumer::RunningConsumer;
 use super::deliver::{Delivered, Delivering};
 use super::parked::ReplyKind;
 use super::reply::{ReplyRoutes, send};
-use super::shard::ShardState;
+use super::shard::{ShardHandle, ShardState};
 use super::stream::RunningStream;
 use super::target::ConsumerTarget;
 use super::view::{AccountInterest, DurableView};
@@ -21,6 +22,9 @@ use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
 
 /// How often a dispatch may find that a delivery reached nobody before the consumer has to wait for its next event.
 const MAX_ROUNDS: usize = 16;
+
+/// Deliveries of a turn behind which their connection's task flushes them: clients are busy with these while the next ones are read.
+const SHORT_TURN: u32 = 128;
 
 /// How long a consumer waits before it tries again a destination that has no room.
 const RETRY_FULL: Nanos = Nanos(2_000_000);
@@ -51,6 +55,40 @@ struct Outcome {
     delete: bool,
     /// A destination has no room for more.
     full: bool,
+}
+
+/// A consumer that has more to deliver when what it has delivered has been flushed.
+pub(crate) struct UnfinishedTurn {
+    shard: Arc<ShardHandle>,
+    target: ConsumerTarget,
+}
+
+impl UnfinishedTurn {
+    /// Ends the time in which turns are short, and notes in `flush` who has more to deliver. With the shard locked.
+    pub(super) fn keep(shard: &Arc<ShardHandle>, flush: &mut FlushSet) {
+        if let Some(target) = flush.end_turns() {
+            let shard = Arc::clone(shard);
+            flush.finish_later(Self { shard, target });
+        }
+    }
+
+    /// Delivers more. What is left then is in `flush` again, or waits for the worker.
+    pub(crate) fn go_on(self, flush: &mut FlushSet) {
+        let Self { shard, target } = self;
+        let mut state = shard.lock();
+        flush.begin_turns();
+        state.dispatch(target, flush);
+        state.end_of_batch(flush);
+        Self::keep(&shard, flush);
+    }
+}
+
+impl std::fmt::Debug for UnfinishedTurn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnfinishedTurn")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Messages that a consumer no longer needs.
@@ -114,6 +152,9 @@ impl ShardState {
         let mut more = false;
         let mut outcome = Outcome::default();
         for _ in 0..MAX_ROUNDS {
+            if flush.has_short_turns() {
+                self.scratch.outbox.limit_deliveries(SHORT_TURN);
+            }
             if started {
                 let dispatched = self.with_consumer(target, Consumer::dispatch);
                 more = dispatched == Some(Dispatched::More);
@@ -134,6 +175,9 @@ impl ShardState {
         if outcome.delete {
             self.delete_inactive(target, flush);
             return;
+        }
+        if more && !outcome.full && flush.goes_on_with(target) {
+            more = false;
         }
         self.schedule(target, more, outcome.full);
     }

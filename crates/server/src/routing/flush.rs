@@ -8,10 +8,13 @@ use rand::rngs::SmallRng;
 
 use crate::chance;
 use crate::client::{Client, Counted, Output, Sent, Subscription};
-use crate::jetstream::{IngestBatch, InlineCommit, OriginFollower};
+use crate::jetstream::{ConsumerTarget, IngestBatch, InlineCommit, OriginFollower, UnfinishedTurn};
 
 /// Touched connections up to which a slot is found by looking at all of them.
 const SCAN_SLOTS: usize = 8;
+
+/// Short turns that the one who flushes lets consumers take, the first one not counted.
+const TURNS: u8 = 8;
 
 /// What a batch of deliveries has for each touched connection and for JetStream.
 ///
@@ -34,6 +37,13 @@ pub(crate) struct FlushSet {
     pub(crate) commits_inline: bool,
     /// The commit that it has to run then.
     pub(crate) inline_commit: Option<InlineCommit>,
+    /// Turns that consumers may still take before somebody else delivers the rest.
+    turns_left: u8,
+    short_turns: bool,
+    /// Who has more to deliver, while its shard is locked.
+    going_on: Option<ConsumerTarget>,
+    /// The same, for after the flush.
+    unfinished: Option<UnfinishedTurn>,
     /// The producing connection: its own full queue does not stall it.
     producer: Option<Arc<Client>>,
     /// Drop what a long queue would get, instead of pausing the producer (`no_fast_producer_stall`).
@@ -62,6 +72,10 @@ impl Default for FlushSet {
             behind: None,
             commits_inline: false,
             inline_commit: None,
+            turns_left: 0,
+            short_turns: false,
+            going_on: None,
+            unfinished: None,
             producer: None,
             drop_instead_of_stall: false,
             random: SmallRng::seed_from_u64(chance::number()),
@@ -100,6 +114,16 @@ impl FlushSet {
     ///
     /// Call it without holding a shard's lock: submitting may take one.
     pub(crate) fn flush(&mut self) {
+        loop {
+            self.send_staged();
+            let Some(turn) = self.unfinished.take() else {
+                return;
+            };
+            turn.go_on(self);
+        }
+    }
+
+    fn send_staged(&mut self) {
         // What JetStream answers may be stored by another stream.
         while !self.ingest.is_empty() {
             let mut ingest = std::mem::take(&mut self.ingest);
@@ -137,6 +161,38 @@ impl FlushSet {
         self.index.clear();
     }
 
+    /// From here on, with a shard locked, consumers' turns are short and one may be gone on with, if turns are left.
+    /// [`end_turns`](FlushSet::end_turns) must follow under the same lock.
+    pub(crate) fn begin_turns(&mut self) {
+        self.short_turns = self.turns_left > 0 && self.unfinished.is_none();
+    }
+
+    /// Whether consumers' turns are to be short: the one who flushes comes back for the rest.
+    pub(crate) fn has_short_turns(&self) -> bool {
+        self.short_turns
+    }
+
+    /// Whether the one who flushes lets this consumer deliver more after the next flush. Nobody else needs to.
+    pub(crate) fn goes_on_with(&mut self, consumer: ConsumerTarget) -> bool {
+        let takes = self.short_turns && self.going_on.is_none();
+        if takes {
+            self.turns_left -= 1;
+            self.going_on = Some(consumer);
+        }
+        takes
+    }
+
+    /// The consumer to go on with by [`finish_later`](FlushSet::finish_later).
+    pub(crate) fn end_turns(&mut self) -> Option<ConsumerTarget> {
+        self.short_turns = false;
+        self.going_on.take()
+    }
+
+    /// What is to be done after the next flush.
+    pub(crate) fn finish_later(&mut self, turn: UnfinishedTurn) {
+        self.unfinished = Some(turn);
+    }
+
     /// Fixes the place of everything staged so far in its connections' queues, without a system call. Call it before letting
     /// go of a lock that decides the order of deliveries; [`flush`](FlushSet::flush) must follow.
     pub(crate) fn enqueue(&mut self) {
@@ -169,7 +225,9 @@ impl FlushSet {
             }
         }
         self.commits_inline = true;
+        self.turns_left = TURNS;
         self.flush();
+        self.turns_left = 0;
         self.commits_inline = false;
         if let Some(commit) = self.inline_commit.take() {
             commit.run();
