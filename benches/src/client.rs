@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
 use serde_json::Value;
 
 use crate::Error;
@@ -132,20 +133,9 @@ impl Client {
                 continue;
             };
             let line = self.buffer[self.start..self.start + len].trim_ascii_end();
-            let header = match MessageLine::parse(line) {
-                Some(header) => header,
-                None if line == b"PING" => {
-                    self.start += len + 1;
-                    self.send(b"PONG\r\n")?;
-                    continue;
-                }
-                None if line.starts_with(b"-ERR") => {
-                    return Err(Error::Protocol(String::from_utf8_lossy(line).into_owned()));
-                }
-                None => {
-                    self.start += len + 1;
-                    continue;
-                }
+            let Some(header) = MessageLine::parse(line) else {
+                self.skip_line()?;
+                continue;
             };
             let body = len + 1;
             let total = body + header.total_bytes + 2;
@@ -168,6 +158,31 @@ impl Client {
         }
     }
 
+    /// The next message, known to be `len` bytes long from its MSG on. PING is answered and the rest of the protocol skipped on
+    /// the way.
+    pub(crate) fn frame(&mut self, len: usize) -> Result<&[u8], Error> {
+        loop {
+            match &self.buffer[self.start..self.end] {
+                [b'M', ..] if self.end - self.start >= len => return self.exactly(len),
+                [] | [b'M', ..] => self.fill()?,
+                _ => self.skip_line()?,
+            }
+        }
+    }
+
+    /// Takes a line that is no message: answers PING, fails at an error, and drops what else there may be.
+    fn skip_line(&mut self) -> Result<(), Error> {
+        let line = self.line()?;
+        match &line[..] {
+            b"PING" => self.send(b"PONG\r\n")?,
+            [b'-', b'E', ..] | [b'H', b'M', ..] => {
+                return Err(Error::Protocol(String::from_utf8_lossy(&line).into_owned()));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Counts line ends in whatever comes next: for answers of unknown length without line ends of their own, two a message.
     pub(crate) fn count_line_ends(&mut self) -> Result<u64, Error> {
         if self.start == self.end {
@@ -178,14 +193,17 @@ impl Client {
         Ok(count as u64)
     }
 
-    /// Counts the bytes that come next: for messages of one known length. `Ok(0)` at the end of the connection.
+    /// Counts the bytes that come next, without a copy of them: for messages of one known length. `Ok(0)` at the end of the
+    /// connection.
     pub(crate) fn count_bytes(&mut self) -> io::Result<u64> {
         if self.start < self.end {
             let count = self.end - self.start;
             self.start = self.end;
             return Ok(count as u64);
         }
-        self.stream.read(&mut self.buffer).map(|len| len as u64)
+        // The kernel drops what it would have copied.
+        let (_, len) = recv(&self.stream, &mut self.buffer[..], RecvFlags::TRUNC)?;
+        Ok(len as u64)
     }
 
     /// The next `len` bytes.

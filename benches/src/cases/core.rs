@@ -1,6 +1,5 @@
 //! Without JetStream: publish, subscribe, queue groups, request-reply.
 
-use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -214,39 +213,27 @@ fn count(mut client: Client, frame: &[u8], received: &AtomicU64) -> Result<(), E
     }
 }
 
-/// Requests with a reply subject of their own each, as clients make them, and a responder on another connection.
+/// Of a request and of a reply.
+const REQUEST_BYTES: usize = 128;
+/// Digits of the number that ends each reply subject.
+const NUMBER_BYTES: usize = 10;
+const INBOX: &str = "_INBOX.bench.";
+
+/// Requests with a reply subject of their own each, as clients make them, and a responder on another connection. Both sides
+/// have their frames ready and fill in nothing but that number.
 fn request_reply(
     target: &Target,
     duration: Duration,
     in_flight: usize,
 ) -> Result<(Vec<Duration>, Duration), Error> {
-    const PAYLOAD: usize = 128;
     let mut responder = Client::connect(target.address)?;
     responder.subscribe("bench.service", None)?;
     let responder_end = responder.handle()?;
     let mut requester = Client::connect(target.address)?;
     requester.subscribe("_INBOX.bench.*", None)?;
     std::thread::scope(|scope| {
-        let responder = scope.spawn(move || -> Result<(), Error> {
-            let mut out = Vec::new();
-            let payload = [b'y'; PAYLOAD];
-            loop {
-                let Ok(message) = responder.message() else {
-                    return Ok(());
-                };
-                let Some(reply) = message.reply else { continue };
-                out.extend_from_slice(b"PUB ");
-                out.extend_from_slice(reply);
-                write!(out, " {PAYLOAD}\r\n")?;
-                out.extend_from_slice(&payload);
-                out.extend_from_slice(b"\r\n");
-                if !responder.has_more() {
-                    responder.send(&out)?;
-                    out.clear();
-                }
-            }
-        });
-        let result = requests(&mut requester, duration, in_flight, &[b'x'; PAYLOAD]);
+        let responder = scope.spawn(move || respond(responder, in_flight));
+        let result = requests(&mut requester, duration, in_flight);
         let _closed = responder_end.shutdown(Shutdown::Both);
         let responded = responder.join().expect("the responder does not panic");
         let result = result?;
@@ -255,39 +242,87 @@ fn request_reply(
     })
 }
 
+/// Frames of one size that differ by a number.
+struct Numbered {
+    frames: Vec<u8>,
+    frame_bytes: usize,
+    number_at: usize,
+    used: usize,
+}
+
+impl Numbered {
+    /// Room for `count` frames of `PUB <before><number> <size>` and their payload.
+    fn new(before: &str, count: usize, payload: u8) -> Self {
+        let mut frame = format!("PUB {before}");
+        let number_at = frame.len();
+        frame.push_str(&"0".repeat(NUMBER_BYTES));
+        let mut frame = format!("{frame} {REQUEST_BYTES}\r\n").into_bytes();
+        frame.resize(frame.len() + REQUEST_BYTES, payload);
+        frame.extend_from_slice(b"\r\n");
+        Self {
+            frames: frame.repeat(count),
+            frame_bytes: frame.len(),
+            number_at,
+            used: 0,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.used == self.frames.len()
+    }
+
+    fn add(&mut self, number: &[u8]) {
+        let at = self.used + self.number_at;
+        self.frames[at..at + NUMBER_BYTES].copy_from_slice(number);
+        self.used += self.frame_bytes;
+    }
+
+    fn send(&mut self, client: &mut Client) -> Result<(), Error> {
+        let used = std::mem::take(&mut self.used);
+        Ok(client.send(&self.frames[..used])?)
+    }
+}
+
+fn respond(mut client: Client, in_flight: usize) -> Result<(), Error> {
+    let mut replies = Numbered::new(INBOX, in_flight, b'y');
+    let line = format!("MSG bench.service 1 {INBOX}");
+    let number = line.len()..line.len() + NUMBER_BYTES;
+    let size = format!(" {REQUEST_BYTES}\r\n").len();
+    let frame_bytes = number.end + size + REQUEST_BYTES + 2;
+    loop {
+        let Ok(frame) = client.frame(frame_bytes) else {
+            return Ok(());
+        };
+        replies.add(&frame[number.clone()]);
+        if !client.has_more() || replies.is_full() {
+            replies.send(&mut client)?;
+        }
+    }
+}
+
 fn requests(
     client: &mut Client,
     duration: Duration,
     in_flight: usize,
-    payload: &[u8],
 ) -> Result<(Vec<Duration>, Duration), Error> {
-    let mut out = Vec::new();
-    let mut sent = 0_u64;
+    let mut requests = Numbered::new(&format!("bench.service {INBOX}"), in_flight, b'x');
+    let line = format!("MSG {INBOX}{:0NUMBER_BYTES$} 1 {REQUEST_BYTES}\r\n", 0);
+    let frame_bytes = line.len() + REQUEST_BYTES + 2;
+    let mut number = [b'0'; NUMBER_BYTES];
+    let mut sent = 0;
     let mut times = Vec::new();
     let start = Instant::now();
     let mut ask = in_flight;
-    loop {
+    while start.elapsed() < duration {
         for _ in 0..ask {
-            write!(
-                out,
-                "PUB bench.service _INBOX.bench.{sent:010} {}\r\n",
-                payload.len()
-            )?;
-            out.extend_from_slice(payload);
-            out.extend_from_slice(b"\r\n");
-            sent += 1;
+            requests.add(&number);
+            count_up(&mut number);
         }
+        sent += std::mem::take(&mut ask);
         let asked = Instant::now();
-        client.send(&out)?;
-        out.clear();
-        ask = 0;
-        loop {
-            let message = client.message()?;
-            if let Some(status) = message.status {
-                return Err(Error::Protocol(
-                    String::from_utf8_lossy(status).into_owned(),
-                ));
-            }
+        requests.send(client)?;
+        while ask == 0 || client.has_more() {
+            client.frame(frame_bytes)?;
             ask += 1;
             // With more than one in flight only their number counts.
             times.push(if in_flight == 1 {
@@ -295,17 +330,22 @@ fn requests(
             } else {
                 Duration::ZERO
             });
-            if !client.has_more() {
-                break;
-            }
-        }
-        if start.elapsed() >= duration {
-            break;
         }
     }
-    while (times.len() as u64) < sent {
-        client.message()?;
+    while times.len() < sent {
+        client.frame(frame_bytes)?;
         times.push(Duration::ZERO);
     }
     Ok((times, start.elapsed()))
+}
+
+/// The next decimal number.
+fn count_up(number: &mut [u8]) {
+    for digit in number.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
 }
