@@ -1,11 +1,11 @@
 //! Who is interested in a subject.
 
 mod entries;
+mod label;
 mod match_result;
 mod nodes;
 #[cfg(test)]
 mod tests;
-mod token;
 mod walk;
 
 use std::ops::ControlFlow;
@@ -16,13 +16,13 @@ use hashbrown::HashMap;
 pub use match_result::{MatchResult, QueueGroup, TailIndependence};
 
 use crate::subject;
-use nodes::{NodeId, Nodes};
+use nodes::Nodes;
 
-/// Subscriptions by subject: a trie over tokens.
+/// Subscriptions by subject: a trie over tokens, in which literal tokens that always come together are one node.
 ///
 /// `T` is what a match answers, cheap to clone: an id or an `Arc`. The list does not look for
-/// duplicates. A subscription costs 64 bytes and a few of hash table for each token that only it
-/// has (with items of 8 bytes and tokens of up to 22), nothing but the item if its subject is there.
+/// duplicates. A subscription costs 64 bytes and a few of hash table for what only its subject has, once more for each
+/// wildcard there (with items of two words and literals of up to 22 bytes); nothing but the item if its subject is there.
 ///
 /// ```
 /// use jetsled_protocol::{MatchResult, Sublist};
@@ -66,9 +66,7 @@ impl<T> Sublist<T> {
     /// [valid](crate::subject::is_valid), as a plain subscription or as a member of the queue group
     /// `queue`.
     pub fn insert(&mut self, subject: &[u8], queue: Option<&[u8]>, item: T) {
-        let node = subject::tokens(subject).fold(NodeId::ROOT, |parent, token| {
-            self.nodes.child_or_insert(parent, token)
-        });
+        let node = self.nodes.find_or_insert(subject);
         let queue = queue.map(|name| self.intern(name));
         self.nodes[node].entries.insert(queue, item);
         self.len += 1;
@@ -82,9 +80,7 @@ impl<T> Sublist<T> {
         queue: Option<&[u8]>,
         is_it: impl FnMut(&T) -> bool,
     ) -> Option<T> {
-        let node = subject::tokens(subject).try_fold(NodeId::ROOT, |parent, token| {
-            self.nodes.child(parent, token)
-        })?;
+        let node = self.nodes.find(subject)?;
         let item = self.nodes[node].entries.remove(queue, is_it)?;
         self.nodes.prune(node);
         if let Some(queue) = queue {
@@ -124,10 +120,7 @@ impl<T> Sublist<T> {
     #[must_use]
     pub fn has_exact(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
         let mut found = false;
-        let node = subject::tokens(subject).try_fold(NodeId::ROOT, |parent, token| {
-            self.nodes.child(parent, token)
-        });
-        if let Some(node) = node {
+        if let Some(node) = self.nodes.find(subject) {
             self.nodes[node]
                 .entries
                 .for_each(|group, _| found |= group == queue);

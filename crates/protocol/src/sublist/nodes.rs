@@ -7,7 +7,8 @@ use std::ops::{Index, IndexMut};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::entries::Entries;
-use super::token::Token;
+use super::label::Label;
+use crate::subject;
 
 /// Where a node lies in the arena, counted from 1 so that an absent one takes no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,10 +22,11 @@ impl NodeId {
     }
 }
 
-/// A token at its place. 64 bytes for items of 8.
+/// A label at its place. 64 bytes for items of up to 16.
 #[derive(Debug)]
 pub(super) struct Node<T> {
-    pub(super) token: Token,
+    /// A wildcard stands alone; literal tokens that nothing lies between are one label.
+    pub(super) label: Label,
     pub(super) entries: Entries<T>,
     parent: NodeId,
     /// The `*` child.
@@ -39,9 +41,9 @@ pub(super) struct Node<T> {
 }
 
 impl<T> Node<T> {
-    fn new(parent: NodeId, token: &[u8]) -> Self {
+    fn new(parent: NodeId, label: &[u8]) -> Self {
         Self {
-            token: Token::new(token),
+            label: Label::new(label),
             entries: Entries::Empty,
             parent,
             partial: None,
@@ -68,7 +70,7 @@ const BLOCK: usize = 1024;
 pub(super) struct Nodes<T> {
     blocks: Vec<Vec<Node<T>>>,
     vacant: Option<NodeId>,
-    /// Literal children by parent and token.
+    /// Literal children by parent and first token.
     edges: HashTable<NodeId>,
     hasher: DefaultHashBuilder,
 }
@@ -97,7 +99,7 @@ impl<T> Nodes<T> {
         }
     }
 
-    /// The child with the literal `token`.
+    /// The child whose label starts with the literal `token`.
     pub(super) fn literal(&self, parent: NodeId, token: &[u8]) -> Option<NodeId> {
         let hash = self.hasher.hash_one((parent, token));
         self.edges
@@ -105,26 +107,99 @@ impl<T> Nodes<T> {
             .copied()
     }
 
-    /// The child with `token`, be it a wildcard.
-    pub(super) fn child(&self, parent: NodeId, token: &[u8]) -> Option<NodeId> {
-        match token {
-            b"*" => self[parent].partial,
-            b">" => self[parent].full,
-            literal => self.literal(parent, literal),
+    /// The node of exactly this subject.
+    pub(super) fn find(&self, subject: &[u8]) -> Option<NodeId> {
+        let mut tokens = subject::tokens(subject);
+        let mut id = NodeId::ROOT;
+        while let Some(token) = tokens.next() {
+            id = match token {
+                b"*" => self[id].partial?,
+                b">" => self[id].full?,
+                literal => self.literal(id, literal)?,
+            };
+            for of_label in self[id].label.tail() {
+                if tokens.next() != Some(of_label) {
+                    return None;
+                }
+            }
+        }
+        Some(id)
+    }
+
+    /// The node of exactly this subject, made if need be.
+    pub(super) fn find_or_insert(&mut self, subject: &[u8]) -> NodeId {
+        let mut id = NodeId::ROOT;
+        let mut rest = Some(subject);
+        while let Some(here) = rest {
+            let (token, after) = split_first(here);
+            (id, rest) = match token {
+                b"*" => match self[id].partial {
+                    Some(partial) => (partial, after),
+                    None => {
+                        let partial = self.allocate(Node::new(id, token));
+                        self[id].partial = Some(partial);
+                        (partial, after)
+                    }
+                },
+                b">" => match self[id].full {
+                    Some(full) => (full, after),
+                    None => {
+                        let full = self.allocate(Node::new(id, token));
+                        self[id].full = Some(full);
+                        (full, after)
+                    }
+                },
+                literal => match self.literal(id, literal) {
+                    Some(child) => self.descend(child, here),
+                    None => {
+                        let (label, after) = split_literals(here);
+                        let child = self.allocate(Node::new(id, label));
+                        self.link_literal(id, child);
+                        (child, after)
+                    }
+                },
+            };
+        }
+        id
+    }
+
+    /// Follows a literal child whose label starts as `subject` does, as far as both agree; where they part, the node is split.
+    /// Answers where that leads, and what is left of the subject.
+    fn descend<'a>(&mut self, child: NodeId, subject: &'a [u8]) -> (NodeId, Option<&'a [u8]>) {
+        let (first, mut rest) = split_first(subject);
+        let mut common = first.len();
+        let label_len = self[child].label.as_bytes().len();
+        for token in self[child].label.tail() {
+            match rest.map(split_first) {
+                Some((next, after)) if next == token => {
+                    common += 1 + token.len();
+                    rest = after;
+                }
+                _ => break,
+            }
+        }
+        if common == label_len {
+            (child, rest)
+        } else {
+            (self.split(child, common), rest)
         }
     }
 
-    pub(super) fn child_or_insert(&mut self, parent: NodeId, token: &[u8]) -> NodeId {
-        if let Some(id) = self.child(parent, token) {
-            return id;
-        }
-        let id = self.allocate(Node::new(parent, token));
-        match token {
-            b"*" => self[parent].partial = Some(id),
-            b">" => self[parent].full = Some(id),
-            _ => self.link_literal(parent, id),
-        }
-        id
+    /// Puts a node with the first `len` bytes of the label of `lower` between it and its parent, and answers it.
+    fn split(&mut self, lower: NodeId, len: usize) -> NodeId {
+        let parent = self[lower].parent;
+        self.unlink_literal(parent, lower);
+        let label = std::mem::replace(&mut self[lower].label, Label::EMPTY);
+        let (upper_label, lower_label) = label.as_bytes().split_at(len);
+        let upper = self.allocate(Node::new(parent, upper_label));
+        self.link_literal(parent, upper);
+        let node = &mut self[lower];
+        // Without the `.` between them.
+        node.label = Label::new(lower_label.get(1..).unwrap_or_default());
+        node.parent = upper;
+        node.previous = None;
+        self.link_literal(upper, lower);
+        upper
     }
 
     /// Removes the node and then its ancestors as long as they hold nothing.
@@ -140,7 +215,7 @@ impl<T> Nodes<T> {
             }
             let next_vacant = self.vacant.replace(id);
             let node = &mut self[id];
-            node.token = Token::EMPTY;
+            node.label = Label::EMPTY;
             node.previous = None;
             node.next = next_vacant;
             id = parent;
@@ -183,7 +258,7 @@ impl<T> Nodes<T> {
         } = self;
         edges.insert_unique(hash, id, |id| {
             let node = &blocks[id.index() / BLOCK][id.index() % BLOCK];
-            hasher.hash_one((node.parent, node.token.as_bytes()))
+            hasher.hash_one((node.parent, node.label.first()))
         });
     }
 
@@ -204,13 +279,38 @@ impl<T> Nodes<T> {
 
     fn edge_hash(&self, id: NodeId) -> u64 {
         let node = &self[id];
-        self.hasher.hash_one((node.parent, node.token.as_bytes()))
+        self.hasher.hash_one((node.parent, node.label.first()))
     }
 
     fn is_edge(&self, id: NodeId, parent: NodeId, token: &[u8]) -> bool {
         let node = &self[id];
-        node.parent == parent && node.token.as_bytes() == token
+        node.parent == parent && node.label.starts_with(token)
     }
+}
+
+/// The first token, and what follows its `.`.
+fn split_first(subject: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'.', subject) {
+        Some(dot) => (
+            subject.get(..dot).unwrap_or_default(),
+            subject.get(dot + 1..),
+        ),
+        None => (subject, None),
+    }
+}
+
+/// The literal tokens at the front, at least one, and what follows their `.`.
+fn split_literals(subject: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (first, mut rest) = split_first(subject);
+    let mut len = first.len();
+    while let Some((token, after)) = rest.map(split_first) {
+        if subject::is_wildcard(token) {
+            break;
+        }
+        len += 1 + token.len();
+        rest = after;
+    }
+    (subject.get(..len).unwrap_or_default(), rest)
 }
 
 #[cfg(test)]

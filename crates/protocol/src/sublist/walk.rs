@@ -26,8 +26,8 @@ pub(super) fn literal_tokens(subject: &[u8]) -> Option<Tokens<'_>> {
 /// Calls `visit` with what each stored subject that matches the literal `tokens` holds, until it
 /// breaks. Answers how many leading tokens decided.
 ///
-/// A token decides only if some node that it was looked up in has literal children: below a node
-/// with nothing but `*` and `>` every token leads to the same place.
+/// A token decides only if it was compared, that is, if some node that it was looked up in has literal children or it met one
+/// of a label's tokens: below a node with nothing but `*` and `>` every token leads to the same place.
 pub(super) fn matching<T>(
     nodes: &Nodes<T>,
     tokens: &[&[u8]],
@@ -56,10 +56,22 @@ pub(super) fn matching<T>(
                 decided = decided.max(depth);
                 literal = nodes.literal(id, token);
             }
-            match (literal, node.partial) {
+            let after_label = literal.and_then(|literal| {
+                let mut depth = depth;
+                for of_label in nodes[literal].label.tail() {
+                    let token = tokens.get(depth)?;
+                    depth += 1;
+                    decided = decided.max(depth);
+                    if *token != of_label {
+                        return None;
+                    }
+                }
+                Some((literal, depth))
+            });
+            match (after_label, node.partial) {
                 (Some(literal), partial) => {
                     open.extend(partial.map(|partial| (partial, depth)));
-                    id = literal;
+                    (id, depth) = literal;
                 }
                 (None, Some(partial)) => id = partial,
                 (None, None) => break,
@@ -78,6 +90,29 @@ enum Rest {
     Anything,
 }
 
+impl Rest {
+    /// What is left after these literal tokens; `None` if they do not match.
+    fn after<'a>(
+        self,
+        literals: impl Iterator<Item = &'a [u8]>,
+        pattern: &[&[u8]],
+    ) -> Option<Self> {
+        let Self::From(mut at) = self else {
+            return Some(self);
+        };
+        for literal in literals {
+            match *pattern.get(at)? {
+                b">" => return Some(Self::Anything),
+                b"*" => {}
+                token if token == literal => {}
+                _ => return None,
+            }
+            at += 1;
+        }
+        Some(Self::From(at))
+    }
+}
+
 /// Calls `each` with subject and entries of every stored subject that collides with `pattern`.
 pub(super) fn colliding<T>(
     nodes: &Nodes<T>,
@@ -85,7 +120,7 @@ pub(super) fn colliding<T>(
     mut each: impl FnMut(&[u8], &Entries<T>),
 ) {
     let mut path = Vec::new();
-    // A node, the length of the path to its parent, and what its children must match.
+    // A node, the length of the path to its parent, and what follows the first token of its label must match.
     let mut open: Vec<(NodeId, usize, Rest)> = vec![(NodeId::ROOT, 0, Rest::From(0))];
     while let Some((id, parent_path_len, rest)) = open.pop() {
         let node = &nodes[id];
@@ -93,7 +128,10 @@ pub(super) fn colliding<T>(
         if parent_path_len > 0 {
             path.push(b'.');
         }
-        path.extend_from_slice(node.token.as_bytes());
+        path.extend_from_slice(node.label.as_bytes());
+        let Some(rest) = rest.after(node.label.tail(), pattern) else {
+            continue;
+        };
         let wanted = match rest {
             Rest::From(at) => pattern.get(at).copied(),
             Rest::Anything => None,
