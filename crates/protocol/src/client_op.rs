@@ -6,7 +6,7 @@ use crate::control_line::{
     Stop, Verb, ignored_line, line, one_or_two, payload, size, split_args, two_or_three, verb,
 };
 use crate::{Limits, Parse, ParseError};
-pub use last_pub::LastPub;
+pub use last_pub::{LastPub, Repeat, Repeats};
 
 /// One operation from a client. All parts borrow from the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

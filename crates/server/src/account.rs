@@ -239,16 +239,16 @@ impl Account {
         _admitted: AdmittedSubscription,
     ) {
         let target = Target::Client(Arc::clone(subscription));
-        self.insert_target(&subscription.subject, &subscription.queue, target);
-        self.tell(&subscription.subject);
+        self.insert_target(subscription.subject(), subscription.queue(), target);
+        self.tell(subscription.subject());
     }
 
     /// Removes a client's subscription.
     pub(crate) fn remove_subscription(&self, subscription: &Arc<Subscription>) {
         let target = Target::Client(Arc::clone(subscription));
-        if self.remove_target(&subscription.subject, &subscription.queue, &target) {
-            self.tell(&subscription.subject);
-            self.forget_requests(&subscription.subject);
+        if self.remove_target(subscription.subject(), subscription.queue(), &target) {
+            self.tell(subscription.subject());
+            self.forget_requests(subscription.subject());
         }
     }
 

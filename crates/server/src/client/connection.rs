@@ -14,6 +14,9 @@ use super::session::Session;
 use super::timers::Due;
 use super::{CloseReason, read_buffer};
 
+/// Reads at most that are gathered into one flush.
+const READS_A_FLUSH: usize = 8;
+
 /// A stalled producer pauses at most so long for one read.
 const STALL_LIMIT: Duration = Duration::from_millis(10);
 
@@ -45,12 +48,7 @@ impl Connection {
             let event = poll_fn(|cx| self.poll_event(cx, sleep.as_mut(), due)).await;
             let session = &mut self.session;
             let handled = match event {
-                Event::Read(Ok(Received::End)) => ControlFlow::Break(self.end_of_input()),
-                Event::Read(Ok(Received::Bytes)) => self.on_read().await,
-                Event::Read(Err(error)) => {
-                    tracing::debug!("{} - read error: {error}", session.client.log_name());
-                    ControlFlow::Break(CloseReason::ReadError)
-                }
+                Event::Read(read) => self.on_read(read).await,
                 Event::Writable => session.on_writable(),
                 Event::Due(due) => session.on_due(due),
                 Event::Signals(signals) => session.on_signals(signals).await,
@@ -77,8 +75,7 @@ impl Connection {
         }
         match reader.poll_ready(cx) {
             Poll::Ready(Ok(())) => {
-                read_buffer::prepare(&mut session.buffer, session.needed);
-                if let Poll::Ready(read) = reader.poll_read(cx, &mut session.buffer) {
+                if let Poll::Ready(read) = self.poll_read(cx) {
                     return Poll::Ready(Event::Read(read));
                 }
             }
@@ -88,35 +85,75 @@ impl Connection {
         if sleep.poll(cx).is_ready() {
             return Poll::Ready(Event::Due(due));
         }
-        read_buffer::park(&mut session.buffer);
+        self.session.park();
         Poll::Pending
     }
 
-    async fn on_read(&mut self) -> ControlFlow<CloseReason> {
+    /// Reads what is there behind what is unfinished.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let Self { session, reader } = self;
-        if let Some(pongs) = reader.take_pongs() {
-            let client = &session.client;
-            client.after_send(client.outbound.send_control(&pongs));
+        read_buffer::prepare(&mut session.buffer, session.needed);
+        let read = reader.poll_read(cx, &mut session.buffer);
+        session.buffer_was_full = session.buffer.len() == session.buffer.capacity();
+        read
+    }
+
+    /// Acts on what was read, and on what has come meanwhile where that makes fuller writes; then lets go of what it produced.
+    async fn on_read(&mut self, mut read: io::Result<Received>) -> ControlFlow<CloseReason> {
+        for reads in 1.. {
+            match read {
+                Ok(Received::Bytes) => {}
+                Ok(Received::End) => {
+                    self.session.end_batch();
+                    return ControlFlow::Break(self.end_of_input());
+                }
+                Err(error) => {
+                    self.session.end_batch();
+                    tracing::debug!("{} - read error: {error}", self.session.client.log_name());
+                    return ControlFlow::Break(CloseReason::ReadError);
+                }
+            }
+            if let Some(pongs) = self.reader.take_pongs() {
+                let client = &self.session.client;
+                client.after_send(client.outbound.send_control(&pongs));
+            }
+            let session = &mut self.session;
+            if session.buffer.len() >= session.needed {
+                session.act().await?;
+            } else if reads == 1 {
+                return ControlFlow::Continue(());
+            }
+            if reads == READS_A_FLUSH || !session.buffer_was_full || !session.flush.get().is_thin()
+            {
+                break;
+            }
+            match poll_fn(|cx| Poll::Ready(self.poll_read(cx))).await {
+                Poll::Ready(more) => read = more,
+                Poll::Pending => break,
+            }
         }
-        session.process().await?;
-        if let Some(slow) = session.flush.take_behind() {
-            // Either way the producer goes on.
-            tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up())
-                .await
-                .ok();
+        self.session.end_batch();
+        self.wait_for_slow().await;
+        ControlFlow::Continue(())
+    }
+
+    /// Pauses for those who do not keep up. Either way the producer goes on.
+    async fn wait_for_slow(&mut self) {
+        let session = &mut self.session;
+        // Boxed, as the next one: rare, and it should not weigh on the connection's whole life.
+        if let Some(slow) = session.flush.get().take_behind() {
+            let wait = tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up());
+            Box::pin(wait).await.ok();
         }
-        if let Some(slow) = session.flush.take_stalled() {
+        if let Some(slow) = session.flush.get().take_stalled() {
             session.client.counters.stalls.fetch_add(1, Relaxed);
             session
                 .server
                 .counters
                 .stalled_clients
                 .fetch_add(1, Relaxed);
-            // Either way the producer goes on.
-            tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled())
-                .await
-                .ok();
+            let wait = tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled());
+            Box::pin(wait).await.ok();
         }
-        ControlFlow::Continue(())
     }
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use jetsled_config::{HandshakeFirst, TlsOptions, WebsocketOptions};
 use jetsled_protocol::encode;
 use jiff::Timestamp;
@@ -296,7 +295,7 @@ impl Opening {
             headers: AtomicBool::new(false),
             echo: AtomicBool::new(true),
             login: Mutex::new(server.anonymous_login()),
-            subscriptions: Mutex::new(HashMap::new()),
+            subscriptions: Mutex::default(),
             responses: Mutex::new(None),
             tracks_responses: AtomicBool::new(false),
             bound: AtomicBool::new(false),

@@ -374,18 +374,18 @@ impl Session {
     fn drop_denied_subscriptions(&mut self) {
         for subscription in self.client.subscriptions() {
             let principal = Self::principal(&self.server, &self.login);
-            match admission::subscribe(principal, &subscription.subject, &subscription.queue) {
+            match admission::subscribe(principal, subscription.subject(), subscription.queue()) {
                 Ok(admitted) if admitted.filtered != subscription.is_filtered() => {
                     subscription.set_filtered(admitted.filtered);
-                    self.login.account.invalidate_routes(&subscription.subject);
+                    self.login.account.invalidate_routes(subscription.subject());
                 }
                 Ok(_) => {}
                 Err(denied) => {
-                    let sid = String::from_utf8_lossy(&subscription.sid).into_owned();
+                    let sid = String::from_utf8_lossy(subscription.sid()).into_owned();
                     tracing::error!(
                         "{} - Removed sub {} (sid {sid:?}) - not authorized",
                         self.client.log_name(),
-                        jetsled_protocol::GoQuoted(&subscription.subject)
+                        jetsled_protocol::GoQuoted(subscription.subject())
                     );
                     let text = format!("{denied} (sid {sid:?})");
                     self.client.unsubscribe(&subscription);

@@ -3,6 +3,8 @@
 //! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
 //! connection's own task owns a `Session`, which parses and acts on what the task reads.
 
+mod backlog;
+mod batch;
 mod by_hand;
 mod callout;
 mod close_reason;
@@ -10,6 +12,7 @@ mod connect;
 mod connection;
 mod ending;
 mod establish;
+mod keep_alive;
 mod log_name;
 mod login;
 mod outbound;
@@ -18,10 +21,12 @@ mod publish;
 mod publish_traced;
 mod read_buffer;
 mod reader;
+mod reply;
 mod route_cache;
 mod session;
 mod subscribe;
 mod subscription;
+mod subscriptions;
 mod timers;
 pub(crate) mod trace;
 mod transport;
@@ -33,7 +38,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::Waker;
 
-use hashbrown::HashMap;
 use jetsled_auth::{
     CertificateNames, ClaimedUser, PermissionSet, REDACTED, ResponseTracker, UserLimits,
 };
@@ -53,6 +57,7 @@ pub(crate) use login::Presented;
 pub(crate) use outbound::{Counted, Outbound, Sent};
 pub(crate) use output::{Output, SHARE_FROM_BYTES};
 pub(crate) use subscription::{Limited, Subscription};
+use subscriptions::Subscriptions;
 pub(crate) use transport::Transport;
 
 /// What others may know of and do with a client connection, from any thread.
@@ -76,7 +81,7 @@ pub(crate) struct Client {
     echo: AtomicBool,
     /// Who it is; replaced by each CONNECT.
     login: Mutex<Arc<Login>>,
-    subscriptions: Mutex<HashMap<Box<[u8]>, Arc<Subscription>>>,
+    subscriptions: Mutex<Subscriptions>,
     /// Reply subjects that it may answer; only with `allow_responses`.
     responses: Mutex<Option<Box<ResponseTracker>>>,
     tracks_responses: AtomicBool,
@@ -328,11 +333,11 @@ impl Client {
     /// the sid again, before the subscription is taken out.
     fn remember(&self, subscription: &Arc<Subscription>) -> bool {
         let mut subscriptions = self.subscriptions.lock();
-        let current = subscriptions.get(&subscription.sid);
+        let current = subscriptions.get(subscription.sid());
         if current.is_some_and(|current| !current.is_exhausted()) {
             return false;
         }
-        let replaced = subscriptions.insert(subscription.sid.clone(), Arc::clone(subscription));
+        let replaced = subscriptions.insert(subscription);
         drop(subscriptions);
         if let Some(replaced) = replaced {
             self.login().account.remove_subscription(&replaced);
@@ -342,7 +347,7 @@ impl Client {
 
     /// Its subscriptions at this moment.
     pub(crate) fn subscriptions(&self) -> Vec<Arc<Subscription>> {
-        self.subscriptions.lock().values().cloned().collect()
+        self.subscriptions.lock().iter().cloned().collect()
     }
 
     /// How many subscriptions it has.
@@ -352,15 +357,7 @@ impl Client {
 
     /// Removes a subscription; tells whether it was still there.
     pub(crate) fn unsubscribe(&self, subscription: &Arc<Subscription>) -> bool {
-        let removed = {
-            let mut subscriptions = self.subscriptions.lock();
-            match subscriptions.get(&subscription.sid) {
-                Some(current) if Arc::ptr_eq(current, subscription) => {
-                    subscriptions.remove(&subscription.sid).is_some()
-                }
-                _ => false,
-            }
-        };
+        let removed = self.subscriptions.lock().remove(subscription);
         if removed {
             self.login().account.remove_subscription(subscription);
         }
@@ -371,8 +368,8 @@ impl Client {
     pub(crate) fn unsubscribe_all(&self) {
         let all = std::mem::take(&mut *self.subscriptions.lock());
         let account = Arc::clone(&self.login().account);
-        for subscription in all.into_values() {
-            account.remove_subscription(&subscription);
+        for subscription in all.iter() {
+            account.remove_subscription(subscription);
         }
     }
 

@@ -5,6 +5,7 @@ use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 
 use super::route_cache::Publisher;
 use super::session::Session;
+use super::trace;
 use crate::routing::admission::Denied;
 use crate::routing::message_trace;
 use crate::routing::{Message, Origin, Payload, Target};
@@ -22,6 +23,91 @@ pub(super) struct Publish<'a> {
 }
 
 impl Session {
+    /// Acts on the publishes at the front of `input` that have the last one's control line; returns how many bytes they took.
+    ///
+    /// Most publishers repeat one for long. All that follows from the line alone is found once for a run of them.
+    #[inline]
+    pub(super) fn publish_again(&mut self, input: &[u8]) -> usize {
+        let Some((first, consumed)) = self.last_pub.again(input, &self.limits) else {
+            return 0;
+        };
+        let whole = input.get(..consumed).unwrap_or_default();
+        let options = &self.login.options;
+        let one_by_one =
+            options.verbose || options.pedantic || self.routes.mappings.is_some() || trace::is_on();
+        if one_by_one {
+            let op = ClientOp::Pub(first);
+            if trace::is_on() {
+                self.client.trace_in(&op);
+            }
+            self.publish_op(op, whole, None);
+            return consumed;
+        }
+        self.publish_run(&first, whole, input)
+    }
+
+    /// `whole` is the first of them in all its bytes.
+    fn publish_run(&mut self, first: &Pub<'_>, whole: &[u8], input: &[u8]) -> usize {
+        let reply = first.reply.unwrap_or_default();
+        let entry = self.routes.entry(
+            first.subject,
+            &Publisher {
+                client: &self.client,
+                account: &self.login.account,
+                principal: Self::principal(&self.server, &self.login),
+            },
+        );
+        let admitted = match entry.admit(first.subject, reply) {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                self.count(1, first.payload.len());
+                self.refuse(denied);
+                return whole.len();
+            }
+        };
+        let mut message = Message {
+            admitted,
+            subject: first.subject,
+            routed: first.subject,
+            reply,
+            headers: &[],
+            payload: Payload::Borrowed(first.payload),
+            origin: Origin {
+                client: Some(&self.client),
+                through: None,
+            },
+            size_text: first.size_text,
+            header_size_text: &[],
+            tail: &[],
+        };
+        let mut repeats = self.last_pub.repeats(input);
+        let mut messages = 0;
+        let mut is_unheard = false;
+        if entry.route.is_empty() && reply.is_empty() && !entry.is_for_one {
+            messages = repeats.by_ref().count();
+        } else {
+            for repeat in repeats.by_ref() {
+                messages += 1;
+                message.payload = Payload::Borrowed(repeat.payload);
+                message.tail = repeat.tail;
+                let delivered =
+                    entry
+                        .route
+                        .deliver(&message, &self.login.account, self.flush.get());
+                is_unheard = delivered == 0 && !reply.is_empty();
+                if is_unheard || entry.is_for_one {
+                    break;
+                }
+            }
+        }
+        let consumed = input.len() - repeats.rest().len();
+        self.count(messages, messages * first.payload.len());
+        if is_unheard && self.login.options.no_responders {
+            self.reply_no_responders(first.subject, reply);
+        }
+        consumed
+    }
+
     /// Acts on a PUB or HPUB; `input` is all of it, and `shared` the same bytes if they may be kept.
     #[inline]
     pub(super) fn publish_op(&mut self, op: ClientOp<'_>, input: &[u8], shared: Option<&Bytes>) {
@@ -58,9 +144,7 @@ impl Session {
     }
 
     fn publish(&mut self, publish: &Publish<'_>) {
-        self.active = true;
-        self.in_messages += 1;
-        self.in_bytes += (publish.headers.len() + publish.payload.len()) as u64;
+        self.count(1, publish.headers.len() + publish.payload.len());
         let options = &self.login.options;
         if options.pedantic && !subject::is_valid_literal(publish.subject) {
             self.reply_err("Invalid Publish Subject");
@@ -82,7 +166,7 @@ impl Session {
             Some(wiring) => {
                 // Taken for the call: what follows needs the session.
                 let mut mapped = std::mem::take(&mut self.mapped);
-                let random = self.flush.random();
+                let random = self.flush.get().random();
                 wiring
                     .map(publish.subject, random, &mut mapped)
                     .then_some(mapped)
@@ -113,20 +197,13 @@ impl Session {
                 principal: Self::principal(&self.server, &self.login),
             },
         );
-        let admitted = match entry.admitted {
-            None => Err(Denied::Publish(publish.subject)),
-            Some(admitted) => admitted.with_reply(publish.reply),
-        };
-        let admitted = match admitted {
+        let admitted = match entry.admit(publish.subject, publish.reply) {
             Ok(admitted) => admitted,
-            Err(denied) => {
-                tracing::error!("{} - {}", self.client.log_name(), denied.log_text());
-                self.reply_err(&denied.to_string());
-                return;
-            }
+            Err(denied) => return self.refuse(denied),
         };
         if verbose {
             self.flush
+                .get()
                 .slot(&self.client, &mut 0)
                 .output
                 .copy(encode::OK);
@@ -148,10 +225,22 @@ impl Session {
         };
         let delivered = entry
             .route
-            .deliver(&message, &self.login.account, &mut self.flush);
+            .deliver(&message, &self.login.account, self.flush.get());
         if delivered == 0 && no_responders && !publish.reply.is_empty() {
             self.reply_no_responders(publish.subject, publish.reply);
         }
+    }
+
+    fn count(&mut self, messages: usize, bytes: usize) {
+        self.active = true;
+        self.in_messages += messages as u64;
+        self.in_bytes += bytes as u64;
+    }
+
+    #[cold]
+    fn refuse(&mut self, denied: Denied<'_>) {
+        tracing::error!("{} - {}", self.client.log_name(), denied.log_text());
+        self.reply_err(&denied.to_string());
     }
 
     /// Tells a requestor on its own inbox that nobody got its request.
@@ -170,7 +259,7 @@ impl Session {
         headers.extend_from_slice(published);
         headers.extend_from_slice(b"\r\n\r\n");
         let mut line = Vec::with_capacity(headers.len() + reply.len() + 64);
-        encode::hmsg(reply, &own.sid, None, &headers, b"", &mut line);
+        encode::hmsg(reply, own.sid(), None, &headers, b"", &mut line);
         self.reply(&line);
     }
 }

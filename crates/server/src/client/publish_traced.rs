@@ -24,8 +24,8 @@ impl Session {
                     return ControlFlow::Continue(());
                 };
                 // nats-server takes one more of a hundred (observed 2.15.1).
-                let is_sampled =
-                    trace.sampling >= 100 || self.flush.random() % 100 <= u64::from(trace.sampling);
+                let is_sampled = trace.sampling >= 100
+                    || self.flush.get().random() % 100 <= u64::from(trace.sampling);
                 if !is_sampled {
                     self.publish_without_trace(publish);
                     return ControlFlow::Break(());
@@ -54,7 +54,7 @@ impl Session {
         let msgsize = publish.headers.len() + publish.payload.len();
         let mut tracer = Tracer::new(request, destination, &self.client, publish.subject, msgsize);
         let mut mapped = Vec::new();
-        let random = self.flush.random();
+        let random = self.flush.get().random();
         let is_mapped = self
             .routes
             .mappings
@@ -108,7 +108,7 @@ impl Session {
             header_size_text: publish.header_size_text,
             tail: &[],
         };
-        let delivered = deliver_traced(&self.login.account, &message, tracer, &mut self.flush);
+        let delivered = deliver_traced(&self.login.account, &message, tracer, self.flush.get());
         let no_responders = self.login.options.no_responders;
         if delivered == 0 && no_responders && !publish.reply.is_empty() {
             self.reply_no_responders(publish.subject, publish.reply);

@@ -21,15 +21,21 @@ thread_local! {
 /// Makes room for a read behind what `buffer` holds, so that it can hold `needed` bytes in all.
 pub(super) fn prepare(buffer: &mut BytesMut, needed: usize) {
     let wanted = READ_BYTES.max(needed);
-    if buffer.capacity() < READ_BYTES && needed <= READ_BYTES {
+    let missing = wanted - buffer.len().min(wanted);
+    let free = buffer.capacity() - buffer.len();
+    // What is unfinished moves to the front, if nobody else uses the buffer and that costs little.
+    if free >= missing || buffer.try_reclaim(missing) {
+        return;
+    }
+    // Half a buffer is enough to go on with, unless the operation needs more.
+    if free >= READ_BYTES / 2 && buffer.capacity() >= needed {
+        return;
+    }
+    if needed <= READ_BYTES {
         let mut large = take();
         large.extend_from_slice(buffer);
-        *buffer = large;
-    }
-    let missing = wanted - buffer.len().min(wanted);
-    // Half a buffer is enough to go on with, unless the operation needs more.
-    if buffer.capacity() - buffer.len() < missing.min(READ_BYTES / 2) || buffer.capacity() < needed
-    {
+        give_back(std::mem::replace(buffer, large));
+    } else {
         buffer.reserve(missing);
     }
 }

@@ -15,7 +15,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::routing::Route;
 use crate::routing::RouteFor;
-use crate::routing::admission::{self, AdmittedSubject, Principal};
+use crate::routing::admission::{self, Admitted, AdmittedSubject, Denied, Principal};
 use crate::wiring::Wiring;
 
 /// Entries at most; one more, and the cache starts anew.
@@ -50,9 +50,26 @@ pub(super) struct RouteCache {
 #[derive(Debug)]
 pub(super) struct Entry {
     /// `None`: publishing is denied.
-    pub(super) admitted: Option<AdmittedSubject>,
+    admitted: Option<AdmittedSubject>,
     pub(super) route: Route,
+    /// The verdict is that on one message, which was a counted response.
+    pub(super) is_for_one: bool,
     touched: bool,
+}
+
+impl Entry {
+    /// The verdict on a publish to the entry's `subject`.
+    #[inline]
+    pub(super) fn admit<'a>(
+        &self,
+        subject: &'a [u8],
+        reply: &'a [u8],
+    ) -> Result<Admitted, Denied<'a>> {
+        match self.admitted {
+            None => Err(Denied::Publish(subject)),
+            Some(admitted) => admitted.with_reply(reply),
+        }
+    }
 }
 
 /// For whom routes are looked up.
@@ -239,9 +256,11 @@ impl RouteCache {
         let shared = independence
             .filter(|_| admission::publishes_anything(publisher.principal))
             .and_then(|independence| leading_tokens(subject, independence));
+        let is_for_one = is_response && publisher.client.tracks_responses();
         let entry = Entry {
             admitted,
             route,
+            is_for_one,
             touched: false,
         };
         if let Some((depth, leading)) = shared {
@@ -256,7 +275,7 @@ impl RouteCache {
                 },
                 at,
             );
-        } else if !is_response || !publisher.client.tracks_responses() {
+        } else if !is_for_one {
             self.by_subject.insert(subject.into(), at);
         }
         self.entries.push(entry);

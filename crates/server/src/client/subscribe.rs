@@ -64,11 +64,11 @@ impl Session {
         self.active = true;
         self.routes.end_batch();
         if let Some(subscription) = self.client.subscription(unsub.sid) {
-            match unsub.max.map(u64::from) {
-                Some(max) if max > subscription.delivered() => {
+            match unsub.max {
+                Some(max) if u64::from(max) > subscription.delivered() => {
                     subscription.set_max(max);
                     // Routes know whether a subscription has a maximum.
-                    self.login.account.invalidate_routes(&subscription.subject);
+                    self.login.account.invalidate_routes(subscription.subject());
                 }
                 _ => {
                     self.client.unsubscribe(&subscription);

@@ -305,8 +305,8 @@ fn subscribers(server: &ServerState, request: &Request) -> Vec<u8> {
 fn count(account: &Account, pattern: &[u8], queue: &[u8]) -> usize {
     let mut count = 0;
     account.for_each_client_subscription(|subscription| {
-        let in_group = queue.is_empty() || *subscription.queue == *queue;
-        if in_group && subject::collides(&subscription.subject, pattern) {
+        let in_group = queue.is_empty() || *subscription.queue() == *queue;
+        if in_group && subject::collides(subscription.subject(), pattern) {
             count += 1;
         }
     });

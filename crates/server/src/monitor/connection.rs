@@ -250,9 +250,9 @@ impl SubscriptionDetail {
         Self {
             account: None,
             account_tag: None,
-            subject: text(&subscription.subject),
-            qgroup: text(&subscription.queue),
-            sid: text(&subscription.sid),
+            subject: text(subscription.subject()),
+            qgroup: text(subscription.queue()),
+            sid: text(subscription.sid()),
             msgs: subscription.delivered(),
             max: subscription.max(),
             cid: subscription.client.cid(),

@@ -139,7 +139,7 @@ fn has_interest(server: &ServerState, cid: u64, filter: &str) -> bool {
     let subscriptions = server
         .client(cid)
         .map_or_else(Vec::new, |client| client.subscriptions());
-    let mut subjects = subscriptions.iter().map(|one| &one.subject);
+    let mut subjects = subscriptions.iter().map(|one| one.subject());
     subjects.any(|subject| subject::collides(subject, filter.as_bytes()))
 }
 

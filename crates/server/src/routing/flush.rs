@@ -16,6 +16,15 @@ const SCAN_SLOTS: usize = 8;
 /// Short turns that the one who flushes lets consumers take, the first one not counted.
 const TURNS: u8 = 8;
 
+/// Room for so many touched connections is kept from one connection's use to the next one's.
+const KEPT_SLOTS: usize = 1024;
+
+/// From so much on a write costs what its bytes cost.
+const FULL_WRITE_BYTES: usize = 48 * 1024;
+
+/// For more connections than these nothing is held back: it would be too much, and too late.
+const MAX_THIN_SLOTS: usize = 64;
+
 /// What a batch of deliveries has for each touched connection and for JetStream.
 ///
 /// Fill it by delivering, then call [`flush`](FlushSet::flush) once. Reuse it: its buffers are
@@ -89,18 +98,30 @@ impl FlushSet {
         Self::default()
     }
 
-    /// A set for what a connection publishes.
-    pub(crate) fn for_producer(producer: &Arc<Client>, drop_instead_of_stall: bool) -> Self {
-        Self {
-            producer: Some(Arc::clone(producer)),
-            drop_instead_of_stall,
-            ..Self::default()
-        }
+    /// From now on it is for what `producer` publishes.
+    pub(super) fn lend_to(&mut self, producer: &Arc<Client>, drop_instead_of_stall: bool) {
+        self.producer = Some(Arc::clone(producer));
+        self.drop_instead_of_stall = drop_instead_of_stall;
     }
 
-    /// See [`FlushSet::for_producer`].
-    pub(crate) fn set_drop_instead_of_stall(&mut self, drop_instead_of_stall: bool) {
-        self.drop_instead_of_stall = drop_instead_of_stall;
+    /// Undoes [`lend_to`](FlushSet::lend_to); whether the set is worth keeping.
+    pub(super) fn end_loan(&mut self) -> bool {
+        self.producer = None;
+        self.drop_instead_of_stall = false;
+        self.slots.capacity() <= KEPT_SLOTS
+    }
+
+    /// Whether nothing is staged, and nobody was told to pause.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.slots.is_empty()
+            && self.ingest.is_empty()
+            && self.followers.is_empty()
+            && self.exhausted.is_empty()
+            && self.stalled.is_none()
+            && self.behind.is_none()
+            && self.inline_commit.is_none()
+            && self.going_on.is_none()
+            && self.unfinished.is_none()
     }
 
     /// The connection whose messages these are answers to, if it is one's.
@@ -243,6 +264,15 @@ impl FlushSet {
     /// harms nobody else, and keeps its queue short.
     pub(crate) fn take_behind(&mut self) -> Option<Arc<Client>> {
         self.behind.take()
+    }
+
+    /// Whether a flush now would be many small writes: somewhat more is worth waiting for that is at hand already.
+    pub(crate) fn is_thin(&self) -> bool {
+        let is_core_only = self.ingest.is_empty() && self.followers.is_empty();
+        is_core_only && self.slots.len() <= MAX_THIN_SLOTS && {
+            let staged: usize = self.slots.iter().map(|slot| slot.output.len()).sum();
+            staged < self.slots.len() * FULL_WRITE_BYTES
+        }
     }
 
     /// A random number.

@@ -39,7 +39,7 @@ impl Imported {
                 let message = Message {
                     subject: match target {
                         // A copy keeps the subject that the message has at its origin.
-                        Target::Follower(..) => message.shown_as(&self.subject),
+                        Target::Follower(_) => message.shown_as(&self.subject),
                         _ => &self.subject,
                     },
                     ..*message
@@ -99,7 +99,7 @@ impl ImportedMatch {
                     | Target::Service(_)
                     | Target::System(_)
                     | Target::Responses => return None,
-                    target @ (Target::JetStream(_) | Target::Follower(..)) => {
+                    target @ (Target::JetStream(_) | Target::Follower(_)) => {
                         ImportedTo::Inside(target)
                     }
                 };

@@ -11,13 +11,13 @@ pub(crate) trait Receiver: Send + Sync {
     fn receive(&self, message: &RoutedMessage<'_>, flush: &mut FlushSet);
 }
 
-/// A [`Receiver`] as an entry of a sublist.
+/// A [`Receiver`] as an entry of a sublist, in one word.
 #[derive(Clone)]
-pub(crate) struct Internal(Arc<dyn Receiver>);
+pub(crate) struct Internal(Arc<Box<dyn Receiver>>);
 
 impl Internal {
     pub(crate) fn new(receiver: impl Receiver + 'static) -> Self {
-        Self(Arc::new(receiver))
+        Self(Arc::new(Box::new(receiver)))
     }
 
     pub(super) fn receive(&self, message: &RoutedMessage<'_>, flush: &mut FlushSet) {

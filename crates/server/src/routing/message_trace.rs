@@ -269,8 +269,8 @@ impl Tracer {
                 cid: subscription.client.cid(),
                 name: login.options.name.shown().into_owned(),
                 acc: is_elsewhere.then(|| login.account.name().to_owned()),
-                sub: text(&subscription.subject),
-                queue: text(&subscription.queue),
+                sub: text(subscription.subject()),
+                queue: text(subscription.queue()),
                 error: error.map(NotDelivered::text),
             },
         );

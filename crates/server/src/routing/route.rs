@@ -50,6 +50,8 @@ pub(super) struct ClientTarget {
     headers: bool,
     tracks_responses: bool,
     slot_hint: usize,
+    /// Deliveries to it as a member of a queue group that its subscription does not know of yet.
+    uncounted: u64,
 }
 
 /// What a route is resolved for.
@@ -86,7 +88,7 @@ impl Route {
             }
             Target::JetStream(_)
             | Target::Internal(_)
-            | Target::Follower(..)
+            | Target::Follower(_)
             | Target::Service(_)
             | Target::System(_)
             | Target::Responses => true,
@@ -120,7 +122,7 @@ impl Route {
                         .push(ClientTarget::new(subscription, prefix_for));
                 }
                 target @ (Target::JetStream(_)
-                | Target::Follower(..)
+                | Target::Follower(_)
                 | Target::Internal(_)
                 | Target::System(_)) => {
                     route.inside.push(target);
@@ -136,7 +138,7 @@ impl Route {
                 Target::Client(subscription) => {
                     Some(Member::Client(ClientTarget::new(subscription, prefix_for)))
                 }
-                target @ (Target::JetStream(_) | Target::Follower(..) | Target::Internal(_)) => {
+                target @ (Target::JetStream(_) | Target::Follower(_) | Target::Internal(_)) => {
                     Some(Member::Inside(target))
                 }
                 // Never in a group.
@@ -168,6 +170,14 @@ impl Route {
     /// The generation of the account's interest that it shows.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Whether nobody gets anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.plain.is_empty()
+            && self.queues.is_empty()
+            && self.inside.is_empty()
+            && self.across.is_none()
     }
 
     /// How many destinations it has.
@@ -248,11 +258,19 @@ impl Route {
             for target in all.filter(|target| !target.limited) {
                 target.subscription.count(messages);
             }
+            let members = self.queues.iter_mut().flatten();
+            for target in members.filter_map(Member::client_target) {
+                let messages = std::mem::take(&mut target.uncounted);
+                if messages > 0 && !target.limited {
+                    target.subscription.count(messages);
+                }
+            }
         }
     }
 }
 
 /// A random member, or the next one that takes the message.
+#[inline]
 fn deliver_to_one(
     members: &mut [Member],
     message: &Message<'_>,
@@ -264,32 +282,60 @@ fn deliver_to_one(
         count => flush.random.random_range(0..count),
     };
     let (before, from) = members.split_at_mut(start);
-    from.iter_mut().chain(before).any(|member| match member {
-        Member::Client(target) if target.client.is_closing() => false,
-        Member::Client(target) => {
-            let taken = target.deliver(message, flush);
-            if taken && !target.limited {
-                target.subscription.count(1);
-            }
-            taken
+    match from.split_first_mut() {
+        None => false,
+        Some((chosen, after)) => {
+            chosen.deliver(message, account, flush)
+                || after
+                    .iter_mut()
+                    .chain(before)
+                    .any(|member| member.deliver(message, account, flush))
         }
-        Member::Inside(target) => {
-            deliver_inside(target, &message.routed(account), flush);
-            true
-        }
-        Member::Imported(imported) => {
-            if imported.client().is_some_and(|client| client.is_closing()) {
-                return false;
+    }
+}
+
+impl Member {
+    /// Stages the message, if the member takes it.
+    #[inline]
+    fn deliver(
+        &mut self,
+        message: &Message<'_>,
+        account: &Arc<Account>,
+        flush: &mut FlushSet,
+    ) -> bool {
+        match self {
+            Member::Client(target) => {
+                let taken = !target.client.is_closing() && target.deliver(message, flush);
+                target.uncounted += u64::from(taken);
+                taken
             }
-            let taken = imported.deliver(message, flush);
-            if let (true, ImportedTo::Client(target)) = (taken, &imported.to)
-                && !target.limited
-            {
-                target.subscription.count(1);
+            Member::Inside(target) => {
+                deliver_inside(target, &message.routed(account), flush);
+                true
             }
-            taken
+            Member::Imported(imported) => {
+                if imported.client().is_some_and(|client| client.is_closing()) {
+                    return false;
+                }
+                let taken = imported.deliver(message, flush);
+                if let ImportedTo::Client(target) = &mut imported.to {
+                    target.uncounted += u64::from(taken);
+                }
+                taken
+            }
         }
-    })
+    }
+
+    fn client_target(&mut self) -> Option<&mut ClientTarget> {
+        match self {
+            Member::Client(target) => Some(target),
+            Member::Inside(_) => None,
+            Member::Imported(imported) => match &mut imported.to {
+                ImportedTo::Client(target) => Some(target),
+                ImportedTo::Inside(_) => None,
+            },
+        }
+    }
 }
 
 pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush: &mut FlushSet) {
@@ -297,9 +343,9 @@ pub(super) fn deliver_inside(target: &Target, message: &RoutedMessage<'_>, flush
         Target::JetStream(target) => flush.ingest.push(target, message),
         Target::System(entry) => entry.push(message),
         Target::Internal(internal) => internal.receive(message, flush),
-        Target::Follower(follower, channel) => {
-            if follower.receive(*channel, message) {
-                flush.wake_later(follower);
+        Target::Follower(target) => {
+            if target.follower.receive(target.channel, message) {
+                flush.wake_later(&target.follower);
             }
         }
         // Never put into `inside`.
@@ -320,7 +366,7 @@ pub(super) fn subscription_takes(subscription: &Subscription, subject: &[u8]) ->
     if !subscription.is_filtered() {
         return true;
     }
-    let queue = (!subscription.queue.is_empty()).then_some(&*subscription.queue);
+    let queue = (!subscription.queue().is_empty()).then_some(subscription.queue());
     let login = subscription.client.login();
     login
         .permissions
@@ -332,7 +378,7 @@ impl ClientTarget {
     pub(super) fn new(subscription: Arc<Subscription>, prefix_for: Option<&[u8]>) -> Self {
         let mut prefix = Vec::new();
         if let Some(subject) = prefix_for {
-            jetsled_protocol::encode::msg_prefix(subject, &subscription.sid, &mut prefix);
+            jetsled_protocol::encode::msg_prefix(subject, subscription.sid(), &mut prefix);
         }
         Self {
             client: Arc::clone(&subscription.client),
@@ -341,6 +387,7 @@ impl ClientTarget {
             headers: subscription.client.takes_headers(),
             tracks_responses: subscription.client.tracks_responses(),
             slot_hint: 0,
+            uncounted: 0,
             subscription,
         }
     }
@@ -367,7 +414,7 @@ impl ClientTarget {
         }
         if trace::is_on() {
             self.client
-                .trace_message(message, &self.subscription.sid, self.headers);
+                .trace_message(message, self.subscription.sid(), self.headers);
         }
         let slot = flush.slot(&self.client, &mut self.slot_hint);
         slot.counted.messages += 1;
@@ -454,13 +501,13 @@ impl ClientTarget {
     /// Room for `MSG <subject> <sid> <reply> `.
     #[inline]
     fn line_room(&self, message: &Message<'_>) -> usize {
-        message.subject.len() + self.subscription.sid.len() + message.reply.len() + 8
+        message.subject.len() + self.subscription.sid().len() + message.reply.len() + 8
     }
 
     #[inline]
     fn put_prefix(&self, message: &Message<'_>, out: &mut Vec<u8>) {
         if self.prefix.is_empty() {
-            jetsled_protocol::encode::msg_prefix(message.subject, &self.subscription.sid, out);
+            jetsled_protocol::encode::msg_prefix(message.subject, self.subscription.sid(), out);
         } else {
             out.extend_from_slice(&self.prefix);
         }

@@ -17,7 +17,7 @@ pub(crate) enum Target {
     /// subject, direct get.
     JetStream(jetstream::Target),
     /// A stream that follows another one.
-    Follower(Arc<jetstream::OriginFollower>, jetstream::Channel),
+    Follower(Box<FollowerTarget>),
     /// A service of another account.
     Service(Arc<ServiceLink>),
     /// One of the server's own services.
@@ -28,18 +28,38 @@ pub(crate) enum Target {
     Internal(Internal),
 }
 
+/// What a follower hears. Rare, so that it should not make every entry larger.
+#[derive(Clone, Debug)]
+pub(crate) struct FollowerTarget {
+    pub(crate) follower: Arc<jetstream::OriginFollower>,
+    pub(crate) channel: jetstream::Channel,
+}
+
 /// Client subscriptions, followers and service imports are the same if they are the same object.
 impl PartialEq for Target {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Target::Client(a), Target::Client(b)) => Arc::ptr_eq(a, b),
             (Target::JetStream(a), Target::JetStream(b)) => a == b,
-            (Target::Follower(a, on), Target::Follower(b, by)) => Arc::ptr_eq(a, b) && on == by,
+            (Target::Follower(a), Target::Follower(b)) => {
+                Arc::ptr_eq(&a.follower, &b.follower) && a.channel == b.channel
+            }
             (Target::Service(a), Target::Service(b)) => Arc::ptr_eq(a, b),
             (Target::System(a), Target::System(b)) => Arc::ptr_eq(a, b),
             (Target::Responses, Target::Responses) => true,
             (Target::Internal(a), Target::Internal(b)) => a == b,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sublist has one for each of its entries.
+    #[test]
+    fn a_target_is_two_words() {
+        assert_eq!(size_of::<Target>(), 16);
     }
 }

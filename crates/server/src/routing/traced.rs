@@ -88,7 +88,7 @@ fn sort_in(
 ) {
     let candidate = |target: Target| {
         let crosses = match &target {
-            Target::Client(_) | Target::Follower(..) => true,
+            Target::Client(_) | Target::Follower(_) => true,
             Target::JetStream(target) => !matches!(target, jetstream::Target::Api),
             Target::Internal(_) | Target::Service(_) | Target::System(_) | Target::Responses => {
                 false
@@ -161,7 +161,7 @@ impl Candidate {
                 ResponseHop::default().deliver(&message, &self.account, flush)
             }
             target @ (Target::JetStream(_)
-            | Target::Follower(..)
+            | Target::Follower(_)
             | Target::Internal(_)
             | Target::System(_)) => {
                 if let Target::JetStream(jetstream::Target::Stream(stream)) = &target

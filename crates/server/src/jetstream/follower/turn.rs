@@ -16,7 +16,7 @@ use super::{Channel, OriginFollower, Task};
 use crate::account::Account;
 use crate::jetstream::parked::ReplyKind;
 use crate::jetstream::shard::{ShardHandle, ShardState};
-use crate::routing::{FlushSet, OutboundMessage, Payload, Target};
+use crate::routing::{FlushSet, FollowerTarget, OutboundMessage, Payload, Target};
 
 /// A mirror this close to its origin answers direct gets for it (observed nats-server 2.15.1).
 const CLOSE: u64 = 10;
@@ -295,7 +295,10 @@ impl OriginFollower {
     }
 
     fn target(self: &Arc<Self>, channel: Channel) -> Target {
-        Target::Follower(Arc::clone(self), channel)
+        Target::Follower(Box::new(FollowerTarget {
+            follower: Arc::clone(self),
+            channel,
+        }))
     }
 
     /// How far the stream has copied the origin, by what is stored.

@@ -189,7 +189,7 @@ impl ChunkSender {
             .match_subject(&self.deliver_subject, &mut found);
         let members = found.queues.iter().flat_map(|group| &group.members);
         found.plain.iter().chain(members).any(|target| {
-            matches!(target, Target::Client(client) if *client.subject == *self.deliver_subject)
+            matches!(target, Target::Client(client) if *client.subject() == *self.deliver_subject)
         })
     }
 
