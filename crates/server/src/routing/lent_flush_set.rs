@@ -10,6 +10,7 @@ use crate::client::Client;
 const POOLED: usize = 8;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "a box passes from connection to connection, the large set in it is not moved")]
     static SETS: RefCell<Vec<Box<FlushSet>>> = const { RefCell::new(Vec::new()) };
 }
 
