@@ -1,7 +1,7 @@
 //! What monitoring, the services of the system account and its events show after a history of connections, subscriptions,
 //! streams and consumers.
 //!
-//! Each `tests/observed/monitoring/*.txt` has a configuration, a line `---`, then the steps that [`history`] tells of. What
+//! Each `tests/observed/monitoring/*.txt` has a configuration, a line `---`, then the steps that `history.rs` tells of. What
 //! nats-server showed is beside it in `*.recorded`.
 
 mod history;
