@@ -203,6 +203,9 @@ struct Replay {
     deleted: BTreeSet<StreamId>,
     /// Messages before their stream's newest head.
     gathered: HashMap<StreamId, Vec<ReplayedMessage>>,
+    /// In a rebuild, progress that lies before its consumer's only configuration: that was written anew behind it, and the original has
+    /// gone with its segment.
+    ahead: HashMap<ConsumerKey, Vec<(LogPosition, Vec<u8>)>>,
     /// The configuration record met last, of each stream and consumer.
     configs: HashMap<StreamId, LogPosition>,
     consumer_configs: HashMap<ConsumerKey, LogPosition>,
@@ -282,6 +285,7 @@ impl Replay {
             }
             Entry::ConsumerDeleted(stream, consumer) => {
                 shard.consumers.remove(&consumer);
+                self.ahead.remove(&consumer);
                 shard
                     .graves
                     .consumers
@@ -289,9 +293,11 @@ impl Replay {
                 shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
             }
             Entry::ConsumerProgress(consumer, delta) => {
-                if let Some(entry) = shard.consumers.get_mut(&consumer) {
-                    entry.deltas.push((at.start(), delta));
-                }
+                let progress = match shard.consumers.get_mut(&consumer) {
+                    Some(entry) => &mut entry.deltas,
+                    None => self.ahead.entry(consumer).or_default(),
+                };
+                progress.push((at.start(), delta));
             }
         }
         Ok(())
@@ -361,13 +367,14 @@ impl Replay {
     ) {
         shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
         self.consumer_configs.insert(consumer, at.start());
+        let ahead = &mut self.ahead;
         let entry = shard.consumers.entry(consumer).or_insert_with(|| {
             Box::new(ConsumerEntry {
                 stream,
                 name: String::from_utf8_lossy(name).into(),
                 config: Box::default(),
                 checkpoint: None,
-                deltas: Vec::new(),
+                deltas: ahead.remove(&consumer).unwrap_or_default(),
                 emitted_at: at.start(),
                 emitted_state: LogPosition::ZERO,
                 in_memory: false,

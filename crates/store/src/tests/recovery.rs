@@ -94,6 +94,51 @@ fn segments_are_given_back_and_both_ways_to_start_agree() {
     }
 }
 
+/// A consumer's configuration and state may be written anew behind progress that the state does not know, and the segment with the
+/// first configuration given back.
+#[test]
+fn progress_ahead_of_a_rewritten_configuration_is_kept() {
+    let mut store = Store::new(64 << 10);
+    let mut limited = config("S", StorageType::File);
+    limited.max_msgs = 20;
+    let stream = store.create(limited);
+    let key = store
+        .shard()
+        .put_consumer(stream, "worker", b"config")
+        .unwrap();
+    for _ in 0..2 {
+        for n in 0..40 {
+            store.publish(stream, "S.a", &[], &[n; 3000]).unwrap();
+        }
+        store.commit();
+    }
+    store.checkpoint();
+    let full = store.shard().segment_count();
+    store.shard().log_progress(key, b"between").unwrap();
+    for _ in 0..12 {
+        store.advance(3);
+        store.tick();
+        store.commit();
+    }
+    assert!(store.shard().segment_count() < full);
+    store.shard().log_progress(key, b"behind").unwrap();
+    for keep_catalog in [true, false] {
+        store.reopen(keep_catalog);
+        assert_eq!(
+            store.shard().recovered_consumers(),
+            [RecoveredConsumer {
+                stream,
+                key,
+                name: "worker".into(),
+                config: b"config".to_vec(),
+                checkpoint: Some(state_of(key.0)),
+                deltas: vec![b"between".to_vec(), b"behind".to_vec()],
+            }],
+            "catalog kept: {keep_catalog}"
+        );
+    }
+}
+
 #[test]
 fn an_acknowledged_sequence_is_visible_only_once_durable() {
     let mut store = Store::new(1 << 20);
