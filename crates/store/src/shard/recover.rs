@@ -565,11 +565,12 @@ impl Checkpointed {
     /// that was put back tells of segments that have been given back since.
     fn fits(&self, log: &Log) -> bool {
         let there: BTreeSet<SegmentNo> = log.segments().map(|usage| usage.segment).collect();
-        let mut lives = self.log.live.iter().filter(|(_, bytes)| *bytes > 0);
+        let streams = self.streams.values();
+        let mut lives = streams.flat_map(|stream| stream.extents().iter());
         let from = self.log.position.segment();
         let replayed = there.range(from..).count() as u64;
         let end = there.last().map_or(0, |last| u64::from(last.0) + 1);
-        lives.all(|(segment, _)| there.contains(segment))
+        lives.all(|extent| there.contains(&extent.segment))
             && replayed == end.saturating_sub(u64::from(from.0))
     }
 

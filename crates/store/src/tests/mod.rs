@@ -28,6 +28,8 @@ pub(super) struct Store {
     pub(super) shard: Option<Shard>,
     options: StoreOptions,
     pub(super) now: Timestamp,
+    /// Whether it was last opened without a checkpoint.
+    pub(super) rebuilt: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -43,6 +45,7 @@ impl Store {
             shard: None,
             options,
             now: Timestamp(1_700_000_000 * SECOND),
+            rebuilt: false,
             _dir: dir,
         };
         store.open();
@@ -72,6 +75,7 @@ impl Store {
             "{:?}",
             opened.report
         );
+        self.rebuilt = opened.report.shards[0].rebuilt;
         self.shard = opened.shards.into_iter().next();
     }
 
