@@ -168,7 +168,8 @@ impl World {
             2 => (Call::Write, Fault::Error(ErrorKind::Other)),
             _ => (Call::SyncDir, Fault::Error(ErrorKind::Other)),
         };
-        // After a failed sync nothing is known of the disk: the shard takes no writes until the next start.
+        // After a failed sync nothing is known of the disk, nor after a failed overwrite of a deleted message: the shard takes no writes until
+        // the next start.
         self.may_go_on = call == Call::Write;
         let skip = self.random.random_range(0..4);
         self.disk.fail(call, skip, fault);
@@ -181,7 +182,8 @@ impl World {
     pub(crate) fn recover_disk(&mut self) -> Result<(), String> {
         self.disk.heal();
         self.history.note(format_args!("the disk is whole again"));
-        if self.may_go_on && self.random.random_bool(0.6) {
+        let is_fenced = self.server.as_ref().is_some_and(|s| s.is_fenced());
+        if self.may_go_on && !is_fenced && self.random.random_bool(0.6) {
             // What has failed is void, and the server goes on.
             for client in 0..self.clients.len() {
                 self.read(client, usize::MAX)?;

@@ -90,6 +90,12 @@ impl ServerByHand {
         self.state.jetstream().is_none_or(JetStream::is_at_rest)
     }
 
+    /// Whether a shard refuses writes until the next start, since what its disk holds is not known.
+    #[must_use]
+    pub fn is_fenced(&self) -> bool {
+        self.state.jetstream().is_some_and(JetStream::is_fenced)
+    }
+
     /// An orderly stop, after the last session was dropped.
     pub fn stop(self) {
         if let Some(jetstream) = self.state.jetstream() {
