@@ -76,9 +76,7 @@ impl World {
             2..6 => self.catalog.keep_copy().map_err(failed)?,
             _ => {}
         }
-        if self.may_damage && self.random.random_bool(0.5) {
-            self.flip_bits();
-        }
+        let flipped = self.may_damage && self.random.random_bool(0.5) && self.flip_bits();
         for stream in 0..self.streams.len() {
             if self.streams[stream].model.in_memory {
                 self.forget_stream(stream);
@@ -98,6 +96,7 @@ impl World {
             for run in &mut self.streams {
                 run.model.damaged = true;
                 run.model.is_reported |= told;
+                run.model.may_be_cut |= flipped;
             }
         }
         self.settle()?;
@@ -110,8 +109,8 @@ impl World {
         Ok(())
     }
 
-    /// Changes some bits of segments, or of their indexes.
-    fn flip_bits(&mut self) {
+    /// Changes some bits of segments, or of their indexes. Answers whether of segments.
+    fn flip_bits(&mut self) -> bool {
         let files = self.disk.files();
         let of = |end: &str| -> Vec<_> {
             let name = |path: &std::path::Path| path.to_string_lossy().ends_with(end);
@@ -120,7 +119,7 @@ impl World {
         let in_index = self.random.random_bool(0.4);
         let files = of(if in_index { ".idx" } else { ".seg" });
         if files.is_empty() {
-            return;
+            return false;
         }
         let file = &files[self.random.random_range(0..files.len())];
         let used = self.disk.contents(file).map_or(0, |bytes| {
@@ -141,6 +140,7 @@ impl World {
         }
         // Indexes are rebuilt from what they are of.
         self.damaged |= !in_index;
+        !in_index
     }
 
     /// Something of the disk fails.

@@ -32,6 +32,8 @@ pub(crate) struct StreamModel {
     pub(crate) damaged: bool,
     /// The server has said so when it started.
     pub(crate) is_reported: bool,
+    /// Bits were flipped at this start: in the log's last commit that looks like a write that was not finished.
+    pub(crate) may_be_cut: bool,
 }
 
 /// A configuration's limits; 0 is none.
@@ -92,6 +94,7 @@ impl StreamModel {
             removals: Vec::new(),
             damaged: false,
             is_reported: false,
+            may_be_cut: false,
         }
     }
 
@@ -149,17 +152,24 @@ impl StreamModel {
             let (name, last, known) = (&self.name, content.last, self.last_known);
             return Err(format!("{name}: last sequence {last}, was {known}"));
         }
+        let mut is_cut = false;
         for (id, publish) in &self.publishes {
             for seq in publish.acknowledged() {
                 if !content.messages.contains_key(&seq)
                     && !self.may_be_gone(seq, *id, publish, content, now, gone_by)
                     && !(self.damaged && (self.is_reported || content.lost.contains(&seq)))
                 {
+                    if self.may_be_cut && seq > content.last {
+                        is_cut = true;
+                        continue;
+                    }
                     let name = &self.name;
                     return Err(format!("{name}: acknowledged message {id} ({seq}) is lost"));
                 }
             }
         }
+        self.may_be_cut = false;
+        self.is_reported |= is_cut;
         if self.damaged {
             return Ok(());
         }
