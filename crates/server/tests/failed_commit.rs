@@ -142,3 +142,21 @@ fn changes_that_were_not_written_are_not_served() {
     assert!(info.contains(r#""num_pending":1"#), "{info}");
     assert!(world.publish("s.2", "x").contains(r#""seq":2"#));
 }
+
+#[test]
+fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
+    let (disk, dir) = (
+        FaultyStorage::new(),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let mut world = World::new(&disk, dir.path());
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let publish = "HPUB s.1 in.reply 28 29\r\nNATS/1.0\r\nNats-Msg-Id: 7\r\n\r\nx\r\n";
+    disk.fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
+    for attempt in 0..3 {
+        assert!(world.client.receive(publish.as_bytes()));
+        let answer = world.rest();
+        assert!(answer.contains("fenced"), "attempt {attempt}: {answer}");
+    }
+}

@@ -16,6 +16,9 @@ use crate::routing::FlushSet;
 /// as much, while a task that blocks for longer would hold up others.
 const QUICK: Duration = Duration::from_millis(1);
 
+/// Why nothing is written any more.
+const FENCED: &str = "log is fenced after a failed write";
+
 /// Whether a commit ends with a sync of the disk whatever the policy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sync {
@@ -51,6 +54,13 @@ impl Committer {
         if let Some(commit) = commit {
             drop(state);
             state = self.write(shard, commit);
+        } else if state.store.is_fenced() {
+            // What a publish sent again or a repeated ack waits for never becomes durable.
+            self.parked.withdraw(|stream, out| {
+                if let Some(stream) = state.streams.get(&stream) {
+                    lost_commit(&stream.pub_ack, FENCED, out);
+                }
+            });
         }
         self.settle(&mut state);
         state

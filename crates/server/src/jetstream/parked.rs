@@ -115,6 +115,36 @@ impl Parked {
         self.forget();
     }
 
+    /// Nothing is written any more: puts refusals, which `refusal` writes, in the place of publish acks, and takes confirmations of acks out.
+    pub(super) fn withdraw(&mut self, mut refusal: impl FnMut(StreamId, &mut Vec<u8>)) {
+        let mut kept = Vec::with_capacity(self.bytes.len());
+        let mut bytes = self.bytes.as_slice();
+        self.entries.retain_mut(|entry| {
+            let Entry::Reply {
+                subject_len,
+                body_len,
+                kind,
+                ..
+            } = entry
+            else {
+                return true;
+            };
+            let (subject, body) = (take(&mut bytes, *subject_len), take(&mut bytes, *body_len));
+            if matches!(kind, ReplyKind::Ack) {
+                return false;
+            }
+            kept.extend_from_slice(subject);
+            let before = kept.len();
+            match kind {
+                ReplyKind::PubAck(stream) => refusal(*stream, &mut kept),
+                _ => kept.extend_from_slice(body),
+            }
+            *body_len = len32(kept.len() - before);
+            true
+        });
+        self.bytes = kept;
+    }
+
     /// The commit failed: tells those who wait, and forgets everything. `refusal` writes the publish ack
     /// that names the error.
     pub(super) fn fail(
