@@ -362,7 +362,7 @@ impl StreamModel {
         if limits.discard_new && limits.per_subject == 0 {
             return false;
         }
-        if limits.msgs > 0 && content.last - seq >= limits.msgs {
+        if limits.msgs > 0 && content.last.saturating_sub(seq) >= limits.msgs {
             return true;
         }
         // Those that may have been stored behind it.
