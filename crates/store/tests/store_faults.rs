@@ -378,3 +378,46 @@ fn a_failed_sync_fences_writes_and_leaves_reads() {
         .publish(stream, &message, now)
         .expect_err("a fenced shard");
 }
+
+/// The stream's configuration lies in a segment in which nothing lives. What was to replace it is not written.
+#[test]
+fn a_segment_stays_when_what_replaces_it_is_void() {
+    let mut run = Run::new(0);
+    let stream = run.stream;
+    let publish = |run: &mut Run, seq: u8| {
+        let message = Publish {
+            subject: b"s.1",
+            headers: b"",
+            payload: &[seq; 3000],
+            has_interest: true,
+            sender: Sender::Client,
+        };
+        let now = run.now;
+        run.shard().publish(stream, &message, now).expect("room");
+        run.commit().expect("a commit");
+    };
+    (1..=30).for_each(|seq| publish(&mut run, seq));
+    run.shard()
+        .purge(stream, &Purge::default())
+        .expect("a purge");
+    run.commit().expect("a commit");
+    let checkpoint = run.shard().take_checkpoint(std::iter::empty());
+    let synced = run.shard().synced();
+    run.shard()
+        .finish_checkpoint(checkpoint.run(synced))
+        .expect("a checkpoint");
+    let now = run.now;
+    run.shard().tick(now);
+    let fault = Fault::Error(std::io::ErrorKind::Other);
+    run.disk.fail(Call::Write, 0, fault);
+    let failed = run.commit().expect_err("a failed commit");
+    assert!(matches!(failed, CommitError::Void { .. }), "{failed}");
+
+    publish(&mut run, 31);
+    let before = run.state();
+    run.shard = None;
+    std::fs::remove_dir_all(run.options.dir.join("catalog")).expect("a catalog");
+    run.shard = Some(open(&run.disk, &run.options, run.now));
+    run.join_account();
+    assert_eq!(run.state(), before);
+}

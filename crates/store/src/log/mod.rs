@@ -269,8 +269,8 @@ impl Log {
     }
 
     /// Gives a sealed segment's space back; any other is left alone. Its records can't be read or
-    /// located from now on; the file goes at the end of the next commit, after everything appended
-    /// so far is durable, so re-emit what must live first and call this right after. Until
+    /// located from now on; the file goes at the end of the next commit that syncs. What must live is
+    /// re-emitted first, and synced: a commit that fails would void it, and the segment is not taken back. Until
     /// [`Log::is_recycled`] a crash can bring the segment back as it was: keep what supersedes
     /// its records (deletes, purges) live until then.
     pub fn recycle(&mut self, segment: SegmentNo) {

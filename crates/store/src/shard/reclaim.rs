@@ -2,14 +2,15 @@
 //!
 //! A segment may go when nothing in it is needed by either way to start. A checkpoint must have seen it dead, so that checkpoint and
 //! tail do without it; and for a rebuild without the catalog everything in it that still counts is written anew first:
-//! live messages, configurations, stream heads (which tell what older deletes and purges removed), consumers' states, graves.
+//! live messages, configurations, stream heads (which tell what older deletes and purges removed), consumers' states, graves. Only when
+//! that is durable does the segment go: a commit that fails takes it back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jetsled_jetstream_api::{Nanos, Timestamp};
 
 use super::Shard;
-use crate::log::{self, AppendError, Record, SegmentNo, SegmentUsage, StreamId};
+use crate::log::{self, AppendError, LogPosition, Record, SegmentNo, SegmentUsage, StreamId};
 
 /// Where the reclaiming of space stands.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Reclaim {
     /// Segments in which the last checkpoint saw nothing live. Only they may go: a start replays removals after the checkpoint, for
     /// which it reads the removed messages.
     recyclable: BTreeSet<SegmentNo>,
+    /// Segments of which everything that counts was written anew; they go once that is synced, up to the position.
+    leaving: BTreeMap<SegmentNo, LogPosition>,
     /// Segments from which messages were copied: their files are not reused, or those messages could not be erased.
     copied: BTreeSet<SegmentNo>,
     /// Segments that could not be read to be rewritten; not tried again until a restart.
@@ -75,9 +78,10 @@ impl Shard {
         if self.reclaim.next.is_some_and(|next| now < next) {
             return self.reclaim.next;
         }
+        let given_back = self.give_back();
         let worked = match self.reclaim.rewriting {
             Some((segment, from)) => self.rewrite(segment, from).map(|()| true),
-            None => self.find_segment(),
+            None => self.find_segment().map(|found| found || given_back),
         };
         match worked {
             Ok(true) => Some(now),
@@ -94,7 +98,25 @@ impl Shard {
         }
     }
 
-    /// Recycles a dead segment or begins to rewrite one. Answers whether there was something to do.
+    /// Gives back the segments whose replacement is synced. Answers whether there were any.
+    fn give_back(&mut self) -> bool {
+        let synced = self.log.synced();
+        let leaving = std::mem::take(&mut self.reclaim.leaving);
+        let (gone, left): (BTreeMap<_, _>, BTreeMap<_, _>) = leaving
+            .into_iter()
+            .partition(|(_, replaced_up_to)| *replaced_up_to <= synced);
+        self.reclaim.leaving = left;
+        for segment in gone.keys() {
+            if self.reclaim.copied.remove(segment) {
+                self.log.discard(*segment);
+            } else {
+                self.log.recycle(*segment);
+            }
+        }
+        !gone.is_empty()
+    }
+
+    /// Lets a dead segment leave or begins to rewrite one. Answers whether there was something to do.
     fn find_segment(&mut self) -> Result<bool, AppendError> {
         let live = self.live_bytes();
         // What is not synced can still turn out never to have been.
@@ -103,6 +125,7 @@ impl Shard {
             .log
             .segments()
             .filter(|usage| usage.sealed && usage.segment < synced)
+            .filter(|usage| !self.reclaim.leaving.contains_key(&usage.segment))
             .collect();
         let oldest = sealed.first().map(|usage| usage.segment);
         let mut sparse = None;
@@ -114,7 +137,7 @@ impl Shard {
             }
             if live == 0 {
                 if self.reclaim.recyclable.remove(&segment) {
-                    self.recycle(segment, oldest == Some(segment))?;
+                    self.write_anew(segment, oldest == Some(segment))?;
                     return Ok(true);
                 }
                 self.reclaim.wants_checkpoint = true;
@@ -164,8 +187,8 @@ impl Shard {
         live
     }
 
-    /// Writes anew what else the segment may hold, then gives it back.
-    fn recycle(&mut self, segment: SegmentNo, oldest: bool) -> Result<(), AppendError> {
+    /// Writes anew what else the segment may hold, which then leaves.
+    fn write_anew(&mut self, segment: SegmentNo, oldest: bool) -> Result<(), AppendError> {
         for stream in self.streams.values_mut() {
             if !stream.is_memory() && stream.needs_emission(segment) {
                 Self::emit_stream(&mut self.log, stream)?;
@@ -198,11 +221,8 @@ impl Shard {
                 }
             }
         }
-        if self.reclaim.copied.remove(&segment) {
-            self.log.discard(segment);
-        } else {
-            self.log.recycle(segment);
-        }
+        let replaced_up_to = self.log.position();
+        self.reclaim.leaving.insert(segment, replaced_up_to);
         Ok(())
     }
 
