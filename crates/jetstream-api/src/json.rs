@@ -10,6 +10,6 @@ mod encode;
 mod syntax;
 mod type_error;
 
-pub use decode::{Decoded, Strictness, decode, decode_as, decode_one, is_empty_request};
-pub(crate) use decode::{decode_with, kind, unmarshal_text};
+pub use decode::{Decoded, Strictness, decode, decode_as, decode_one, is_empty_request, kind};
+pub(crate) use decode::{decode_with, unmarshal_text};
 pub use encode::to_vec;

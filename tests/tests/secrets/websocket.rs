@@ -102,7 +102,7 @@ fn cookies_headers_and_urls() {
             .arg("-DVV")
             .start()
             .expect("the server starts");
-        let mut system = match text {
+        let connect_to_system = || match text {
             _ if text == users => {
                 Some(super::connect(&server, r#"{"verbose":false,"user":"sys","pass":"s"}"#).0)
             }
@@ -113,18 +113,8 @@ fn cookies_headers_and_urls() {
             ),
             _ => None,
         };
-        let mut observer = match text {
-            _ if text == users => {
-                Some(super::connect(&server, r#"{"verbose":false,"user":"sys","pass":"s"}"#).0)
-            }
-            _ if text == claims => Some(
-                world
-                    .user_of(&world.system, |_| {})
-                    .connected(server.address()),
-            ),
-            _ => None,
-        }
-        .map(Observer::new);
+        let mut system = connect_to_system();
+        let mut observer = connect_to_system().map(Observer::new);
         let address = address(&server);
         let bearing = "Authorization: Bearer header-secret\r\nX-Token: header-secret\r\n";
         let connect = "CONNECT {\"verbose\":false}\r\nPING\r\n";

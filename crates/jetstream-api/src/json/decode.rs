@@ -198,7 +198,8 @@ fn array_for_struct(members: &Map<String, Value>) -> Option<(String, &'static st
     })
 }
 
-pub(crate) fn kind(value: &Value) -> &'static str {
+/// What encoding/json calls a value in its errors.
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

@@ -1,5 +1,6 @@
 //! Options of a request whose values have another type than nats-server 2.15.1 takes, in the words of Go's JSON decoder.
 
+use jetsled_jetstream_api::json::kind;
 use serde_json::Value;
 
 use super::service::ServerService;
@@ -143,17 +144,6 @@ impl Type {
             SortOpt => "server.SortOpt",
             ConnState => "server.ConnState",
         }
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }
 

@@ -197,15 +197,7 @@ proptest! {
                 Step::Pull(key) => {
                     if let Some((_, waits)) = model.consumers.get_mut(&key) {
                         *waits = true;
-                        let running = consumers.get_mut(ConsumerKey(key)).unwrap();
-                        let pull = PullEvent {
-                            payload: b"",
-                            reply: Bytes::from_static(b"r"),
-                            api_level_too_high: false,
-                            imported: false,
-                        };
-                        with_context(|ctx| running.state.on_pull(pull, ctx));
-                        consumers.note_waiting(ConsumerKey(key));
+                        ask(&mut consumers, key);
                     }
                 }
                 Step::EndRequests(key) => {
@@ -252,21 +244,26 @@ proptest! {
     }
 }
 
+/// A client asks the consumer for a message.
+fn ask(consumers: &mut Consumers, key: u32) {
+    let running = consumers.get_mut(ConsumerKey(key)).unwrap();
+    let pull = PullEvent {
+        payload: b"",
+        reply: Bytes::from_static(b"r"),
+        api_level_too_high: false,
+        imported: false,
+    };
+    with_context(|ctx| running.state.on_pull(pull, ctx));
+    consumers.note_waiting(ConsumerKey(key));
+}
+
 #[test]
 fn a_message_of_many_filters_concerns_those_that_match() {
     let mut consumers = Consumers::default();
     let filters: Vec<String> = (0..1000).map(|key| format!("kv.{key}")).collect();
     for (key, filter) in (0..).zip(&filters) {
         consumers.insert(consumer(key, filter));
-        let running = consumers.get_mut(ConsumerKey(key)).unwrap();
-        let pull = PullEvent {
-            payload: b"",
-            reply: Bytes::from_static(b"r"),
-            api_level_too_high: false,
-            imported: false,
-        };
-        with_context(|ctx| running.state.on_pull(pull, ctx));
-        consumers.note_waiting(ConsumerKey(key));
+        ask(&mut consumers, key);
     }
     consumers.take_stored();
     assert_eq!(consumers.take_concerned().count(), 1000, "all are new");
