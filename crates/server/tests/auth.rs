@@ -61,6 +61,21 @@ fn who_does_not_log_in_within_the_timeout_is_closed() {
 }
 
 #[test]
+fn who_does_not_shake_hands_within_the_timeout_for_a_login_is_closed() {
+    let server = TestServer::configured(
+        r#"authorization { token: secret, timeout: "50ms" }
+        websocket { host: 127.0.0.1, port: -1, no_tls: true, handshake_timeout: "1h" }"#,
+    );
+    let address = server.server().websocket_address().unwrap();
+    let silent = Peer::connect(address).unwrap();
+    let mut dripping = Peer::connect(address).unwrap();
+    dripping.send("GET / HTTP/1.1\r\n").unwrap();
+    for mut peer in [silent, dripping] {
+        assert_eq!(peer.rest().unwrap(), b"");
+    }
+}
+
+#[test]
 fn no_auth_user_stands_in_for_missing_credentials() {
     let server = TestServer::configured(
         r#"accounts { A { users: [ {user: a, password: a} ] }, B { users: [ {user: b, password: b} ] } }

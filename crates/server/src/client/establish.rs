@@ -136,7 +136,11 @@ async fn establish_websocket(
     let (Some(websocket), Some(state)) = (&options.websocket, server.websocket()) else {
         return Err(EstablishError::Io(io::ErrorKind::NotConnected.into()));
     };
-    let limit = websocket.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
+    let mut limit = websocket.handshake_timeout.unwrap_or(HANDSHAKE_TIMEOUT);
+    if server.requires_login(Transport::Websocket) {
+        // Who may not stay without a login may not put it off by shaking hands slowly.
+        limit = limit.min(server.auth_timeout_of(Transport::Websocket));
+    }
     let acceptor = state.acceptor();
     let shaken = timeout(limit, upgrade(tcp, websocket, acceptor, remote)).await;
     let (secured, agreed) = match shaken {
