@@ -1,6 +1,8 @@
 //! The program starts, is ready when it says so, ends, comes back, and says why it does not start.
 
-use jetsled_testkit::{Launch, Peer, StartError};
+use std::process::Command;
+
+use jetsled_testkit::{Launch, Peer, StartError, program};
 
 #[test]
 fn a_server_is_ready_when_started_and_gone_when_killed_and_back_on_its_port() {
@@ -40,4 +42,26 @@ fn a_start_that_fails_tells_the_log() {
         log.contains("rror on line 1") || log.contains("server.conf:1:"),
         "{log}"
     );
+}
+
+#[test]
+fn a_running_server_is_asked_for_its_health() {
+    let server = Launch::new().config("http: \"127.0.0.1:-1\"").start();
+    let mut server = server.expect("the server starts");
+    let monitor = server.monitor_address().expect("it is monitored");
+    let ask = |path: &str| {
+        let url = format!("http://{monitor}{path}");
+        let output = Command::new(program()).args(["health", &url]).output();
+        let output = output.expect("the program runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("text"))
+    };
+    assert_eq!(ask("/healthz"), (Some(0), "ok\n".to_owned()));
+    let (code, said) = ask("/elsewhere");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("HTTP/1.1 404"), "{said}");
+    server.stop();
+    let (code, said) = ask("/healthz");
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&monitor.to_string()), "{said}");
 }

@@ -1,8 +1,33 @@
 //! The server as a library: listeners, connections, accounts, routing, JetStream, monitoring.
 //!
-//! [`Server::start`] runs a server inside the calling tokio runtime; the program `jetsled` is a thin
+//! [`Server::builder`] starts a server inside the calling tokio runtime; the program `jetsled` is a thin
 //! wrapper around it. Everything that uses sockets, TLS, tasks or the wall clock lives here; parsing,
 //! storing and consumer decisions are the crates below.
+//!
+//! ```
+//! use jetsled_server::Server;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = tempfile::tempdir()?;
+//! let server = Server::builder().jetstream(store.path()).start().await?;
+//!
+//! let client = async_nats::connect(server.client_url()).await?;
+//! let jetstream = async_nats::jetstream::new(client);
+//! let orders = async_nats::jetstream::stream::Config {
+//!     name: "ORDERS".into(),
+//!     subjects: vec!["orders.>".into()],
+//!     ..Default::default()
+//! };
+//! let stream = jetstream.create_stream(orders).await?;
+//! // The second await ends when the message is on the disk.
+//! jetstream.publish("orders.new", "one pizza".into()).await?.await?;
+//! assert_eq!(stream.get_raw_message(1).await?.payload, "one pizza");
+//!
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! | Module | Concept |
 //! |---|---|
@@ -15,13 +40,16 @@
 //! | `events` | what the server tells of itself and its clients in messages |
 //! | `operator` | operator mode: accounts by signed claims |
 //! | `monitor` | HTTP monitoring: `/varz`, `/connz` and their like |
+//! | `commands` | what the program does besides serving |
 //! | `ocis` | the program in the place of oCIS's `nats` service |
 
 mod account;
 mod chance;
 mod client;
+mod commands;
 mod events;
 mod http;
+mod http_probe;
 mod info;
 mod internal_request;
 mod jetstream;
@@ -41,11 +69,14 @@ mod websocket;
 mod wiring;
 
 pub use info::VERSION;
+pub use jetsled_config::Options;
 pub use jetstream::StartError as JetStreamStartError;
 pub use listener::ListenError;
 pub use logging::{FATAL, Log};
 pub use monitor::MonitorError;
 pub use operator::{HttpError, ResolverError};
 pub use program::run;
-pub use server::{ReloadFailed, ReloadRequest, Server, ServerByHand, SessionByHand, StartError};
+pub use server::{
+    ReloadFailed, ReloadRequest, Server, ServerBuilder, ServerByHand, SessionByHand, StartError,
+};
 pub use tls::TlsError;

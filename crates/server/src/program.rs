@@ -11,13 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::logging::{FATAL, Log};
 use crate::send_signal::send_signal;
 use crate::tls::server_config;
-use crate::{Server, StartError, ocis};
+use crate::{Server, StartError, commands, ocis};
 
 /// Runs the program with the process' arguments, the program's own name first; returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     if let Some(arguments) = jetsled_ocis::Command::arguments(&arguments) {
         return ocis::run(arguments);
+    }
+    if let Some((command, arguments)) = commands::find(&arguments) {
+        return (command.run)(arguments);
     }
     let command = match parse_command_line(arguments.clone(), &Environment::PROCESS) {
         Ok(command) => command,
@@ -38,8 +41,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             say(io::stderr(), &format!("{line}\n"));
             ExitCode::SUCCESS
         }
-        Command::Version(text) | Command::Help(text) => {
+        Command::Version(text) => {
             say(io::stdout(), &format!("{text}\n"));
+            ExitCode::SUCCESS
+        }
+        Command::Help(text) => {
+            let commands = commands::usage(arguments.first());
+            say(io::stdout(), &format!("{text}{commands}\n"));
             ExitCode::SUCCESS
         }
         Command::Signal { signal, target } => match send_signal(signal, &target) {

@@ -1,5 +1,6 @@
 //! Starting and stopping a server.
 
+mod builder;
 mod by_hand;
 mod ports_file;
 mod reload;
@@ -28,6 +29,7 @@ use crate::monitor::{Monitor, MonitorError};
 use crate::operator::ResolverError;
 use crate::tls::TlsError;
 
+pub use builder::ServerBuilder;
 pub use by_hand::{ServerByHand, SessionByHand};
 pub use reload::ReloadFailed;
 pub use reload_service::ReloadRequest;
@@ -62,6 +64,9 @@ pub struct Server {
 /// Why a server did not start. `Display` is the text of nats-server's fatal log line.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The options contradict each other.
+    #[error(transparent)]
+    Options(jetsled_config::ConfigErrors),
     /// The users or their permissions cannot be used.
     #[error(transparent)]
     Auth(#[from] jetsled_auth::AuthConfigError),
@@ -102,7 +107,13 @@ pub enum StartError {
 }
 
 impl Server {
-    /// Starts a server in the current tokio runtime; returns when clients can connect.
+    /// A server inside a Rust program or test.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
+    /// Starts a server in the current tokio runtime; returns when clients can connect. The options are taken as they are:
+    /// [`Options::validate`] them first, or use [`Server::builder`].
     ///
     /// # Errors
     ///
@@ -199,6 +210,16 @@ impl Server {
     /// Where monitoring listens, if it is on.
     pub fn monitor_address(&self) -> Option<SocketAddr> {
         self.monitor.as_ref().map(Monitor::address)
+    }
+
+    /// A URL for clients on this machine: `nats://127.0.0.1:4222`, `tls://...` where plain clients are not served.
+    pub fn client_url(&self) -> String {
+        let options = self.state.options();
+        let scheme = match options.tls {
+            Some(_) if !options.allow_non_tls => "tls",
+            _ => "nats",
+        };
+        format!("{scheme}://{}", reachable(self.client_address))
     }
 
     /// The server's id, a public nkey.

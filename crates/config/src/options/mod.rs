@@ -11,7 +11,13 @@ mod tls;
 mod validate;
 mod websocket;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{ConfigErrors, Environment, file};
 
 pub use account::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, MappingOptions, TraceOptions,
@@ -110,6 +116,19 @@ pub struct Options {
     pub pid_file: Option<PathBuf>,
     /// Directory that gets the ports file.
     pub ports_file_dir: Option<PathBuf>,
+}
+
+impl Options {
+    /// What a configuration file says, defaults in place of what it does not, as `nats-server -c FILE` starts from.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, but only the first thing if its syntax is.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigErrors> {
+        let mut options = Self::default();
+        file::read(path, &mut options, &Environment::PROCESS)?;
+        options.validate()?;
+        Ok(options)
+    }
 }
 
 /// Under which name the program runs: it decides what happens when nothing is said.

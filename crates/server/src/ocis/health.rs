@@ -1,6 +1,5 @@
 //! Whether the service is well: it answers a client.
 
-use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -9,12 +8,11 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::SetOnce;
 
+use crate::http_probe;
 use crate::server::reachable;
 
 /// How long the server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How long the service may take to answer who asks by HTTP.
-const HTTP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a check says to the server. It asks for nothing but a sign of life.
 const HELLO: &str = concat!(
@@ -112,27 +110,14 @@ pub(super) fn ask(debug: &Debug) -> Result<(), AskError> {
         Some(port) => format!("127.0.0.1:{port}"),
         None => debug.addr.replace("0.0.0.0", "127.0.0.1"),
     };
-    let status = get_status(&address).map_err(|source| AskError::Http {
-        address: address.clone(),
-        source,
-    })?;
-    if status.starts_with("HTTP/1.1 200") {
-        Ok(())
-    } else {
-        Err(AskError::Unwell { address, status })
+    match http_probe::status(&address, "/healthz") {
+        Ok(status) if status.is_ok() => Ok(()),
+        Ok(status) => Err(AskError::Unwell {
+            address,
+            status: status.line,
+        }),
+        Err(source) => Err(AskError::Http { address, source }),
     }
-}
-
-/// The first line of the answer.
-fn get_status(address: &str) -> std::io::Result<String> {
-    let mut stream = std::net::TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(HTTP_WITHIN))?;
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(1 << 12).read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    Ok(answer.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,88 @@
+//! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
+
+mod health;
+
+use std::ffi::OsString;
+use std::fmt::Write;
+use std::process::ExitCode;
+
+/// One command.
+pub(crate) struct Command {
+    name: &'static str,
+    /// What follows its name in the usage.
+    arguments: &'static str,
+    about: &'static str,
+    /// Gets the arguments behind the command's name.
+    pub(crate) run: fn(&[OsString]) -> ExitCode,
+}
+
+/// In the order of the usage.
+const COMMANDS: &[Command] = &[Command {
+    name: "health",
+    arguments: "[URL]",
+    about: "ask a running server's monitoring port whether it is well",
+    run: health::run,
+}];
+
+/// The command that the arguments (the first is the program's own name) ask for, and what is behind its name.
+pub(crate) fn find(arguments: &[OsString]) -> Option<(&'static Command, &[OsString])> {
+    let [program, name, rest @ ..] = arguments else {
+        return None;
+    };
+    if !offered_by(program) {
+        return None;
+    }
+    let command = COMMANDS.iter().find(|command| *name == *command.name)?;
+    Some((command, rest))
+}
+
+/// Whether the program of this name has commands.
+fn offered_by(program: &OsString) -> bool {
+    let program = program.to_string_lossy();
+    let base = program.rsplit('/').next().unwrap_or_default();
+    !base.starts_with("nats-server")
+}
+
+/// Their part of the usage; nothing for a program without them.
+pub(crate) fn usage(program: Option<&OsString>) -> String {
+    let mut text = String::new();
+    if program.is_none_or(|program| !offered_by(program)) {
+        return text;
+    }
+    text.push_str("\nCommands:\n");
+    for command in COMMANDS {
+        let call = format!("{} {}", command.name, command.arguments);
+        writeln!(text, "  {call:<30}{}", command.about).ok();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(arguments: &[&str], expected: Option<(&str, usize)>) {
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        let found = find(&arguments).map(|(command, rest)| (command.name, rest.len()));
+        assert_eq!(found, expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn commands_are_found_by_the_first_argument() {
+        check(&["jetsled", "health"], Some(("health", 0)));
+        check(
+            &["/usr/bin/jetsled", "health", "a", "b"],
+            Some(("health", 2)),
+        );
+        check(&["jetsled"], None);
+        check(&["jetsled", "-js", "health"], None);
+        check(&["jetsled", "Health"], None);
+    }
+
+    #[test]
+    fn in_the_place_of_nats_server_there_are_none() {
+        check(&["/usr/bin/nats-server", "health"], None);
+        assert_eq!(usage(Some(&"nats-server".into())), "");
+        assert!(usage(Some(&"jetsled".into())).contains("\n  health [URL]  "));
+    }
+}
