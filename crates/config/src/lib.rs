@@ -11,6 +11,7 @@ mod digest;
 mod duration;
 mod environment;
 mod error;
+mod explain;
 mod file;
 mod language;
 mod options;
@@ -21,6 +22,7 @@ mod unsupported;
 pub use command_line::{Command, CommandLineError, Signal, SignalTarget, parse_command_line};
 pub use environment::Environment;
 pub use error::{ConfigError, ConfigErrors, ErrorPosition, Warning};
+pub use explain::{Explained, Source, explain};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthCalloutOptions,
     AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,

@@ -1,5 +1,6 @@
 //! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
 
+mod explain;
 mod health;
 
 use std::ffi::OsString;
@@ -17,12 +18,20 @@ pub(crate) struct Command {
 }
 
 /// In the order of the usage.
-const COMMANDS: &[Command] = &[Command {
-    name: "health",
-    arguments: "[URL]",
-    about: "ask a running server's monitoring port whether it is well",
-    run: health::run,
-}];
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "explain",
+        arguments: "[FLAGS]",
+        about: "show each setting that these flags and their file give, and who said so",
+        run: explain::run,
+    },
+    Command {
+        name: "health",
+        arguments: "[URL]",
+        about: "ask a running server's monitoring port whether it is well",
+        run: health::run,
+    },
+];
 
 /// The command that the arguments (the first is the program's own name) ask for, and what is behind its name.
 pub(crate) fn find(arguments: &[OsString]) -> Option<(&'static Command, &[OsString])> {

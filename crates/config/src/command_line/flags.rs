@@ -15,6 +15,8 @@ pub(crate) struct Flags {
     pub(crate) signal: Option<String>,
     /// Flags of nats-server that this server has not, with the reason.
     pub(crate) refused: Vec<(String, &'static str)>,
+    /// The names of all that were given, in their order.
+    pub(crate) given: Vec<String>,
 
     host: Option<String>,
     port: Option<i64>,
@@ -98,6 +100,7 @@ impl Flags {
                 None => (flag, None),
             };
             flags.set(name, value, &mut arguments)?;
+            flags.given.push(name.to_owned());
         }
         Ok((flags, None))
     }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flags::Flags;
+pub(crate) use flags::Flags;
 
 use crate::{ConfigErrors, Environment, Options, Program, Warning, file};
 

@@ -280,6 +280,7 @@ impl<'a> Parser<'a> {
             // Behind the quote, as for keys (observed nats-server 2.15.1).
             position.column += 1;
         }
+        let mut variable = None;
         let kind = match self.cursor.peek() {
             Some('[') => {
                 self.cursor.next();
@@ -301,13 +302,17 @@ impl<'a> Parser<'a> {
             }
             _ => match scalar::read(&mut self.cursor)? {
                 scalar::Scalar::Value(kind) => kind,
-                scalar::Scalar::Variable(name) => self.variable(name)?,
+                scalar::Scalar::Variable(name) => {
+                    variable = Some(name.into());
+                    self.variable(name)?
+                }
             },
         };
         Ok(Value {
             kind,
             position,
             used_as_variable: false,
+            variable,
         })
     }
 
@@ -497,6 +502,7 @@ impl<'a> Parser<'a> {
             kind,
             position: self.position(),
             used_as_variable: false,
+            variable: None,
         }
     }
 

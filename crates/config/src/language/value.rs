@@ -8,6 +8,8 @@ pub(crate) struct Value {
     pub(crate) position: Position,
     /// A `$variable` refers to it, so that its key need not be an option.
     pub(crate) used_as_variable: bool,
+    /// The variable that the value was written as, without its `$`.
+    pub(crate) variable: Option<Rc<str>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
