@@ -222,6 +222,11 @@ impl Server {
         format!("{scheme}://{}", reachable(self.client_address))
     }
 
+    /// What the server is made of.
+    pub(crate) fn state(&self) -> &Arc<ServerState> {
+        &self.state
+    }
+
     /// The server's id, a public nkey.
     pub fn id(&self) -> &str {
         self.state.id()

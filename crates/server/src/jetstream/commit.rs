@@ -86,6 +86,7 @@ impl Committer {
         let took = began.elapsed();
         let mut state = shard.lock_as_worker();
         state.commits.ended(took);
+        state.latencies.commit.observe(took);
         let finished = state.store.finish_commit(committed);
         shard.committed.notify_all();
         if let Err(error) = finished {
@@ -105,6 +106,8 @@ impl Committer {
         }
         // Answers go first on each connection, but nothing leaves before consumers were shown what is new: a publisher that has
         // its ack could otherwise remove a message (roll-up, purge) before anybody has seen it.
+        self.parked
+            .observe_acks(state.now, &mut state.latencies.ack);
         self.parked.release(&mut self.flush, &mut self.then);
         for then in self.then.drain(..) {
             state.carry_out(then, &mut self.flush);

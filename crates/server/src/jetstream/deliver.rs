@@ -1,10 +1,12 @@
 //! A consumer's delivery on its way to a client.
 
 use jetsled_dispatch::{Delivery, Outbox, Target as To};
+use jetsled_jetstream_api::Timestamp;
 use jetsled_protocol::headers;
 use jetsled_store::Shard;
 
 use super::consumer::RunningConsumer;
+use super::latency::Histogram;
 use super::stream::RunningStream;
 use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
 
@@ -17,6 +19,10 @@ pub(super) struct Delivering<'a> {
     pub(super) ack_subject: &'a mut Vec<u8>,
     pub(super) headers: &'a mut Vec<u8>,
     pub(super) destinations: &'a mut Vec<(To, Destination)>,
+    /// How long first deliveries have taken.
+    pub(super) latency: &'a mut Histogram,
+    /// The time at which the shard was locked.
+    pub(super) now: Timestamp,
 }
 
 /// Where a delivery ended.
@@ -40,6 +46,8 @@ impl Delivering<'_> {
             ack_subject,
             headers,
             destinations,
+            latency,
+            now,
         } = self;
         let message = match store.load(stream.id, delivery.numbers.stream_seq) {
             Ok(Some(message)) => message,
@@ -92,9 +100,11 @@ impl Delivering<'_> {
         });
         let destination = &mut destinations[at].1;
         if destination.deliver(&outbound, flush) == 0 {
-            Delivered::Nobody
-        } else {
-            Delivered::Somewhere
+            return Delivered::Nobody;
         }
+        if delivery.numbers.delivered == 1 {
+            latency.observe_between(message.timestamp, *now, 1);
+        }
+        Delivered::Somewhere
     }
 }

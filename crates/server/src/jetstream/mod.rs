@@ -14,7 +14,8 @@
 //! | `follower` | mirrors and sources |
 //! | `rename` | subject transforms and republishing |
 //! | `transfer` | streams as archives: snapshots and restores |
-//! | `snapshot` | what monitoring shows |
+//! | `snapshot`, `observe` | what monitoring shows: as nats-server does; for metrics and the dashboard |
+//! | `latency` | how long commits, acks and deliveries take |
 //! | `throttle` | log lines that may be due very often |
 //! | `by_hand` | a shard's worker without its thread |
 //! | `start` | opening the store and restoring what it holds |
@@ -35,8 +36,10 @@ pub(crate) mod domain;
 mod follower;
 mod id_map;
 mod ingest;
+mod latency;
 mod listener;
 mod machine;
+mod observe;
 mod parked;
 mod push_interest;
 mod rename;
@@ -61,6 +64,8 @@ pub(crate) use clock::give as give_time;
 pub(crate) use commit::InlineCommit;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
+pub(crate) use latency::Histogram;
+pub(crate) use observe::{ObservedStream, Room, StoreHealth};
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub(crate) use start::JetStream;
 pub use start::StartError;

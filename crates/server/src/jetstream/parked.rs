@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use jetsled_jetstream_api::Timestamp;
 use jetsled_store::{ConsumerKey, StreamId};
 
+use super::latency::Histogram;
 use super::reply::{ReplyRoutes, send};
 use crate::account::Account;
 use crate::routing::FlushSet;
@@ -16,6 +18,8 @@ pub(super) struct Parked {
     bytes: Vec<u8>,
     accounts: Vec<Arc<Account>>,
     replies: ReplyRoutes,
+    /// When the messages arrived whose acks wait, with how many of them: one entry for those of one read.
+    arrivals: Vec<(Timestamp, u64)>,
 }
 
 /// What to do when the commit is durable.
@@ -79,6 +83,21 @@ impl Parked {
             body_len: len32(body),
             kind,
         });
+    }
+
+    /// Notes that the reply just parked acks what arrived at this time.
+    pub(super) fn note_arrival(&mut self, at: Timestamp) {
+        match self.arrivals.last_mut() {
+            Some((last, acks)) if *last == at => *acks += 1,
+            _ => self.arrivals.push((at, 1)),
+        }
+    }
+
+    /// The acks are about to be released: counts how long they took.
+    pub(super) fn observe_acks(&mut self, now: Timestamp, latency: &mut Histogram) {
+        for (arrived, acks) in self.arrivals.drain(..) {
+            latency.observe_between(arrived, now, acks);
+        }
     }
 
     /// Parks something to do.
@@ -181,6 +200,7 @@ impl Parked {
         self.entries.clear();
         self.bytes.clear();
         self.accounts.clear();
+        self.arrivals.clear();
     }
 
     fn account_index(&mut self, account: &Arc<Account>) -> u32 {

@@ -18,6 +18,7 @@ use super::commit::{Commits, Committer};
 use super::follower::FollowerQueue;
 use super::id_map::IdMap;
 use super::ingest::Request;
+use super::latency::Latencies;
 use super::parked::{Parked, ReplyKind, Then};
 use super::rename::Republished;
 use super::reply::send_message;
@@ -92,6 +93,7 @@ pub(super) struct ShardState {
     pub(super) stopping: bool,
     /// Commits after which everything not durable was gone.
     pub(super) failed_commits: u64,
+    pub(super) latencies: Latencies,
 }
 
 impl ShardHandle {
@@ -121,6 +123,7 @@ impl ShardHandle {
                 sleeping_until: None,
                 stopping: false,
                 failed_commits: 0,
+                latencies: Latencies::default(),
             }),
             work: Condvar::new(),
             committed: Condvar::new(),
@@ -337,6 +340,7 @@ impl ShardState {
                         ReplyKind::PubAck(stream),
                         |out| pub_ack.write(ack, out),
                     );
+                    self.parked.note_arrival(self.now);
                 } else {
                     self.scratch.reply.clear();
                     pub_ack.write(ack, &mut self.scratch.reply);

@@ -19,6 +19,7 @@ use super::access::resting_state;
 use super::account::{AccountJetStream, StreamHandle};
 use super::batch::BatchLimits;
 use super::by_hand::ByHand;
+use super::observe::FoundDamage;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
@@ -34,6 +35,7 @@ use crate::server::ServerState;
 pub(crate) struct JetStream {
     runtime: Arc<Runtime>,
     store_dir: PathBuf,
+    found: FoundDamage,
     workers: Mutex<Vec<JoinHandle<()>>>,
     /// Consumers of accounts that JetStream is not enabled for yet, by shard and stream.
     waiting: Mutex<HashMap<(u16, StreamId), Vec<RecoveredConsumer>>>,
@@ -153,11 +155,13 @@ impl JetStream {
     ) -> Result<Self, StartError> {
         let options = server.options();
         report(&opened.report);
+        let found = FoundDamage::in_report(&opened.report);
         let runtime = Arc::new(Runtime::new(server, &options, opened.shards));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::new(start_workers(&runtime)?),
             runtime,
+            found,
             store_dir: options.jetstream.store_dir(),
         };
         // As soon as an account is configured, or claims say what accounts there are, only those that say so have JetStream
@@ -226,6 +230,11 @@ impl JetStream {
 
     pub(super) fn runtime(&self) -> &Runtime {
         &self.runtime
+    }
+
+    /// What opening the store has found.
+    pub(super) fn found(&self) -> FoundDamage {
+        self.found
     }
 
     /// Consumers of accounts without JetStream do not run, but keep their progress.

@@ -236,6 +236,8 @@ impl ShardState {
             scratch,
             parked,
             released,
+            latencies,
+            now,
             ..
         } = self;
         let Scratch {
@@ -270,6 +272,8 @@ impl ShardState {
             ack_subject,
             headers,
             destinations,
+            latency: &mut latencies.delivery,
+            now: *now,
         };
         for command in outbox.commands() {
             match command {

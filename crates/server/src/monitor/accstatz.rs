@@ -15,27 +15,27 @@ use crate::server::ServerState;
 pub(super) struct Accstatz {
     server_id: String,
     now: Timestamp,
-    account_statz: Vec<AccountStat>,
+    pub(super) account_statz: Vec<AccountStat>,
 }
 
 /// What an account's connections have done so far.
 #[derive(Debug, Serialize)]
 pub(crate) struct AccountStat {
-    acc: String,
-    name: String,
-    conns: u64,
-    leafnodes: u64,
-    total_conns: u64,
-    num_subscriptions: usize,
-    sent: Traffic,
-    received: Traffic,
-    slow_consumers: u64,
+    pub(super) acc: String,
+    pub(super) name: String,
+    pub(super) conns: u64,
+    pub(super) leafnodes: u64,
+    pub(super) total_conns: u64,
+    pub(super) num_subscriptions: usize,
+    pub(super) sent: Traffic,
+    pub(super) received: Traffic,
+    pub(super) slow_consumers: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Traffic {
-    msgs: u64,
-    bytes: u64,
+pub(super) struct Traffic {
+    pub(super) msgs: u64,
+    pub(super) bytes: u64,
     gateways: Share,
     routes: Share,
     leafs: Share,

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::query::Query;
 use super::reply::Reply;
-use super::{accountz, accstatz, alone, connz, healthz, index, jsz, subsz, varz};
+use super::{accountz, accstatz, alone, connz, healthz, index, jsz, metrics, subsz, varz};
 use crate::server::ServerState;
 
 /// What can be asked for.
@@ -22,10 +22,12 @@ pub(super) enum Endpoint {
     Jsz,
     Healthz,
     Raftz,
+    /// Not nats-server's.
+    Metrics,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Index,
         Self::Varz,
         Self::Connz,
@@ -38,6 +40,7 @@ impl Endpoint {
         Self::Jsz,
         Self::Healthz,
         Self::Raftz,
+        Self::Metrics,
     ];
 
     /// Its path, which is also its name in `http_req_stats`.
@@ -55,6 +58,7 @@ impl Endpoint {
             Self::Jsz => "/jsz",
             Self::Healthz => "/healthz",
             Self::Raftz => "/raftz",
+            Self::Metrics => "/metrics",
         }
     }
 
@@ -104,6 +108,10 @@ pub(super) fn answer(path: &str, raw_query: Option<&str>, server: &ServerState) 
         Endpoint::Raftz => Ok(Reply::text(
             StatusCode::NOT_FOUND,
             "No Raft nodes registered",
+        )),
+        Endpoint::Metrics => Ok(Reply::page(
+            metrics::CONTENT_TYPE,
+            metrics::gather(Some(server)),
         )),
     };
     reply.unwrap_or_else(|error| {

@@ -54,11 +54,7 @@ pub(super) fn check(server: &ServerState, query: &Query) -> Result<Reply, BadReq
         }
         Some((status, fault)) => {
             tracing::warn!("Healthcheck failed: {:?}", fault.error);
-            let word = match status {
-                _ if details => "error",
-                StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => "error",
-                _ => "unavailable",
-            };
+            let word = if details { "error" } else { word(status) };
             let healthz = if details {
                 Healthz {
                     status: word,
@@ -77,7 +73,21 @@ pub(super) fn check(server: &ServerState, query: &Query) -> Result<Reply, BadReq
     })
 }
 
+/// What it says of the server as a whole: `ok`, `unavailable` or `error`. Nothing is logged.
+pub(super) fn status(server: &ServerState) -> &'static str {
+    let everything = Asked::default();
+    find_fault(server, &everything, false, false).map_or("ok", |(status, _)| word(status))
+}
+
+fn word(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::BAD_REQUEST | StatusCode::INTERNAL_SERVER_ERROR => "error",
+        _ => "unavailable",
+    }
+}
+
 /// What the request is about; empty is everything.
+#[derive(Default)]
 struct Asked<'a> {
     account: &'a str,
     stream: &'a str,

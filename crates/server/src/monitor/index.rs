@@ -28,4 +28,5 @@ const LINKS: &[(&str, &str)] = &[
     ("gatewayz", "Gateways"),
     ("raftz", "Raft groups"),
     ("healthz", "Health probe"),
+    ("metrics", "Metrics for Prometheus"),
 ];

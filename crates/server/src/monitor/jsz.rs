@@ -193,7 +193,7 @@ pub(super) fn account(
 }
 
 /// What each account with JetStream takes, by name.
-fn account_uses(server: &ServerState) -> Vec<(String, AccountUse)> {
+pub(super) fn account_uses(server: &ServerState) -> Vec<(String, AccountUse)> {
     let mut uses: Vec<_> = server
         .accounts()
         .iter()

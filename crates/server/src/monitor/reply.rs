@@ -42,9 +42,14 @@ impl Reply {
     }
 
     pub(super) fn html(page: String) -> Self {
+        Self::page("text/html; charset=utf-8", page)
+    }
+
+    /// Something to be looked at, of this media type.
+    pub(super) fn page(content_type: &'static str, page: String) -> Self {
         Self {
             status: StatusCode::OK,
-            content_type: "text/html; charset=utf-8",
+            content_type,
             body: page.into_bytes(),
             location: None,
             is_not_found: false,

@@ -1,6 +1,6 @@
 //! The debug listener: `/healthz`, `/readyz`, `/metrics`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -10,16 +10,20 @@ use hyper::header::{
 use hyper::{Request, Response, StatusCode};
 use jetsled_auth::Secret;
 use jetsled_ocis::Debug;
+use tokio::sync::SetOnce;
 use tokio::task::AbortHandle;
 
 use super::health::Check;
-use super::metrics;
+use crate::Server;
 use crate::http;
 use crate::listener::{ListenError, Listener};
+use crate::monitor::metrics;
+use crate::server::ServerState;
 
 /// The running debug listener. Dropping it ends it with its connections.
 #[derive(Debug)]
 pub(super) struct DebugListener {
+    pages: Arc<Pages>,
     task: AbortHandle,
 }
 
@@ -40,15 +44,24 @@ impl DebugListener {
         let pages = Arc::new(Pages {
             check: Arc::clone(check),
             authorization: settings.authorization(),
+            server: SetOnce::new(),
         });
+        let answering = Arc::clone(&pages);
         let answer = move |request| {
-            let pages = Arc::clone(&pages);
+            let pages = Arc::clone(&answering);
             async move { pages.answer(request).await }
         };
         let task = tokio::spawn(http::accept(listener.into_tcp(), None, answer));
         Ok(Self {
+            pages,
             task: task.abort_handle(),
         })
+    }
+
+    /// From now on metrics are those of this server, too.
+    pub(super) fn shows(&self, server: &Server) {
+        // There is one server for all its life: the first one stays.
+        self.pages.server.set(Arc::downgrade(server.state())).ok();
     }
 }
 
@@ -67,10 +80,12 @@ fn address(text: &str) -> Result<(&str, u16), DebugError> {
     Ok((host, port.parse().map_err(|_| wrong())?))
 }
 
+#[derive(Debug)]
 struct Pages {
     check: Arc<Check>,
     /// What a request for `/metrics` must say of itself.
     authorization: Option<Secret>,
+    server: SetOnce<Weak<ServerState>>,
 }
 
 impl Pages {
@@ -79,7 +94,7 @@ impl Pages {
             "/healthz" | "/readyz" => self.health().await,
             "/metrics" => {
                 let presented = request.headers().get(AUTHORIZATION);
-                self.metrics(presented)
+                self.metrics(presented).await
             }
             _ => page(
                 StatusCode::NOT_FOUND,
@@ -109,14 +124,18 @@ impl Pages {
         )
     }
 
-    fn metrics(&self, presented: Option<&HeaderValue>) -> Response<Full<Bytes>> {
+    async fn metrics(&self, presented: Option<&HeaderValue>) -> Response<Full<Bytes>> {
         let presented = presented.and_then(|value| value.to_str().ok());
         let admitted = match &self.authorization {
             None => true,
             Some(expected) => expected.admits(presented.unwrap_or_default()),
         };
         if admitted {
-            page(StatusCode::OK, metrics::CONTENT_TYPE, metrics::text())
+            let server = self.server.get().and_then(Weak::upgrade);
+            // It takes locks that connections need too.
+            let gathered = tokio::task::spawn_blocking(move || metrics::gather(server.as_deref()));
+            let text = gathered.await.unwrap_or_default();
+            page(StatusCode::OK, metrics::CONTENT_TYPE, text)
         } else {
             page(
                 StatusCode::UNAUTHORIZED,

@@ -7,7 +7,6 @@ mod certificate;
 mod debug;
 mod folder;
 mod health;
-mod metrics;
 
 use std::ffi::OsString;
 use std::io;
@@ -131,6 +130,7 @@ async fn serve_until_stopped(
     let debug = DebugListener::start(&settings.debug, &check).await?;
     let server = Server::start(options).await?;
     check.server_listens_on(server.client_address());
+    debug.shows(&server);
     loop {
         tokio::select! {
             () = stop.next() => break,

@@ -227,6 +227,12 @@ impl Stream {
         self.subjects.len() as u64
     }
 
+    /// How many of its messages damage took, as far as [`StreamState`](jetsled_jetstream_api::StreamState) lists them: 1024 at most.
+    #[must_use]
+    pub fn lost_messages(&self) -> usize {
+        self.lost.len()
+    }
+
     /// The value of the counter to which the last publish added, in decimal digits.
     #[must_use]
     pub fn counter_value(&self) -> &str {

@@ -327,8 +327,12 @@ impl ShardState {
         };
         let account = &running.account;
         if !running.in_memory() && self.store.position() > self.store.durable() {
+            let is_ack = matches!(kind, ReplyKind::PubAck(_));
             self.parked
                 .reply(account, reply, kind, |out| out.extend_from_slice(body));
+            if is_ack {
+                self.parked.note_arrival(self.now);
+            }
             self.commit_now();
         } else {
             self.scratch.replies.send(account, reply, body, flush);

@@ -1,66 +1,50 @@
-//! `/metrics`: what the process takes from the machine, in Prometheus' text format.
+//! What the process takes from the machine, by the names that Prometheus' own libraries use.
 
-use std::fmt::Write;
-
+use super::text::{Exposition, Kind, Labels};
 use crate::monitor::process;
 
-/// The format's media type.
-pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-/// All metrics, by the names that Prometheus' own libraries use.
-pub(super) fn text() -> String {
+pub(super) fn tell(exposition: &mut Exposition) {
     let rows = [
         (
             "process_cpu_seconds_total",
-            "counter",
+            Kind::Counter,
             "Total user and system CPU time spent in seconds.",
             process::cpu_time().as_secs_f64(),
         ),
         (
             "process_max_fds",
-            "gauge",
+            Kind::Gauge,
             "Maximum number of open file descriptors.",
             process::max_files().map_or(f64::INFINITY, |files| files as f64),
         ),
         (
             "process_open_fds",
-            "gauge",
+            Kind::Gauge,
             "Number of open file descriptors.",
             process::open_files() as f64,
         ),
         (
             "process_resident_memory_bytes",
-            "gauge",
+            Kind::Gauge,
             "Resident memory size in bytes.",
             process::resident_bytes() as f64,
         ),
         (
             "process_start_time_seconds",
-            "gauge",
+            Kind::Gauge,
             "Start time of the process since unix epoch in seconds.",
             process::start_time().as_secs_f64(),
         ),
         (
             "process_virtual_memory_bytes",
-            "gauge",
+            Kind::Gauge,
             "Virtual memory size in bytes.",
             process::virtual_bytes() as f64,
         ),
     ];
-    let mut text = String::with_capacity(1024);
     for (name, kind, help, value) in rows {
-        let value = if value == f64::INFINITY {
-            "+Inf".to_owned()
-        } else {
-            value.to_string()
-        };
-        // Writing to a string cannot fail.
-        let _: std::fmt::Result = write!(
-            text,
-            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-        );
+        exposition.single(name, kind, help, &Labels::default(), value);
     }
-    text
 }
 
 #[cfg(test)]
@@ -77,7 +61,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn figures_are_those_of_this_process() {
-        let text = text();
+        let mut exposition = Exposition::default();
+        tell(&mut exposition);
+        let text = exposition.into_text();
         let resident = value(&text, "process_resident_memory_bytes");
         assert!(resident > 1e5, "{text}");
         assert!(
