@@ -1,5 +1,6 @@
 //! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
 
+mod doctor;
 mod explain;
 mod health;
 
@@ -19,6 +20,12 @@ pub(crate) struct Command {
 
 /// In the order of the usage.
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "doctor",
+        arguments: "[URL] [STREAM [CONSUMER]]",
+        about: "look for risky settings and for why a consumer does not advance",
+        run: doctor::run,
+    },
     Command {
         name: "explain",
         arguments: "[FLAGS]",
@@ -61,7 +68,7 @@ pub(crate) fn usage(program: Option<&OsString>) -> String {
     text.push_str("\nCommands:\n");
     for command in COMMANDS {
         let call = format!("{} {}", command.name, command.arguments);
-        writeln!(text, "  {call:<30}{}", command.about).ok();
+        writeln!(text, "  {call:<34}{}", command.about).ok();
     }
     text
 }

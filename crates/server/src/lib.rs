@@ -49,7 +49,7 @@ mod client;
 mod commands;
 mod events;
 mod http;
-mod http_probe;
+mod http_client;
 mod info;
 mod internal_request;
 mod jetstream;

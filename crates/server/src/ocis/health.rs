@@ -3,16 +3,22 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use hyper::StatusCode;
 use jetsled_ocis::Debug;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::SetOnce;
 
-use crate::http_probe;
+use crate::http_client::{BoxError, get_and_wait};
 use crate::server::reachable;
 
 /// How long the server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the service may take to answer who asks by HTTP.
+const HTTP_WITHIN: Duration = Duration::from_secs(5);
+/// Bytes of an answer at most.
+const MAX_ANSWER: usize = 1 << 20;
 
 /// What a check says to the server. It asks for nothing but a sign of life.
 const HELLO: &str = concat!(
@@ -96,12 +102,9 @@ impl Check {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
     #[error("the service on {address} could not be asked: {source}")]
-    Http {
-        address: String,
-        source: std::io::Error,
-    },
+    Http { address: String, source: BoxError },
     #[error("the service on {address} is not well: {status}")]
-    Unwell { address: String, status: String },
+    Unwell { address: String, status: StatusCode },
 }
 
 /// Asks the service whose debug listener is configured so.
@@ -110,12 +113,13 @@ pub(super) fn ask(debug: &Debug) -> Result<(), AskError> {
         Some(port) => format!("127.0.0.1:{port}"),
         None => debug.addr.replace("0.0.0.0", "127.0.0.1"),
     };
-    match http_probe::status(&address, "/healthz") {
-        Ok(status) if status.is_ok() => Ok(()),
-        Ok(status) => Err(AskError::Unwell {
-            address,
-            status: status.line,
-        }),
+    match get_and_wait(
+        &format!("http://{address}/healthz"),
+        MAX_ANSWER,
+        HTTP_WITHIN,
+    ) {
+        Ok((StatusCode::OK, _)) => Ok(()),
+        Ok((status, _)) => Err(AskError::Unwell { address, status }),
         Err(source) => Err(AskError::Http { address, source }),
     }
 }
