@@ -177,7 +177,7 @@ mod tests {
     fn families_are_written_with_help_type_and_escaped_labels() {
         let mut exposition = Exposition::default();
         let labels = Labels::default().with("a", "x\"y\\z\n").with("b", "");
-        exposition.single("n:1", Kind::Gauge, "says \"a\"\nand \\", &labels, 7);
+        exposition.single("n:1", Kind::Gauge, "says \"a\"\nand \\", &labels, 7_u64);
         exposition.single("m", Kind::Counter, "m", &Labels::default(), f64::INFINITY);
         assert_eq!(
             exposition.into_text(),
@@ -190,7 +190,7 @@ mod tests {
     fn a_name_is_told_once_and_has_to_be_one() {
         let mut exposition = Exposition::default();
         for name in ["a", "a", "1a", "a-b", ""] {
-            exposition.single(name, Kind::Gauge, "", &Labels::default(), 1);
+            exposition.single(name, Kind::Gauge, "", &Labels::default(), 1_u64);
         }
         assert_eq!(exposition.into_text(), "# HELP a \n# TYPE a gauge\na 1\n");
     }
