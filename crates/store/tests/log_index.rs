@@ -17,8 +17,12 @@ use rand::{RngExt, SeedableRng};
 type Model = BTreeMap<(u32, u64), (RecordAt, String)>;
 
 fn open(disk: &FaultyStorage) -> Log {
+    open_with(disk, 64 << 10)
+}
+
+fn open_with(disk: &FaultyStorage, segment_bytes: u32) -> Log {
     let mut options = LogOptions::new(1);
-    options.segment_bytes = 64 << 10;
+    options.segment_bytes = segment_bytes;
     options.index_cache_bytes = 8 << 10;
     options.tail_cache_bytes = 80 << 10;
     Log::open(
@@ -172,6 +176,36 @@ fn a_search_finds_what_a_plain_map_has() {
             }
             check(&mut log, &model, &mut random);
         }
+    }
+}
+
+#[test]
+fn an_index_is_made_in_one_pass_over_its_segment_however_many_streams_it_has() {
+    let segment = 4 << 20;
+    let disk = FaultyStorage::new();
+    let mut log = open_with(&disk, segment);
+    let mut seq = 0;
+    let job = loop {
+        seq += 1;
+        for stream in 1..=20 {
+            append(&mut log, stream, seq, "a.3");
+        }
+        commit(&mut log);
+        if log.segments().any(|usage| usage.sealed) {
+            break log.take_maintenance().unwrap();
+        }
+    };
+    let before = disk.reads();
+    let made = job.run();
+    let reads = disk.reads() - before;
+    // In pieces of 256 KiB.
+    assert!(reads < 2 * u64::from(segment >> 18), "{reads} reads");
+    log.finish_maintenance(made);
+    for stream in 1..=20 {
+        let mut selection = Selection::literal(b"a.3");
+        let mut matcher = |subject: &[u8]| subject == b"a.3";
+        let found = log.next_match(StreamId(stream), 2, &mut selection, &mut matcher);
+        assert_eq!(found.unwrap().map(|found| found.seq), Some(2));
     }
 }
 

@@ -47,7 +47,7 @@ impl Log {
         active.live += padded(len);
         self.appended_bytes += u64::from(padded(len));
         if let Record::Message(message) = record {
-            active.index.push(message.stream, message.seq, offset, len);
+            active.index.push(message, offset, len);
         }
         Ok(RecordAt {
             segment: active.segment,

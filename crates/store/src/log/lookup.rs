@@ -13,7 +13,7 @@ use super::index::section::Section;
 use super::index::{Located, Selection, SubjectInSegment, SubjectMatcher, Towards};
 use super::memory::Memory;
 use super::segment::index_path;
-use super::{Log, ReadError, Record, SegmentNo, StreamId};
+use super::{Log, ReadError, Record, RecordAt, SegmentNo, StreamId};
 use crate::storage::OpenMode;
 
 impl Log {
@@ -390,8 +390,8 @@ impl Log {
     }
 }
 
-/// Reads and notes the subjects of all messages that have none yet.
-pub(super) fn name_all(
+/// Reads and notes the subjects of all messages of a stream that have none yet.
+fn name_all(
     found: &mut BuildingStream,
     segment: SegmentNo,
     memory: &Memory,
@@ -399,19 +399,54 @@ pub(super) fn name_all(
     written: u32,
 ) -> Result<(), ReadError> {
     for (lane, at) in found.nameless(segment) {
-        let frame = match memory.get(at) {
-            Some(bytes) => frame::decode_trusted(bytes),
-            None => match disk.read(at, written) {
-                Ok(frame) => Some(frame),
-                // A lost subject matches nothing; the message itself is reported when it is read.
-                Err(ReadError::Damaged(_)) => None,
-                Err(error) => return Err(error),
-            },
-        };
-        match frame.and_then(|frame| frame.record()) {
-            Some(Record::Message(message)) => found.name(lane, message.subject),
-            _ => found.name(lane, b""),
+        let subject = subject_of(at, memory, disk, written)?;
+        found.name(lane, subject);
+    }
+    Ok(())
+}
+
+/// The same for all streams of a segment at once, in the order in which their messages lie there: with a pass over the segment a stream, its
+/// bytes would be read as many times as it has streams.
+pub(super) fn name_every_stream(
+    index: &mut BuildingIndex,
+    disk: &mut Disk,
+    written: u32,
+) -> Result<(), ReadError> {
+    let segment = index.segment();
+    let mut streams: Vec<_> = index.streams_mut().collect();
+    let mut nameless = Vec::new();
+    for (stream, found) in streams.iter().enumerate() {
+        let records = found.nameless(segment).into_iter();
+        nameless.extend(records.map(|(lane, at)| (at, stream, lane)));
+    }
+    nameless.sort_by_key(|(at, ..)| at.offset);
+    let nothing = Memory::new(0);
+    for (at, stream, lane) in nameless {
+        let subject = subject_of(at, &nothing, disk, written)?;
+        if let Some(found) = streams.get_mut(stream) {
+            found.name(lane, subject);
         }
     }
     Ok(())
+}
+
+/// A message's subject; nothing for one that is lost: it matches nothing then, and is reported when it is read.
+fn subject_of<'a>(
+    at: RecordAt,
+    memory: &'a Memory,
+    disk: &'a mut Disk,
+    written: u32,
+) -> Result<&'a [u8], ReadError> {
+    let frame = match memory.get(at) {
+        Some(bytes) => frame::decode_trusted(bytes),
+        None => match disk.read(at, written) {
+            Ok(frame) => Some(frame),
+            Err(ReadError::Damaged(_)) => None,
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(match frame.and_then(|frame| frame.record()) {
+        Some(Record::Message(message)) => message.subject,
+        _ => b"",
+    })
 }

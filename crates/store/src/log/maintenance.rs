@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::disk::Disk;
 use super::index::building::BuildingIndex;
 use super::index::file::{self, IndexTable};
-use super::lookup::name_all;
-use super::memory::Memory;
+use super::lookup::name_every_stream;
 use super::segment::spare_path;
 use super::{Log, SegmentNo};
 use crate::storage::{OpenMode, Storage, StorageFile};
@@ -63,7 +62,10 @@ impl Log {
             return None;
         }
         let synced = self.synced.segment();
-        let unindexed = self.sealed.range(..synced).find_map(|(segment, sealed)| {
+        // Asked after each commit, and nearly always there is none.
+        let from = self.unindexed_from.min(synced);
+        let mut sealed = self.sealed.range(from..synced);
+        let unindexed = sealed.find_map(|(segment, sealed)| {
             let building = sealed.building.as_ref()?;
             Some((
                 *segment,
@@ -196,10 +198,6 @@ fn fill_with_zeros(file: &dyn StorageFile, len: u64) -> io::Result<()> {
 /// The index with the subjects that nobody has asked for yet.
 fn name_rest(index: Arc<BuildingIndex>, used: u32, mut disk: Disk) -> io::Result<BuildingIndex> {
     let mut index = Arc::unwrap_or_clone(index);
-    let segment = index.segment();
-    let nothing = Memory::new(0);
-    for stream in index.streams_mut() {
-        name_all(stream, segment, &nothing, &mut disk, used).map_err(io::Error::other)?;
-    }
+    name_every_stream(&mut index, &mut disk, used).map_err(io::Error::other)?;
     Ok(index)
 }

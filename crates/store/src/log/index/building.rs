@@ -1,6 +1,6 @@
 //! The index of a segment that is being filled, or that has no index file yet.
 //!
-//! An append only notes sequence, offset and length. Subjects are read off the records when
+//! An append only notes sequence, offset and length, and the subject as long as a stream has but one. Others are read off the records when
 //! somebody first asks for them, and at the latest when the index file is written: a stream without
 //! filtered readers never pays for them on its hot path.
 
@@ -9,7 +9,7 @@ use hashbrown::hash_table::HashTable;
 use std::hash::BuildHasher;
 
 use super::{Chosen, Located, SubjectInSegment, Subjects, Towards};
-use crate::log::{RecordAt, SegmentNo, StreamId};
+use crate::log::{Message, RecordAt, SegmentNo, StreamId};
 
 /// All streams of one segment.
 #[derive(Debug, Clone)]
@@ -57,7 +57,8 @@ impl BuildingIndex {
     }
 
     #[inline]
-    pub(crate) fn push(&mut self, stream: StreamId, seq: u64, offset: u32, len: u32) {
+    pub(crate) fn push(&mut self, message: &Message<'_>, offset: u32, len: u32) {
+        let stream = message.stream;
         let known = self.last.0 == stream;
         let number = if known {
             self.last.1
@@ -65,13 +66,11 @@ impl BuildingIndex {
             self.number(stream)
         };
         match self.streams.get_mut(number) {
-            Some(known) => {
-                known.push(seq, offset, len);
-            }
+            Some(known) => known.push_message(message, offset, len),
             None => {
                 let number = self.number(stream);
                 if let Some(new) = self.streams.get_mut(number) {
-                    new.push(seq, offset, len);
+                    new.push_message(message, offset, len);
                 }
             }
         }
@@ -147,6 +146,21 @@ impl BuildingStream {
         lane.push(seq, offset, len);
         self.lanes.push(lane);
         self.lanes.len() - 1
+    }
+
+    #[inline]
+    fn push_message(&mut self, message: &Message<'_>, offset: u32, len: u32) {
+        let number = self.push(message.seq, offset, len);
+        if self.subjects.ends.is_empty() {
+            self.subjects.intern(message.subject);
+        }
+        let is_only = self.subjects.ends.len() == 1 && self.subjects.bytes == message.subject;
+        if is_only
+            && let Some(lane) = self.lanes.get_mut(number)
+            && lane.subjects.len() + 1 == lane.seqs.len()
+        {
+            lane.subjects.push(0);
+        }
     }
 
     pub(crate) fn is_nameless(&self) -> bool {
