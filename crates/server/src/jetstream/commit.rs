@@ -84,7 +84,11 @@ impl Committer {
         let began = Stopwatch::start();
         let committed = commit.run();
         let took = began.elapsed();
-        let mut state = shard.lock_as_worker();
+        if committed.succeeded() {
+            // Without the lock, since there are many. They are only staged: nothing leaves before consumers were shown what is new.
+            self.parked.release(&mut self.flush, &mut self.then);
+        }
+        let mut state = shard.lock_to_commit();
         state.commits.ended(took);
         state.latencies.commit.observe(took);
         let finished = state.store.finish_commit(committed);
@@ -148,9 +152,17 @@ impl std::fmt::Debug for InlineCommit {
 
 impl InlineCommit {
     /// Takes the commit that the worker would be woken for, if it may well be done here: the worker sleeps, so nobody else is about
-    /// to commit, and the disk is quick.
-    pub(super) fn take(shard: &Arc<ShardHandle>, state: &mut ShardState) -> Option<Self> {
+    /// to commit, and the disk is quick. What is more than one message is left to the worker if the disk has to be waited for: more comes in
+    /// meanwhile.
+    pub(super) fn take(
+        shard: &Arc<ShardHandle>,
+        state: &mut ShardState,
+        is_one: bool,
+    ) -> Option<Self> {
         if !state.commits.may_run_inline() || !state.wants_commit_now() || !state.worker_sleeps() {
+            return None;
+        }
+        if !is_one && state.store.next_commit_syncs(state.now) {
             return None;
         }
         let commit = take(state, Sync::ByPolicy)?;
@@ -163,7 +175,7 @@ impl InlineCommit {
         })
     }
 
-    /// Writes, syncs, answers. Blocks for one fdatasync.
+    /// Writes, syncs, answers. Blocks for one fdatasync at most.
     pub(crate) fn run(self) {
         let Self {
             mut committer,

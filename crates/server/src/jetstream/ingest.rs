@@ -184,7 +184,7 @@ impl IngestBatch {
             let run = rest.iter().take_while(|entry| entry.to.shard().is_some());
             let (run, behind) = rest.split_at(run.count());
             rest = behind;
-            self.submit_run(run, flush);
+            self.submit_run(run, behind.is_empty(), flush);
         }
         self.entries.clear();
         self.bytes.clear();
@@ -193,8 +193,11 @@ impl IngestBatch {
         self.without.clear();
     }
 
-    /// Hands messages to their shards. Each shard is locked once: what goes to different ones has no order.
-    fn submit_run(&self, run: &[Entry], flush: &mut FlushSet) {
+    /// Hands messages to their shards. Each shard is locked once, or as often as one who commits waits for it: what goes to different ones has no
+    /// order.
+    ///
+    /// A commit taken over must be run soon, so that is for the last messages of the batch.
+    fn submit_run(&self, run: &[Entry], is_last: bool, flush: &mut FlushSet) {
         let mut shards: SmallVec<[u16; 8]> = SmallVec::new();
         for shard in run.iter().filter_map(|entry| entry.to.shard()) {
             if !shards.contains(&shard) {
@@ -207,19 +210,30 @@ impl IngestBatch {
             let Some(handle) = self.accounts[account as usize].shard(shard) else {
                 continue;
             };
-            let mut state = handle.lock();
-            flush.begin_turns();
-            for group in run.chunk_by(|entry, next| entry.to.acks_as(next.to)) {
-                match group {
-                    [entry] if of_shard(&entry) => self.apply(entry, &mut state, flush),
-                    [entry, _, ..] if of_shard(&entry) => self.acks(group, &mut state, flush),
-                    _ => {}
+            let mut groups = run
+                .chunk_by(|entry, next| entry.to.acks_as(next.to))
+                .peekable();
+            while groups.peek().is_some() {
+                handle.give_way();
+                let mut state = handle.lock();
+                flush.begin_turns();
+                for group in groups.by_ref() {
+                    match group {
+                        [entry] if of_shard(&entry) => self.apply(entry, &mut state, flush),
+                        [entry, _, ..] if of_shard(&entry) => self.acks(group, &mut state, flush),
+                        _ => {}
+                    }
+                    if handle.is_awaited() {
+                        break;
+                    }
                 }
-            }
-            state.end_of_batch(flush);
-            UnfinishedTurn::keep(handle, flush);
-            if flush.commits_inline && flush.inline_commit.is_none() && self.entries.len() == 1 {
-                flush.inline_commit = InlineCommit::take(handle, &mut state);
+                state.end_of_batch(flush);
+                UnfinishedTurn::keep(handle, flush);
+                let is_end = is_last && groups.peek().is_none();
+                if is_end && flush.commits_inline && flush.inline_commit.is_none() {
+                    let is_one = self.entries.len() == 1;
+                    flush.inline_commit = InlineCommit::take(handle, &mut state, is_one);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
@@ -38,6 +39,9 @@ const STORE_TICK: Nanos = Nanos(250_000_000);
 /// A one-shot schedule whose message was not stored tries again after this time.
 const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
 
+/// Times that a thread which has given up the lock for one who commits lets others run before it wants it back.
+const GIVE_WAY: usize = 64;
+
 /// Who waits for a commit looks for the end of the server this often.
 const COMMIT_CHECK: Duration = Duration::from_millis(500);
 
@@ -48,6 +52,8 @@ const COMMIT_CHECK: Duration = Duration::from_millis(500);
 pub(super) struct ShardHandle {
     pub(super) index: u16,
     state: Mutex<ShardState>,
+    /// One who commits waits for the lock.
+    is_awaited: AtomicBool,
     /// Wakes the worker.
     pub(super) work: Condvar,
     /// Tells threads that may wait of a commit's end.
@@ -125,6 +131,7 @@ impl ShardHandle {
                 failed_commits: 0,
                 latencies: Latencies::default(),
             }),
+            is_awaited: AtomicBool::new(false),
             work: Condvar::new(),
             committed: Condvar::new(),
             spare_committer: Mutex::new(None),
@@ -175,11 +182,40 @@ impl ShardHandle {
         }
     }
 
-    /// The lock for one who commits, the worker as a rule: it needs no waking.
+    /// The lock without waking the worker afterwards.
     pub(super) fn lock_as_worker(&self) -> MutexGuard<'_, ShardState> {
         let mut state = self.state.lock();
         state.now = clock::now();
         state
+    }
+
+    /// The lock for one who commits, the worker as a rule. Many may wait for what it does next, so whoever has the lock for long lets it go
+    /// first: see [`ShardHandle::is_awaited`].
+    pub(super) fn lock_to_commit(&self) -> MutexGuard<'_, ShardState> {
+        let mut state = self.state.try_lock().unwrap_or_else(|| {
+            self.is_awaited.store(true, Relaxed);
+            let state = self.state.lock();
+            self.is_awaited.store(false, Relaxed);
+            state
+        });
+        state.now = clock::now();
+        state
+    }
+
+    /// Whether one who commits waits for the lock. Cheap enough to be asked for each message.
+    #[inline]
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Relaxed)
+    }
+
+    /// Lets one who commits have the lock, which is free.
+    pub(super) fn give_way(&self) {
+        for _ in 0..GIVE_WAY {
+            if !self.is_awaited() {
+                break;
+            }
+            std::thread::yield_now();
+        }
     }
 }
 
@@ -320,13 +356,16 @@ impl ShardState {
             }
             return;
         }
-        let counted = running.config.allow_msg_counter;
-        let counter = self.store.stream(stream).map(Stream::counter_value);
+        let counter = if running.config.allow_msg_counter {
+            self.store.stream(stream).map(Stream::counter_value)
+        } else {
+            None
+        };
         match outcome {
             Ok(published) => {
                 let ack = if published.duplicate {
                     PubAck::Duplicate(published.seq)
-                } else if let Some(value) = counter.filter(|_| counted) {
+                } else if let Some(value) = counter {
                     let seq = published.seq;
                     PubAck::Counted { seq, value }
                 } else {

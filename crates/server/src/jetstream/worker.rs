@@ -41,7 +41,7 @@ pub(super) fn run(shard: &ShardHandle, upkeep: Upkeep) {
         ..Worker::default()
     };
     loop {
-        let mut state = shard.lock_as_worker();
+        let mut state = shard.lock_to_commit();
         let due = state.next_work();
         if !state.is_due(due) {
             sleep(shard, &mut state, due);
@@ -99,10 +99,19 @@ impl Worker {
         // A commit that nobody waits for is part of the last one.
         let commits_at_once = state.commit_by.is_some_and(|by| by <= state.now);
         let stopping = state.stopping && !commits_at_once && state.ready.is_empty();
+        if let Some(upkeep) = &self.upkeep {
+            upkeep.begin(&mut state);
+        }
+        let is_checkpoint_due = state.store.checkpoint_due();
         drop(state);
         self.committer.flush.flush();
         self.follow(shard);
-        self.housekeeping(shard);
+        if self.upkeep.is_none() {
+            maintain(shard);
+        }
+        if is_checkpoint_due {
+            self.checkpoint(shard, shard.lock_as_worker());
+        }
         if stopping {
             ControlFlow::Break(())
         } else {
@@ -115,25 +124,6 @@ impl Worker {
         for follower in self.followers.drain(..) {
             follower.turn(shard, &mut self.committer.flush);
             self.committer.flush.flush();
-        }
-    }
-
-    /// Work that is not part of a round: segment indexes, checkpoints.
-    fn housekeeping(&mut self, shard: &ShardHandle) {
-        let mut state = shard.lock_as_worker();
-        match &self.upkeep {
-            Some(upkeep) => upkeep.begin(&mut state),
-            None => {
-                if let Some(maintenance) = state.store.take_maintenance() {
-                    drop(state);
-                    let maintained = maintenance.run();
-                    state = shard.lock_as_worker();
-                    state.store.finish_maintenance(maintained);
-                }
-            }
-        }
-        if state.store.checkpoint_due() {
-            self.checkpoint(shard, state);
         }
     }
 
@@ -177,6 +167,16 @@ impl Worker {
             .committer
             .commit(shard, shard.lock_as_worker(), Sync::Always);
         self.checkpoint(shard, state);
+    }
+}
+
+/// Does one piece of the log's upkeep at once.
+fn maintain(shard: &ShardHandle) {
+    let maintenance = shard.lock_as_worker().store.take_maintenance();
+    if let Some(maintenance) = maintenance {
+        let maintained = maintenance.run();
+        let mut state = shard.lock_as_worker();
+        state.store.finish_maintenance(maintained);
     }
 }
 

@@ -74,6 +74,14 @@ enum Failure {
     Sync(io::Error),
 }
 
+impl Committed {
+    /// Whether all that the commit was to write is written, and synced where that was asked for.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        matches!(self.outcome, Outcome::Written { .. })
+    }
+}
+
 impl Commit {
     /// The position that is durable when this has succeeded.
     #[must_use]

@@ -25,6 +25,15 @@ impl Log {
         self.synced < self.position() && waited >= interval.as_nanos()
     }
 
+    /// Whether the next commit, taken as the policy wants it, waits for the disk. `now`: as for [`Log::sync_due`].
+    #[must_use]
+    pub fn next_commit_syncs(&self, now: i64) -> bool {
+        self.options.sync == SyncPolicy::EveryCommit
+            || self.sync_due(now)
+            || !self.erasures.is_empty()
+            || self.new_names
+    }
+
     /// Like [`Log::take_commit`], but the commit ends with an fdatasync under every policy and also
     /// covers what earlier commits only wrote. For the sync interval, and for records that must be
     /// durable whatever the policy.

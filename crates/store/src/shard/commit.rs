@@ -55,6 +55,12 @@ impl Shard {
         self.log.sync_due(now.0)
     }
 
+    /// Whether the next commit waits for the disk: under [`SyncPolicy::Interval`](crate::SyncPolicy::Interval) most do not.
+    #[must_use]
+    pub fn next_commit_syncs(&self, now: Timestamp) -> bool {
+        self.log.next_commit_syncs(now.0)
+    }
+
     /// Like [`Shard::take_commit`], but ends with an fdatasync whatever the policy.
     pub fn take_sync(&mut self, now: Timestamp) -> Option<Commit> {
         let commit = self.log.take_sync(now.0)?;
