@@ -15,8 +15,17 @@ pub(crate) struct DedupWindow {
     front: u64,
     /// Offset of the first byte, counted in the same way.
     bytes_front: u64,
-    index: HashTable<u64>,
+    index: HashTable<Slot>,
     hasher: DefaultHashBuilder,
+}
+
+/// Where an id's entry is. The hash stands here, too: what is only in the same place of the table is told apart without a look at the rings, and
+/// a table that grows does not look at them at all.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    /// The lower half of the entry's number.
+    number: u32,
+    hash: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +35,7 @@ struct Entry {
     time: i64,
     at: u64,
     len: u32,
-    /// Of the id's hash, for [`spread`]: a table that grows need not look at the ids.
+    /// Of the id's hash, for [`spread`].
     hash: u32,
 }
 
@@ -36,9 +45,11 @@ impl DedupWindow {
         if self.entries.is_empty() {
             return None;
         }
-        let hash = spread(self.hash(id));
-        let number = *self.index.find(hash, |number| self.is(*number, id))?;
-        Some(self.entry(number)?.seq)
+        let hash = self.hash(id);
+        let slot = self.index.find(spread(hash), |slot| {
+            slot.hash == hash && self.is(slot.number, id)
+        })?;
+        Some(self.entry(slot.number)?.seq)
     }
 
     /// Remembers an id unless it is in the window.
@@ -54,16 +65,21 @@ impl DedupWindow {
         } = self;
         let vacant = index.entry(
             spread(hash),
-            |number| {
-                let entry = entries[(*number - *front) as usize];
-                entry.len as usize == id.len() && ring(bytes, *bytes_front, entry).eq(id)
+            |slot| {
+                slot.hash == hash && {
+                    let entry = entries[slot.number.wrapping_sub(*front as u32) as usize];
+                    entry.len as usize == id.len() && ring(bytes, *bytes_front, entry).eq(id)
+                }
             },
-            |number| spread(entries[(*number - *front) as usize].hash),
+            |slot| spread(slot.hash),
         );
         let hash_table::Entry::Vacant(vacant) = vacant else {
             return;
         };
-        vacant.insert(*front + entries.len() as u64);
+        vacant.insert(Slot {
+            number: (*front + entries.len() as u64) as u32,
+            hash,
+        });
         let at = *bytes_front + bytes.len() as u64;
         bytes.extend(id);
         entries.push_back(Entry {
@@ -81,9 +97,9 @@ impl DedupWindow {
             if entry.time >= time {
                 break;
             }
-            let number = self.front;
+            let number = self.front as u32;
             let hash = spread(entry.hash);
-            if let Ok(found) = self.index.find_entry(hash, |other| *other == number) {
+            if let Ok(found) = self.index.find_entry(hash, |slot| slot.number == number) {
                 found.remove();
             }
             self.entries.pop_front();
@@ -128,12 +144,12 @@ impl DedupWindow {
         self.entries.len()
     }
 
-    fn entry(&self, number: u64) -> Option<&Entry> {
+    fn entry(&self, number: u32) -> Option<&Entry> {
         self.entries
-            .get(usize::try_from(number.checked_sub(self.front)?).ok()?)
+            .get(number.wrapping_sub(self.front as u32) as usize)
     }
 
-    fn is(&self, number: u64, id: &[u8]) -> bool {
+    fn is(&self, number: u32, id: &[u8]) -> bool {
         self.entry(number).is_some_and(|entry| {
             entry.len as usize == id.len() && ring(&self.bytes, self.bytes_front, *entry).eq(id)
         })

@@ -37,6 +37,8 @@ pub(crate) struct SubjectTable {
     garbage: usize,
     entries: Vec<SubjectEntry>,
     free: Vec<u32>,
+    /// The entry pushed to last: most publishers stay with a subject for long.
+    latest: u32,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     /// The sequences of each subject, by entry, where a small `max_msgs_per_subject` bounds them: the limit needs each
@@ -92,26 +94,37 @@ impl SubjectTable {
         seq: u64,
         bytes: u32,
     ) -> (SubjectId, Option<SubjectEntry>) {
-        let hash = self.hasher.hash_one(subject);
-        let found = self
-            .index
-            .find(hash, |id| self.name_of(*id) == subject)
-            .copied();
-        if let Some(id) = found {
-            let entry = &mut self.entries[id as usize];
-            let before = *entry;
-            entry.count = entry.count.saturating_add(1);
-            entry.last = seq;
-            entry.last_bytes = bytes;
-            entry.last_is_bound = false;
-            self.remember(id, seq);
-            return (SubjectId(id), Some(before));
-        }
-        let id = self.add(subject, hash);
-        let entry = &mut self.entries[id as usize];
-        (entry.first, entry.last, entry.count, entry.last_bytes) = (seq, seq, 1, bytes);
+        let (id, before) = match self.find_or_hash(subject) {
+            Ok(id) => {
+                let entry = &mut self.entries[id as usize];
+                let before = *entry;
+                entry.count = entry.count.saturating_add(1);
+                entry.last = seq;
+                entry.last_bytes = bytes;
+                entry.last_is_bound = false;
+                (id, Some(before))
+            }
+            Err(hash) => {
+                let id = self.add(subject, hash);
+                let entry = &mut self.entries[id as usize];
+                (entry.first, entry.last, entry.count, entry.last_bytes) = (seq, seq, 1, bytes);
+                (id, None)
+            }
+        };
+        self.latest = id;
         self.remember(id, seq);
-        (SubjectId(id), None)
+        (SubjectId(id), before)
+    }
+
+    /// The subject's entry, or the hash under which it is to be added.
+    fn find_or_hash(&self, subject: &[u8]) -> Result<u32, u64> {
+        let latest = self.entries.get(self.latest as usize);
+        if latest.is_some_and(|entry| entry.count > 0 && name_in(&self.names, entry) == subject) {
+            return Ok(self.latest);
+        }
+        let hash = self.hasher.hash_one(subject);
+        let found = self.index.find(hash, |id| self.name_of(*id) == subject);
+        found.copied().ok_or(hash)
     }
 
     fn remember(&mut self, id: u32, seq: u64) {
