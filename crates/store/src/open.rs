@@ -235,7 +235,7 @@ impl Description {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let shards = options
             .shards
-            .or_else(|| NonZeroU8::new(u8::try_from(cores).unwrap_or(MAX_SHARDS)))
+            .or_else(|| NonZeroU8::new(u8::try_from(cores / 2).unwrap_or(MAX_SHARDS)))
             .unwrap_or(NonZeroU8::MIN)
             .min(NonZeroU8::new(MAX_SHARDS).unwrap_or(NonZeroU8::MIN));
         let secret = (options.random ^ options.random >> 32) as u32;

@@ -10,7 +10,8 @@ use crate::log::SyncPolicy;
 pub struct StoreOptions {
     /// The store directory; made if missing.
     pub dir: PathBuf,
-    /// How many shards a new store gets, at most [`MAX_SHARDS`]; `None`: one a core. An existing store keeps its number.
+    /// How many shards a new store gets, at most [`MAX_SHARDS`]; `None`: one for two cores, since a disk syncs one file
+    /// after the other, and fewer syncs with more in each are quicker. An existing store keeps its number.
     pub shards: Option<NonZeroU8>,
     /// Size of a log segment in bytes; 64 MiB by default.
     pub segment_bytes: u32,
