@@ -93,7 +93,7 @@ impl Parked {
         }
     }
 
-    /// The acks are about to be released: counts how long they took.
+    /// The acks leave now, released already or not: counts how long they took.
     pub(super) fn observe_acks(&mut self, now: Timestamp, latency: &mut Histogram) {
         for (arrived, acks) in self.arrivals.drain(..) {
             latency.observe_between(arrived, now, acks);
@@ -105,7 +105,7 @@ impl Parked {
         self.entries.push(Entry::Then(then));
     }
 
-    /// Stages all replies in `flush`, moves what is to be done to `then`, and forgets everything.
+    /// Stages all replies in `flush`, moves what is to be done to `then`, and forgets everything but when the messages came.
     pub(super) fn release(&mut self, flush: &mut FlushSet, then: &mut Vec<Then>) {
         let mut bytes = self.bytes.as_slice();
         for entry in self.entries.drain(..) {
@@ -131,7 +131,7 @@ impl Parked {
                 Entry::Then(todo) => then.push(todo),
             }
         }
-        self.forget();
+        self.forget_replies();
     }
 
     /// Nothing is written any more: puts refusals, which `refusal` writes, in the place of publish acks, and takes confirmations of acks out.
@@ -197,10 +197,14 @@ impl Parked {
     }
 
     fn forget(&mut self) {
+        self.forget_replies();
+        self.arrivals.clear();
+    }
+
+    fn forget_replies(&mut self) {
         self.entries.clear();
         self.bytes.clear();
         self.accounts.clear();
-        self.arrivals.clear();
     }
 
     fn account_index(&mut self, account: &Arc<Account>) -> u32 {
