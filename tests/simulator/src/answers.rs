@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::client::Message;
-use crate::model::{Fate, Removed};
+use crate::model::{Fate, Removed, StreamModel};
 use crate::world::{Change, Unacked, Waiting, World};
 
 /// An answer of the API or to a publish.
@@ -73,7 +73,15 @@ impl World {
             .note(format_args!("{name} has {seq}, the {times}th time"));
         self.figures.delivered += 1;
         let run = &mut self.consumers[consumer];
-        let model = &mut self.streams[run.plan.stream].model;
+        let stream = &mut self.streams[run.plan.stream];
+        let knows = |model: &StreamModel| {
+            let recognized = model.recognize(seq, &message.subject, &message.payload);
+            recognized.is_ok()
+        };
+        if self.damaged && !knows(&stream.model) {
+            stream.bring_back(knows);
+        }
+        let model = &mut stream.model;
         let id = model.recognize(seq, &message.subject, &message.payload)?;
         model.learn(seq, id)?;
         if !run.model.matches(&message.subject) {

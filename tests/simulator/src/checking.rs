@@ -135,6 +135,9 @@ impl World {
             return Err(format!("{name}: a deleted stream is back"));
         }
         run.exists = true;
+        if damaged && run.model.created.as_ref() != Some(&content.created) {
+            run.bring_back(|model| model.created.as_ref() == Some(&content.created));
+        }
         let model = &mut run.model;
         if model
             .created
@@ -241,9 +244,12 @@ impl World {
     pub(crate) fn read_stream(&mut self, stream: usize) -> Result<Option<Content>, String> {
         let name = self.streams[stream].plan.name.clone();
         if self.damaged {
-            // Reading finds what damage took, and the state says so from then on.
+            // Reading finds what damage took, and the state says so from then on, once consumers have dealt with it.
             let subject = format!("$JS.API.DIRECT.GET.{name}");
             self.ask(&subject, r#"{"seq":1,"batch":100000}"#)?;
+            for shard in 0..self.shards() {
+                (0..ROUNDS).find(|_| !self.step_shard(shard));
+            }
         }
         let subject = format!("$JS.API.STREAM.INFO.{name}");
         let info = self.ask_api(&subject, r#"{"deleted_details":true}"#)?;

@@ -193,6 +193,8 @@ impl World {
             }
             self.unacked.clear();
             self.ailing = None;
+            // What had expired when a write failed expires again soon.
+            self.set_time(150_000_000);
             self.settle()?;
             return self.compare();
         }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use jetsled_store::storage::{DirEntry, OpenMode, Storage, StorageFile, StorageLock};
 use jetsled_testkit::FaultyStorage;
 
+use crate::breakage::Rule;
+
 type Hook = Box<dyn FnMut()>;
 
 thread_local! {
@@ -30,64 +32,83 @@ fn interrupt() {
 
 /// A disk that lets others work while it syncs.
 #[derive(Clone, Debug)]
-pub(crate) struct InterruptedStorage(pub(crate) FaultyStorage);
+pub(crate) struct InterruptedStorage {
+    pub(crate) disk: FaultyStorage,
+    /// A rule that is broken on purpose.
+    pub(crate) broken: Option<Rule>,
+}
 
 impl Storage for InterruptedStorage {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.0.create_dir_all(dir)
+        self.disk.create_dir_all(dir)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        self.0.list(dir)
+        self.disk.list(dir)
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn StorageFile>> {
-        Ok(Arc::new(InterruptedFile(self.0.open(path, mode)?)))
+        let is_segment = path.extension().is_some_and(|end| end == "seg");
+        Ok(Arc::new(InterruptedFile {
+            file: self.disk.open(path, mode)?,
+            broken: self.broken.filter(|_| is_segment),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.0.rename(from, to)
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
+        self.disk.remove(path)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.0.sync_dir(dir)
+        self.disk.sync_dir(dir)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn StorageLock>> {
-        self.0.lock(path)
+        self.disk.lock(path)
     }
 }
 
 #[derive(Debug)]
-struct InterruptedFile(Arc<dyn StorageFile>);
+struct InterruptedFile {
+    file: Arc<dyn StorageFile>,
+    broken: Option<Rule>,
+}
 
 impl StorageFile for InterruptedFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.0.read_at(buf, offset)
+        self.file.read_at(buf, offset)
     }
 
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        match self.broken {
+            Some(rule) => self
+                .file
+                .write_all_at(&rule.break_write(bytes, offset), offset),
+            None => self.file.write_all_at(bytes, offset),
+        }
     }
 
     fn preallocate(&self, len: u64) -> io::Result<()> {
-        self.0.preallocate(len)
+        self.file.preallocate(len)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
         interrupt();
-        self.0.sync_data()
+        if self.broken == Some(Rule::SyncBeforeAnswer) {
+            return Ok(());
+        }
+        self.file.sync_data()
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.0.len()
+        self.file.len()
     }
 }

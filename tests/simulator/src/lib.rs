@@ -11,11 +11,13 @@
 //! | `workload`, `answers` | what clients ask for, and make of the answers |
 //! | `faults`, `disk_events`, `catalog` | crashes, failures, damage |
 //! | `interrupt` | a disk that lets others work while it syncs |
+//! | `breakage` | rules broken on purpose, to see that it is noticed |
 //! | `client` | a connection: bytes on their way |
 //! | `model`, `checking` | what clients may rely on, compared with the server at rest |
 //! | `history` | what has happened: hashed, and the last of it in words |
 
 mod answers;
+mod breakage;
 mod catalog;
 mod checking;
 mod client;
@@ -32,6 +34,7 @@ mod world;
 
 use std::path::Path;
 
+pub use breakage::Rule;
 pub use figures::Figures;
 use world::World;
 
@@ -72,12 +75,17 @@ impl std::fmt::Display for Failed {
 }
 
 /// Runs the history of a seed. `scratch` is a directory for the catalog, which the caller removes; the last `lines` of its
-/// history are kept.
+/// history are kept. With a `broken` rule it should fail.
 ///
 /// # Errors
 /// What was wrong, and what came before it.
-pub fn run(seed: u64, scratch: &Path, lines: usize) -> Result<Passed, Box<Failed>> {
-    let mut world = World::new(seed, scratch, lines);
+pub fn run(
+    seed: u64,
+    scratch: &Path,
+    lines: usize,
+    broken: Option<Rule>,
+) -> Result<Passed, Box<Failed>> {
+    let mut world = World::new(seed, scratch, lines, broken);
     let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
     interrupt::set_hook(None);
     let ran = ran.unwrap_or_else(|panic| {

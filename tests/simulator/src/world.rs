@@ -1,6 +1,7 @@
 //! A run: the server, its disk and clients, and the choice of what happens next.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use jetsled_testkit::FaultyStorage;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::breakage::Rule;
 use crate::catalog::CatalogCopies;
 use crate::client::Client;
 use crate::disk_events::DiskEvents;
@@ -57,7 +59,9 @@ pub(crate) struct StreamRun {
     /// Configurations by version.
     pub(crate) versions: Vec<Limits>,
     /// Sequences for which somebody sent an ack.
-    pub(crate) acked: std::collections::BTreeSet<u64>,
+    pub(crate) acked: BTreeSet<u64>,
+    /// Earlier streams of this name, with their acks: damage to the record of a deletion brings one back.
+    former: Vec<(StreamModel, BTreeSet<u64>)>,
 }
 
 pub(crate) struct ConsumerRun {
@@ -103,13 +107,14 @@ pub(crate) struct World {
     /// Whether bits of segments may be flipped in this run.
     pub(crate) may_damage: bool,
     pub(crate) damaged: bool,
+    broken: Option<Rule>,
 }
 
 /// The first moment of every run.
 const BEGIN: i64 = 1_750_000_000_000_000_000;
 
 impl World {
-    pub(crate) fn new(seed: u64, dir: &Path, lines: usize) -> Self {
+    pub(crate) fn new(seed: u64, dir: &Path, lines: usize, broken: Option<Rule>) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
         ServerByHand::seed(random.random());
         let clients = random.random_range(2..5);
@@ -154,6 +159,7 @@ impl World {
             may_go_on: false,
             may_damage,
             damaged: false,
+            broken,
         }
         .with_clients(clients)
     }
@@ -300,7 +306,10 @@ impl World {
             },
             ..Options::default()
         };
-        let disk = Arc::new(InterruptedStorage(self.disk.clone()));
+        let disk = Arc::new(InterruptedStorage {
+            disk: self.disk.clone(),
+            broken: self.broken,
+        });
         let server = ServerByHand::start(options, &self.store, disk)
             .map_err(|error| format!("the server does not start: {error}"))?;
         let server = Rc::new(server);
@@ -365,16 +374,33 @@ impl StreamRun {
             exists: false,
             maybe: None,
             versions: Vec::new(),
-            acked: std::collections::BTreeSet::new(),
+            acked: BTreeSet::new(),
+            former: Vec::new(),
         }
     }
 
     /// It is gone, whatever it was.
     pub(crate) fn begin_anew(&mut self) {
-        self.model = StreamModel::new(&self.plan);
+        let model = std::mem::replace(&mut self.model, StreamModel::new(&self.plan));
+        if model.created.is_some() {
+            self.former.push((model, std::mem::take(&mut self.acked)));
+        }
         self.exists = false;
         self.maybe = None;
         self.acked.clear();
+    }
+
+    /// After damage an earlier stream of this name is there: the first one that `is_it` says.
+    pub(crate) fn bring_back(&mut self, is_it: impl Fn(&StreamModel) -> bool) {
+        let Some(at) = self.former.iter().position(|(model, _)| is_it(model)) else {
+            return;
+        };
+        let (former, acked) = &mut self.former[at];
+        former.damaged = true;
+        former.is_reported = self.model.is_reported;
+        former.may_be_cut = self.model.may_be_cut;
+        std::mem::swap(former, &mut self.model);
+        std::mem::swap(acked, &mut self.acked);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jetsled_jetstream_api::Nanos;
 use jetsled_store::{Commit, CommitError, StreamId};
 use parking_lot::MutexGuard;
 
@@ -15,6 +16,9 @@ use crate::routing::FlushSet;
 /// A connection waits for the disk itself as long as commits take less than this: the worker's wake-up and its answer's cost about
 /// as much, while a task that blocks for longer would hold up others.
 const QUICK: Duration = Duration::from_millis(1);
+
+/// How long after a failed commit the clock's work is done again.
+const EXPIRE_AGAIN: Nanos = Nanos::from_millis(100);
 
 /// Why nothing is written any more.
 const FENCED: &str = "log is fenced after a failed write";
@@ -82,6 +86,7 @@ impl Committer {
     /// Runs a commit, without the lock.
     fn write<'s>(&mut self, shard: &'s ShardHandle, commit: Commit) -> MutexGuard<'s, ShardState> {
         let began = Stopwatch::start();
+        let only_settles = commit.only_settles();
         let committed = commit.run();
         let took = began.elapsed();
         if committed.succeeded() {
@@ -96,6 +101,10 @@ impl Committer {
         if let Err(error) = finished {
             state.failed_commits += 1;
             state.commit_failed(&error, &mut self.parked, &mut self.flush);
+            if !only_settles && state.store.is_unsettled() {
+                // Nobody is to see now what a start would contradict. If that fails, too, the next commit or the orderly stop does it.
+                state.commit_now();
+            }
         } else {
             state.forget_taken_out();
         }
@@ -231,6 +240,9 @@ impl ShardState {
             }
         }
         AccountJetStream::return_to_log(self, flush);
+        // What had expired is there again.
+        let again = self.now.saturating_add(EXPIRE_AGAIN);
+        self.store_wake = Some(self.store_wake.map_or(again, |wake| wake.min(again)));
         self.following.tell_lost();
     }
 }

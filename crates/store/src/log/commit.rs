@@ -89,6 +89,13 @@ impl Commit {
         self.end
     }
 
+    /// Whether this writes nothing but the mark behind which records of a failed commit do not count, see [`Log::is_unsettled`](super::Log::is_unsettled).
+    #[must_use]
+    pub fn only_settles(&self) -> bool {
+        let bytes = self.writes.iter().map(|write| write.chunk.bytes.len());
+        self.barrier > 0 && bytes.sum::<usize>() == self.barrier
+    }
+
     /// One write and one fdatasync as a rule; more when the batch is larger than 1 MiB or reaches
     /// into another segment. Blocks; holds no lock.
     #[must_use = "give it to Log::finish_commit"]

@@ -1,7 +1,8 @@
 //! Erasure: a deleted message's bytes are overwritten where they lie.
 //!
 //! The record keeps its place, its length, its sequence and what a replay must know to come to the same state: subject, time, and the
-//! headers by which it removed others or is recognised when it comes again. Every other byte becomes zero.
+//! headers by which it removed others or is recognised when it comes again. Every other byte becomes zero. Its kind says that it was erased, so
+//! that it is not served if damage takes the record of its deletion.
 //!
 //! ```text
 //! Log::erase logs what takes the place of each copy -> the commit that carries that is durable -> it overwrites and syncs them
@@ -10,13 +11,14 @@
 //!
 //! A start overwrites again what the log behind the checkpoint names; there is no checkpoint before a commit has ended.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use super::disk::read_full;
 use super::frame::{self, Seed, Stamp};
 use super::record::Erase;
-use super::segment::segment_path;
+use super::segment::{index_path, segment_path};
 use super::{AppendError, Log, Message, ReadError, Record, RecordAt, StreamId};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -87,11 +89,11 @@ impl Log {
         let Some(frame) = frame else {
             return Ok(Vec::new());
         };
-        let Some(Record::Message(message)) = frame.record() else {
+        let Some(Record::Message(message) | Record::ErasedMessage(message)) = frame.record() else {
             return Ok(Vec::new());
         };
         let (headers, payload) = blank(&message);
-        let blanked = Record::Message(Message {
+        let blanked = Record::ErasedMessage(Message {
             headers: &headers,
             payload: &payload,
             ..message
@@ -127,16 +129,29 @@ impl InterruptedErasures {
     /// Overwrites what was noted. Answers whether some record had been left half overwritten: the log must be opened once more then, since
     /// it was read without that.
     pub(crate) fn run(&self, storage: &dyn Storage, dir: &Path, secret: u32) -> io::Result<bool> {
-        let mut torn = false;
+        let mut torn = BTreeSet::new();
         for erasure in &self.erasures {
-            match storage.open(&segment_path(dir, erasure.at.segment), OpenMode::Read) {
-                Ok(file) => torn |= !erasure.front.is_empty() && erasure.is_torn(&*file, secret)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            let segment = erasure.at.segment;
+            match storage.open(&segment_path(dir, segment), OpenMode::Read) {
+                Ok(file) if !erasure.front.is_empty() && erasure.is_torn(&*file, secret)? => {
+                    torn.insert(segment);
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
             }
         }
+        // An index that was made of such a segment does without the record, which a replay of its deletion asks for.
+        for segment in &torn {
+            match storage.remove(&index_path(dir, *segment)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        if !torn.is_empty() {
+            storage.sync_dir(dir)?;
+        }
         run(storage, dir, &self.erasures)?;
-        Ok(torn)
+        Ok(!torn.is_empty())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::commit::{Commit, Committed, Outcome, Recycle, Write};
 use super::frame::FRAME_HEADER;
+use super::record::kind;
 use super::segment::SEGMENT_HEADER;
 use super::{Active, CommitError, Log, LogPosition, SegmentNo, SyncPolicy};
 
@@ -12,6 +13,13 @@ impl Log {
     pub fn take_commit(&mut self) -> Option<Commit> {
         let sync = self.options.sync == SyncPolicy::EveryCommit;
         self.take(sync)
+    }
+
+    /// Whether a start now might find records of a commit that failed: the next commit, for which there need be nothing else to write, makes
+    /// leftovers of them.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.resume && self.active.is_some()
     }
 
     /// Whether written bytes wait for an fdatasync under [`SyncPolicy::Interval`] and the last one
@@ -46,13 +54,18 @@ impl Log {
     fn take(&mut self, sync: bool) -> Option<Commit> {
         // What says that bytes go must be safe before they do.
         let sync = sync || !self.erasures.is_empty();
-        let unwritten = !self.memory.open.is_empty();
+        let unwritten = !self.memory.open.is_empty() || self.is_unsettled();
         let unsynced = sync && (self.synced < self.written || !self.recycling.is_empty());
         debug_assert!(self.batch.is_none(), "a batch lies in one commit");
         if self.in_flight || self.fenced.is_some() || !(unwritten || unsynced) {
             return None;
         }
         self.in_flight = true;
+        if self.is_unsettled() && self.memory.open.is_empty() {
+            self.resume = false;
+            self.append_mark(kind::RESUME);
+            self.barrier = true;
+        }
         let (start, end) = (self.commit_start, self.position());
         let chunks = self.memory.take_open();
         let mut writes = Vec::with_capacity(chunks.len());

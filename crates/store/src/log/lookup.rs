@@ -446,7 +446,7 @@ fn subject_of<'a>(
         },
     };
     Ok(match frame.and_then(|frame| frame.record()) {
-        Some(Record::Message(message)) => message.subject,
+        Some(Record::Message(message) | Record::ErasedMessage(message)) => message.subject,
         _ => b"",
     })
 }

@@ -372,7 +372,9 @@ impl Recovery {
         index: &mut Option<BuildingIndex>,
         visit: Visit<'_>,
     ) {
-        if let (Record::Message(message), Some(index)) = (&record, index) {
+        if let (Record::Message(message) | Record::ErasedMessage(message), Some(index)) =
+            (&record, index)
+        {
             let place = (at.offset, at.len);
             index.push_named(message.stream, message.seq, place, message.subject);
         }

@@ -161,6 +161,12 @@ impl Shard {
         self.log.is_giving_back()
     }
 
+    /// Whether a commit would put records of a failed one out of the way, even if nothing was written: until then a start may find them.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        self.log.is_unsettled()
+    }
+
     /// How many segments the log has.
     #[cfg(test)]
     pub(crate) fn segment_count(&self) -> usize {

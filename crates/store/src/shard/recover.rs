@@ -6,14 +6,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jetsled_jetstream_api::{Nanos, StreamConfig};
+
 use super::consumers::ConsumerEntry;
 use super::{Graves, Metering, Reclaim, Shard, StoredConfig};
 use crate::Stream;
 use crate::catalog::{Catalog, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
 use crate::log::{
-    ConsumerKey, InterruptedErasures, Log, LogCheckpoint, LogOptions, LogPosition, LogReport,
-    ReadError, Record, RecordAt, ReplayedRecord, SegmentNo, StreamId,
+    AppendError, ConsumerDeleted, ConsumerKey, InterruptedErasures, Log, LogCheckpoint, LogOptions,
+    LogPosition, LogReport, ReadError, Record, RecordAt, ReplayedRecord, SegmentNo, StreamDeleted,
+    StreamId,
 };
 use crate::open::{OpenError, ShardReport};
 use crate::storage::{Storage, StorageLock};
@@ -68,7 +71,8 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         broken: None,
     };
     let rebuilt = checkpoint.is_none();
-    let orphaned_messages = shard.restore(checkpoint)?;
+    let records_miss = !log_report.damage.is_empty() || !log_report.set_aside.is_empty();
+    let orphaned_messages = shard.restore(checkpoint, records_miss)?;
     Ok((
         shard,
         ShardReport {
@@ -132,9 +136,10 @@ enum Entry {
 impl Entry {
     fn of(replayed: ReplayedRecord<'_>) -> Option<Self> {
         Some(match replayed.record {
-            Record::Message(message) => Self::Message(
+            Record::Message(message) | Record::ErasedMessage(message) => Self::Message(
                 message.stream,
                 ReplayedMessage {
+                    erased: matches!(replayed.record, Record::ErasedMessage(_)),
                     seq: message.seq,
                     time: message.timestamp,
                     subject: message.subject.to_vec(),
@@ -209,6 +214,17 @@ struct Replay {
     /// The configuration record met last, of each stream and consumer.
     configs: HashMap<StreamId, LogPosition>,
     consumer_configs: HashMap<ConsumerKey, LogPosition>,
+    /// Streams that were met in the first pass, and whether by a configuration.
+    met: HashMap<StreamId, bool>,
+    /// The first configuration of each stream of which records lie before it: damage, or the giving back of a segment, took an earlier one.
+    late_configs: HashMap<StreamId, Vec<u8>>,
+    /// Who bears a name.
+    stream_names: HashMap<(String, String), StreamId>,
+    consumer_names: HashMap<(StreamId, Box<str>), ConsumerKey>,
+    superseded_streams: Vec<StreamId>,
+    superseded_consumers: Vec<(StreamId, ConsumerKey)>,
+    /// Messages of which an erasure has left no more than what a replay needs.
+    erased: Vec<(StreamId, u64)>,
     orphans: u64,
 }
 
@@ -222,8 +238,80 @@ impl Replay {
             Entry::StreamDeleted(stream) => {
                 self.deleted.insert(stream);
             }
-            _ => {}
+            entry => self.survey_configs(entry),
         }
+    }
+
+    /// The first pass where a configuration may be missing.
+    fn survey_configs(&mut self, entry: Entry) {
+        match entry {
+            Entry::StreamConfig(stream, bytes) => {
+                let configured = self.met.entry(stream).or_insert(true);
+                if !std::mem::replace(configured, true) {
+                    self.late_configs.insert(stream, bytes);
+                }
+            }
+            entry => {
+                if let Some(stream) = entry.stream() {
+                    self.met.entry(stream).or_insert(false);
+                }
+            }
+        }
+    }
+
+    /// A stream takes its name. One that had it was deleted before: damage took the record of that.
+    fn supersede_stream(&mut self, shard: &mut Shard, stream: StreamId, stored: &StoredConfig) {
+        let name = (stored.account.clone(), stored.config.name.clone());
+        let Some(older) = self.stream_names.insert(name, stream) else {
+            return;
+        };
+        if older != stream && shard.streams.remove(&older).is_some() {
+            tracing::error!(stream = %stored.config.name, "the deletion of an earlier stream of this name was lost to damage");
+            shard
+                .consumers
+                .retain(|_, consumer| consumer.stream != older);
+            self.deleted.insert(older);
+            self.superseded_streams.push(older);
+        }
+    }
+
+    /// As [`Replay::supersede_stream`], for a consumer.
+    fn supersede_consumer(&mut self, shard: &mut Shard, key: ConsumerKey) {
+        let Some(consumer) = shard.consumers.get(&key) else {
+            return;
+        };
+        let name = (consumer.stream, consumer.name.clone());
+        if let Some(older) = self.consumer_names.insert(name, key)
+            && older != key
+            && let Some(gone) = shard.consumers.remove(&older)
+        {
+            tracing::error!(consumer = %gone.name, "the deletion of an earlier consumer of this name was lost to damage");
+            self.superseded_consumers.push((gone.stream, older));
+        }
+    }
+
+    /// Makes a stream whose first configuration is missing, without limits until a configuration comes that is there.
+    fn adopt(&mut self, shard: &mut Shard, stream: StreamId) {
+        if shard.streams.contains_key(&stream) || shard.graves.streams.contains_key(&stream) {
+            return;
+        }
+        let Some(bytes) = self.late_configs.remove(&stream) else {
+            return;
+        };
+        let Ok(stored) = serde_json::from_slice::<StoredConfig>(&bytes) else {
+            return;
+        };
+        self.supersede_stream(shard, stream, &stored);
+        let config = StreamConfig {
+            max_msgs: -1,
+            max_bytes: -1,
+            max_msgs_per_subject: -1,
+            max_age: Nanos::ZERO,
+            ..stored.config
+        };
+        let mut target = Stream::new(stream, &stored.account, config, stored.created);
+        target.set_restoring(stored.restoring);
+        shard.streams.insert(stream, target);
     }
 
     fn apply(&mut self, shard: &mut Shard, at: RecordAt, entry: Entry) -> Result<(), ReadError> {
@@ -232,9 +320,13 @@ impl Replay {
             if self.deleted.contains(&stream) && !matches!(entry, Entry::StreamDeleted(_)) {
                 return Ok(());
             }
+            self.adopt(shard, stream);
         }
         match entry {
             Entry::Message(stream, message) => {
+                if message.erased {
+                    self.erased.push((stream, message.seq));
+                }
                 if self.before_head(stream, at) {
                     self.gathered.entry(stream).or_default().push(message);
                 } else if let Some(target) = shard.streams.get_mut(&stream) {
@@ -272,6 +364,7 @@ impl Replay {
                 self.consumer_config(shard, at, (stream, consumer), &name, config);
             }
             Entry::ConsumerState(consumer, bytes) => {
+                shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
                 if let Some(entry) = shard.consumers.get_mut(&consumer)
                     && let Some((position, state)) = bytes.split_first_chunk()
                 {
@@ -293,6 +386,7 @@ impl Replay {
                 shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
             }
             Entry::ConsumerProgress(consumer, delta) => {
+                shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
                 let progress = match shard.consumers.get_mut(&consumer) {
                     Some(entry) => &mut entry.deltas,
                     None => self.ahead.entry(consumer).or_default(),
@@ -327,6 +421,7 @@ impl Replay {
                 target.apply_config(&mut shard.log, stored.config)
             }
             None => {
+                self.supersede_stream(shard, stream, &stored);
                 let mut target =
                     Stream::new(stream, &stored.account, stored.config, stored.created);
                 target.set_restoring(stored.restoring);
@@ -367,6 +462,7 @@ impl Replay {
     ) {
         shard.next_consumer = shard.next_consumer.max(consumer.0.saturating_add(1));
         self.consumer_configs.insert(consumer, at.start());
+        let is_new = !shard.consumers.contains_key(&consumer);
         let ahead = &mut self.ahead;
         let entry = shard.consumers.entry(consumer).or_insert_with(|| {
             Box::new(ConsumerEntry {
@@ -381,6 +477,9 @@ impl Replay {
             })
         });
         entry.config = config.into();
+        if is_new {
+            self.supersede_consumer(shard, consumer);
+        }
     }
 }
 
@@ -421,7 +520,13 @@ impl Shard {
     }
 
     /// Makes streams and consumers what checkpoint and log say. Answers how many messages belong to no known stream.
-    fn restore(&mut self, checkpoint: Option<Checkpointed>) -> Result<u64, OpenError> {
+    ///
+    /// A rebuild reads the log twice. So does a start behind a checkpoint if `records_miss`: of a stream made since then, the configuration may.
+    fn restore(
+        &mut self,
+        checkpoint: Option<Checkpointed>,
+        records_miss: bool,
+    ) -> Result<u64, OpenError> {
         let mut replay = Replay::default();
         let mut from = LogPosition::ZERO;
         self.streams.clear();
@@ -433,12 +538,25 @@ impl Shard {
         self.scheduled.clear();
         if let Some(checkpoint) = checkpoint {
             from = checkpoint.log.position;
+            let streams = checkpoint.streams.iter();
+            replay.stream_names = streams.map(|(id, stream)| (name_of(stream), *id)).collect();
+            let consumers = checkpoint.consumers.iter();
+            replay.consumer_names = consumers
+                .map(|(key, consumer)| ((consumer.stream, consumer.name.clone()), *key))
+                .collect();
             self.streams = checkpoint.streams;
             self.consumers = checkpoint.consumers;
             self.next_stream = self.next_stream.max(checkpoint.next_stream);
             self.next_consumer = self.next_consumer.max(checkpoint.next_consumer);
             self.graves = checkpoint.graves;
             self.reclaim.set_copied(checkpoint.copied);
+            if records_miss {
+                replay.met = self.streams.keys().map(|id| (*id, true)).collect();
+                self.walk(from, |_, _, entry| {
+                    replay.survey_configs(entry);
+                    Ok(())
+                })?;
+            }
         } else {
             // Which of them messages were copied from is forgotten.
             let sealed = self.log.segments().filter(|usage| usage.sealed);
@@ -451,11 +569,37 @@ impl Shard {
         }
         self.checkpoint_position = from;
         self.walk(from, |shard, at, entry| replay.apply(shard, at, entry))?;
+        for (stream, seq) in std::mem::take(&mut replay.erased) {
+            // Damage took the record of its deletion.
+            if let Some(target) = self.streams.get_mut(&stream) {
+                target.replay_delete(&mut self.log, seq)?;
+            }
+        }
+        if let Err(error) = self.bury_superseded(&replay) {
+            // The next start finds the same.
+            tracing::warn!(shard = self.seat.number, %error, "superseded streams and consumers were not logged as deleted");
+        }
         let streams = &self.streams;
         self.consumers
             .retain(|_, consumer| streams.contains_key(&consumer.stream));
         self.drop_unfinished_restores();
         Ok(replay.orphans)
+    }
+
+    /// Logs what [`Replay::supersede_stream`] and its like have found, so that it holds when the newer ones are deleted in their turn.
+    fn bury_superseded(&mut self, replay: &Replay) -> Result<(), AppendError> {
+        for stream in &replay.superseded_streams {
+            let record = Record::StreamDeleted(StreamDeleted { stream: *stream });
+            let at = self.log.append(&record)?;
+            self.graves.streams.insert(*stream, at.start());
+        }
+        for (stream, consumer) in &replay.superseded_consumers {
+            let (stream, consumer) = (*stream, *consumer);
+            let record = Record::ConsumerDeleted(ConsumerDeleted { stream, consumer });
+            let at = self.log.append(&record)?;
+            self.graves.consumers.insert(consumer, (stream, at.start()));
+        }
+        Ok(())
     }
 
     /// Makes memory what the log says, after a commit failed and the log has dropped what was not durable. Memory streams, which
@@ -474,7 +618,9 @@ impl Shard {
         });
         consumers.retain(|_, consumer| consumer.in_memory);
         let checkpoint = Checkpointed::load_usable(&self.seat);
-        if let Err(error) = self.restore(checkpoint.filter(|found| found.fits(&self.log))) {
+        // Whether the start had found damage is forgotten.
+        let restored = self.restore(checkpoint.filter(|found| found.fits(&self.log)), true);
+        if let Err(error) = restored {
             tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
             self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
         }
@@ -636,6 +782,10 @@ impl Checkpointed {
             consumers,
         }))
     }
+}
+
+fn name_of(stream: &Stream) -> (String, String) {
+    (stream.account().to_owned(), stream.config().name.clone())
 }
 
 fn number(key: &[u8]) -> Option<u32> {

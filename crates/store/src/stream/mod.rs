@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{ApiError, StorageType, StreamConfig, StreamSeq, Timestamp};
 
-use crate::log::{Log, LogPosition, Message, ReadError, Record, RecordAt, SegmentNo, StreamId};
+use crate::log::{Log, LogPosition, Message, ReadError, Record, SegmentNo, StreamId};
 pub use batch::{StagedBatch, StagedMessage};
 use dedup::DedupWindow;
 use extents::Extents;
@@ -473,27 +473,41 @@ fn fetch<'a>(
     stream: StreamId,
     seq: u64,
 ) -> Result<Option<StoredMessage<'a>>, ReadError> {
+    read(memory, log, stream, seq, false)
+}
+
+/// As [`fetch`], but also what an erasure has left: for a replay, which meets it before its deletion, and for removing it.
+fn fetch_erased_too<'a>(
+    memory: Option<&'a MemoryMessages>,
+    log: &'a mut Log,
+    stream: StreamId,
+    seq: u64,
+) -> Result<Option<StoredMessage<'a>>, ReadError> {
+    read(memory, log, stream, seq, true)
+}
+
+fn read<'a>(
+    memory: Option<&'a MemoryMessages>,
+    log: &'a mut Log,
+    stream: StreamId,
+    seq: u64,
+    erased_too: bool,
+) -> Result<Option<StoredMessage<'a>>, ReadError> {
     if let Some(memory) = memory {
         return Ok(memory.get(seq));
     }
-    match log.locate(stream, seq)? {
-        Some(at) => read(log, stream, seq, at),
-        None => Ok(None),
-    }
-}
-
-/// The message whose record lies there.
-fn read(
-    log: &mut Log,
-    stream: StreamId,
-    seq: u64,
-    at: RecordAt,
-) -> Result<Option<StoredMessage<'_>>, ReadError> {
-    match log.read(at)? {
-        Record::Message(message) if message.stream == stream && message.seq == seq => {
-            Ok(Some(stored(&message)))
-        }
-        _ => Err(ReadError::Damaged(at)),
+    let Some(at) = log.locate(stream, seq)? else {
+        return Ok(None);
+    };
+    let message = match log.read(at)? {
+        Record::Message(message) => message,
+        Record::ErasedMessage(message) if erased_too => message,
+        _ => return Err(ReadError::Damaged(at)),
+    };
+    if message.stream == stream && message.seq == seq {
+        Ok(Some(stored(&message)))
+    } else {
+        Err(ReadError::Damaged(at))
     }
 }
 

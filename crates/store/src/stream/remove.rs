@@ -6,7 +6,9 @@ use jetsled_jetstream_api::{
 use jetsled_protocol::{SubjectFilter, subject};
 
 use super::subject_table::SubjectId;
-use super::{ChangeError, LOST_KEPT, Purge, RemoveReason, Removed, Stream, fetch};
+use super::{
+    ChangeError, LOST_KEPT, Purge, RemoveReason, Removed, Stream, fetch, fetch_erased_too,
+};
 use crate::log::{self, Log, ReadError, Record, Selection};
 
 impl Stream {
@@ -393,7 +395,7 @@ impl Stream {
         if !self.is_live(seq) {
             return Ok(());
         }
-        let message = match fetch(self.memory.as_ref(), log, self.id, seq) {
+        let message = match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
             Ok(Some(message)) => message,
             Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
                 self.lose(seq);

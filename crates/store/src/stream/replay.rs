@@ -4,7 +4,7 @@ use jetsled_jetstream_api::StreamConfig;
 
 use super::publish::Accepted;
 use super::publish_headers::PublishHeaders;
-use super::{RemoveReason, Stream, StreamHead, fetch, subject_table_for};
+use super::{RemoveReason, Stream, StreamHead, fetch_erased_too, subject_table_for};
 use crate::log::{Log, LogPosition, ReadError, SegmentNo};
 
 /// A message record as a replay needs it: everything but the payload's bytes.
@@ -17,6 +17,8 @@ pub(crate) struct ReplayedMessage {
     pub(crate) payload_len: usize,
     pub(crate) segment: SegmentNo,
     pub(crate) offset: u32,
+    /// Its bytes are gone, since it was deleted: it counts until its deletion comes, or the replay ends.
+    pub(crate) erased: bool,
 }
 
 impl Stream {
@@ -115,19 +117,20 @@ impl Stream {
         let mut from = self.first;
         while let Some(seq) = self.next_live(from) {
             from = seq + 1;
-            let (time, subject, headers) = match fetch(self.memory.as_ref(), log, self.id, seq) {
-                Ok(Some(message)) if message.headers.is_empty() => continue,
-                Ok(Some(message)) => (
-                    message.timestamp,
-                    message.subject.to_vec(),
-                    message.headers.to_vec(),
-                ),
-                Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
-                    self.lose(seq);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
+            let (time, subject, headers) =
+                match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
+                    Ok(Some(message)) if message.headers.is_empty() => continue,
+                    Ok(Some(message)) => (
+                        message.timestamp,
+                        message.subject.to_vec(),
+                        message.headers.to_vec(),
+                    ),
+                    Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
+                        self.lose(seq);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
             let steering = PublishHeaders::scan(&headers);
             self.note_ttl(seq, time.0, &steering);
             self.note_schedule(log, seq, time, &subject, &steering)?;
@@ -139,7 +142,7 @@ impl Stream {
         let mut subjects = subject_table_for(&self.config);
         let mut from = self.first;
         while let Some(seq) = self.next_live(from) {
-            match fetch(self.memory.as_ref(), log, self.id, seq) {
+            match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
                 Ok(Some(message)) => {
                     let bytes = self.size_of(
                         message.subject.len(),

@@ -1,6 +1,7 @@
-//! Runs many seeds: `simulate [--seeds N] [--from S] [--threads N] [--lines N] [--show 1]`.
+//! Runs many seeds: `simulate [--seeds N] [--from S] [--threads N] [--lines N] [--show 1] [--break N]`.
 //!
 //! `--show 1` prints the histories of seeds that pass as well, to compare two runs for instance.
+//! `--break N` breaks the N-th of the rules of [`Rule`] on purpose: seeds should fail then.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,14 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jetsled_simulator::{Figures, run};
+use jetsled_simulator::{Figures, Rule, run};
+
+/// How many rules can be broken.
+const RULES: u64 = Rule::ALL.len() as u64;
 
 /// Failures that are shown whole.
 const SHOWN: usize = 3;
 
 fn main() -> ExitCode {
     let (mut seeds, mut from, mut threads, mut lines) = (1000, 0, None, 100);
-    let mut shows = false;
+    let (mut shows, mut broken) = (false, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
         let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
@@ -24,10 +28,13 @@ fn main() -> ExitCode {
             ("--from", Some(value)) => from = value,
             ("--threads", Some(value)) => threads = Some(value as usize),
             ("--show", Some(value)) => shows = value > 0,
+            ("--break", Some(1..=RULES)) => {
+                broken = value.and_then(|value| Rule::ALL.get(value as usize - 1).copied());
+            }
             ("--lines", Some(value)) => lines = value as usize,
             _ => {
                 return say(
-                    "usage: simulate [--seeds N] [--from S] [--threads N] [--lines N] [--show 1]\n",
+                    "usage: simulate [--seeds N] [--from S] [--threads N] [--lines N] [--show 1] [--break N]\n",
                     ExitCode::FAILURE,
                 );
             }
@@ -59,7 +66,7 @@ fn main() -> ExitCode {
                     }
                     let dir = scratch.path().join(seed.to_string());
                     let made = std::fs::create_dir_all(&dir);
-                    let ran = run(seed, &dir, lines);
+                    let ran = run(seed, &dir, lines, broken);
                     // Left behind it would only take memory until the end.
                     std::fs::remove_dir_all(&dir).or(made).ok();
                     let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);

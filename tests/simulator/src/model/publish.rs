@@ -1,5 +1,7 @@
 //! A message that a client has published, and what it knows of its fate.
 
+use std::collections::BTreeSet;
+
 /// One message, however often it was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Publish {
@@ -64,13 +66,12 @@ impl Publish {
             })
     }
 
-    /// Whether one of its copies may lie behind this sequence.
-    pub(crate) fn may_be_behind(&self, seq: u64) -> bool {
-        self.attempts.iter().any(|attempt| match attempt.fate {
-            Fate::Stored(at) => at > seq,
-            Fate::Unknown => true,
-            Fate::Refused => false,
-        })
+    /// How many of its copies may lie behind this sequence: those that were acknowledged there, and those of which nothing is known.
+    pub(crate) fn copies_behind(&self, seq: u64) -> u64 {
+        let known: BTreeSet<u64> = self.acknowledged().filter(|at| *at > seq).collect();
+        let unknown = self.attempts.iter();
+        let unknown = unknown.filter(|attempt| attempt.fate == Fate::Unknown);
+        (known.len() + unknown.count()) as u64
     }
 
     /// Whether it may have been stored.

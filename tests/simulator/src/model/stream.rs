@@ -268,7 +268,14 @@ impl StreamModel {
         let known = |attempt: &super::Attempt| attempt.settled.map_or(now, |_| attempt.settled_at);
         let last = publish.attempts.last().map_or(now, known);
         let spans = last - publish.attempts.first().map_or(now, |attempt| attempt.at);
-        let copies = if publish.has_id && spans < self.window {
+        // A configuration's window is no longer than its messages live.
+        let ages = self
+            .limits
+            .iter()
+            .map(|limits| limits.age)
+            .filter(|age| *age > 0);
+        let window = ages.min().map_or(self.window, |age| self.window.min(age));
+        let copies = if publish.has_id && spans < window {
             1
         } else {
             publish.attempts.len()
@@ -332,7 +339,9 @@ impl StreamModel {
                 Rollup::Subject => by.subject == publish.subject,
                 Rollup::All => true,
             };
-            hit && *other != id && by.may_be_stored() && after(by.last_chance())
+            // Sent again after its window a message removes its own first copy.
+            let is_later = *other != id || by.copies_behind(seq) > 0;
+            hit && is_later && by.may_be_stored() && after(by.last_chance())
         });
         let at = publish.attempts.first().map_or(now, |first| first.at);
         let expired = publish.ttl.is_some_and(|ttl| now >= at + ttl);
@@ -343,7 +352,7 @@ impl StreamModel {
             || self
                 .limits
                 .iter()
-                .any(|limits| self.may_be_over(limits, seq, id, publish, content, now - at))
+                .any(|limits| self.may_be_over(limits, seq, publish, content, now - at))
     }
 
     /// Whether a limit may have taken a message of this age.
@@ -351,7 +360,6 @@ impl StreamModel {
         &self,
         limits: &Limits,
         seq: u64,
-        id: u32,
         publish: &Publish,
         content: &Content,
         age: i64,
@@ -365,15 +373,12 @@ impl StreamModel {
         if limits.msgs > 0 && content.last.saturating_sub(seq) >= limits.msgs {
             return true;
         }
-        // Those that may have been stored behind it.
-        let all = self.publishes.iter();
-        let behind = all.filter(|(other, behind)| **other != id && behind.may_be_behind(seq));
-        // Sent again after its window it may lie behind itself.
-        let copies = publish.attempts.len() as u64;
-        let (mut on_subject, mut bytes) = (copies.saturating_sub(1), publish.size() * copies);
-        for (_, behind) in behind {
-            on_subject += u64::from(behind.subject == publish.subject);
-            bytes += behind.size() * behind.attempts.len() as u64;
+        // Copies that may have been stored behind it: of others, and, sent again after its window, of itself.
+        let (mut on_subject, mut bytes) = (0, publish.size());
+        for behind in self.publishes.values() {
+            let copies = behind.copies_behind(seq);
+            on_subject += copies * u64::from(behind.subject == publish.subject);
+            bytes += behind.size() * copies;
         }
         limits.per_subject > 0 && on_subject >= limits.per_subject
             || limits.bytes > 0 && bytes > limits.bytes

@@ -19,7 +19,7 @@ pub(crate) fn rebuild(
     let mut index = BuildingIndex::new(segment);
     let mut scan = Scan::new(file, segment, seed, (SEGMENT_HEADER, used), 0);
     while let Found::Frame { at, frame, .. } = scan.step()? {
-        if let Some(Record::Message(message)) = frame.record() {
+        if let Some(Record::Message(message) | Record::ErasedMessage(message)) = frame.record() {
             index.push_named(
                 message.stream,
                 message.seq,

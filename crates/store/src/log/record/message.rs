@@ -73,9 +73,11 @@ mod tests {
         ) {
             let stream = StreamId(stream);
             let (subject, headers, payload) = (&subject[..], &headers[..], &payload[..]);
-            testing::check(Record::Message(Message {
+            let message = Message {
                 stream, seq, timestamp, subject, headers, payload,
-            }));
+            };
+            testing::check(Record::Message(message));
+            testing::check(Record::ErasedMessage(message));
         }
     }
 }

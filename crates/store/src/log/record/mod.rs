@@ -68,6 +68,8 @@ pub enum Record<'a> {
     Erase(Erase<'a>),
     /// A message of a source was dealt with and not stored.
     SourcePosition(SourcePosition<'a>),
+    /// What an erasure has left of a message's record: the deletion is durable.
+    ErasedMessage(Message<'a>),
 }
 
 /// The kinds as they stand on the disk. Numbers are never given a second meaning.
@@ -85,6 +87,7 @@ pub(crate) mod kind {
     pub(crate) const BATCH_COMMIT: u8 = 11;
     pub(crate) const ERASE: u8 = 12;
     pub(crate) const SOURCE_POSITION: u8 = 13;
+    pub(crate) const ERASED_MESSAGE: u8 = 14;
     /// The log's own: writing went on here after an opening or a failed write.
     pub(crate) const RESUME: u8 = 0xf0;
     /// The log's own: the segment ends here.
@@ -96,7 +99,7 @@ impl<'a> Record<'a> {
     #[must_use]
     pub const fn stream(&self) -> StreamId {
         match self {
-            Self::Message(r) => r.stream,
+            Self::Message(r) | Self::ErasedMessage(r) => r.stream,
             Self::Delete(r) => r.stream,
             Self::Purge(r) => r.stream,
             Self::StreamConfig(r) => r.stream,
@@ -115,6 +118,7 @@ impl<'a> Record<'a> {
     pub(crate) const fn kind(&self) -> u8 {
         match self {
             Self::Message(_) => kind::MESSAGE,
+            Self::ErasedMessage(_) => kind::ERASED_MESSAGE,
             Self::Delete(_) => kind::DELETE,
             Self::Purge(_) => kind::PURGE,
             Self::StreamConfig(_) => kind::STREAM_CONFIG,
@@ -137,7 +141,7 @@ impl<'a> Record<'a> {
 
     pub(crate) fn body_len(&self) -> u64 {
         match self {
-            Self::Message(r) => r.body_len(),
+            Self::Message(r) | Self::ErasedMessage(r) => r.body_len(),
             Self::Delete(_) => Delete::BODY_LEN,
             Self::Purge(r) => r.body_len(),
             Self::StreamConfig(r) => r.config.len() as u64,
@@ -156,7 +160,7 @@ impl<'a> Record<'a> {
     /// Whether every field fits its length.
     pub(crate) fn check(&self) -> Result<(), AppendError> {
         let (field, len) = match self {
-            Self::Message(r) => ("subject", r.subject.len()),
+            Self::Message(r) | Self::ErasedMessage(r) => ("subject", r.subject.len()),
             Self::Purge(r) => ("purge filter", r.filter.len()),
             Self::ConsumerConfig(r) => ("consumer name", r.name.len()),
             _ => return Ok(()),
@@ -171,7 +175,7 @@ impl<'a> Record<'a> {
 
     pub(crate) fn encode_body(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Message(r) => r.encode_body(out),
+            Self::Message(r) | Self::ErasedMessage(r) => r.encode_body(out),
             Self::Delete(r) => r.encode_body(out),
             Self::Purge(r) => r.encode_body(out),
             Self::StreamConfig(r) => out.extend_from_slice(r.config),
@@ -191,6 +195,7 @@ impl<'a> Record<'a> {
     pub(crate) fn decode(kind: u8, stream: StreamId, body: &'a [u8]) -> Option<Self> {
         Some(match kind {
             kind::MESSAGE => Self::Message(Message::decode(stream, body)?),
+            kind::ERASED_MESSAGE => Self::ErasedMessage(Message::decode(stream, body)?),
             kind::DELETE => Self::Delete(Delete::decode(stream, body)?),
             kind::PURGE => Self::Purge(Purge::decode(stream, body)?),
             kind::STREAM_CONFIG => Self::StreamConfig(StreamConfig {

@@ -1,0 +1,242 @@
+//! Damage to a record that says something of messages costs what that record said, and not the messages.
+
+use std::num::NonZeroU8;
+use std::path::Path;
+use std::sync::Arc;
+
+use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use jetsled_store::{
+    DeletedDetails, Erase, LogPosition, OpenError, Publish, Sender, Shard, StoreOptions, StreamId,
+};
+use jetsled_testkit::FaultyStorage;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+
+struct Store {
+    disk: FaultyStorage,
+    dir: tempfile::TempDir,
+    shard: Option<Shard>,
+}
+
+impl Store {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = FaultyStorage::new();
+        let shard = Some(open(&disk, dir.path()));
+        Self { disk, dir, shard }
+    }
+
+    fn shard(&mut self) -> &mut Shard {
+        self.shard.as_mut().expect("an open shard")
+    }
+
+    fn create(&mut self, name: &str) -> StreamId {
+        let config = config(name);
+        let created = self.shard().create_stream("A", config, NOW);
+        self.commit();
+        created.expect("a stream")
+    }
+
+    fn publish(&mut self, stream: StreamId, payload: &[u8]) -> StreamSeq {
+        let message = Publish {
+            subject: b"s.a",
+            headers: b"",
+            payload,
+            has_interest: true,
+            sender: Sender::Client,
+        };
+        let published = self.shard().publish(stream, &message, NOW);
+        self.commit();
+        published.expect("a publish").seq
+    }
+
+    fn commit(&mut self) {
+        if let Some(commit) = self.shard().take_commit() {
+            self.shard()
+                .finish_commit(commit.run())
+                .expect("it is written");
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        let checkpoint = self.shard().take_checkpoint(std::iter::empty());
+        let done = checkpoint.run(self.shard().synced());
+        self.shard().finish_checkpoint(done).expect("a checkpoint");
+    }
+
+    /// Opens the store again. Of the records at these places a bit is flipped before.
+    fn reopen_damaged(&mut self, records: &[LogPosition]) {
+        self.shard = None;
+        let segment = self.dir.path().join("shard-00/0000000001.seg");
+        for at in records {
+            self.disk
+                .damage(&segment, |bytes| bytes[at.offset() as usize + 10] ^= 1);
+        }
+        self.shard = Some(open(&self.disk, self.dir.path()));
+    }
+
+    fn payload(&mut self, stream: StreamId, seq: u64) -> Option<Vec<u8>> {
+        let loaded = self.shard().load(stream, StreamSeq(seq));
+        let message = loaded.expect("a readable message")?;
+        Some(message.payload.to_vec())
+    }
+}
+
+/// sled gives its lock back some time after its last handle has dropped.
+fn open(disk: &FaultyStorage, dir: &Path) -> Shard {
+    let options = StoreOptions {
+        shards: NonZeroU8::new(1),
+        segment_bytes: 64 << 10,
+        ..StoreOptions::new(dir, 3)
+    };
+    loop {
+        match jetsled_store::open(&options, Arc::new(disk.clone()), NOW) {
+            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
+                std::thread::yield_now();
+            }
+            opened => return opened.expect("a store").shards.remove(0),
+        }
+    }
+}
+
+fn config(name: &str) -> StreamConfig {
+    StreamConfig {
+        name: name.to_owned(),
+        max_msgs: -1,
+        max_msgs_per_subject: -1,
+        max_bytes: -1,
+        max_msg_size: -1,
+        ..StreamConfig::default()
+    }
+}
+
+#[test]
+fn a_stream_whose_deletion_is_lost_does_not_stand_beside_the_newer_one_of_its_name() {
+    for checkpoint in [false, true] {
+        let mut store = Store::new();
+        let older = store.create("S");
+        store.publish(older, b"old");
+        if checkpoint {
+            store.checkpoint();
+        }
+        let deletion = store.shard().position();
+        store.shard().delete_stream(older).expect("a deletion");
+        store.commit();
+        let newer = store.create("S");
+        store.publish(newer, b"new");
+        store.reopen_damaged(&[deletion]);
+        let streams: Vec<_> = store.shard().streams().map(|stream| stream.id()).collect();
+        assert_eq!(streams, [newer], "checkpoint: {checkpoint}");
+        assert_eq!(store.payload(newer, 1), Some(b"new".to_vec()));
+        // Nor does it come back when that one goes.
+        store.shard().delete_stream(newer).expect("a deletion");
+        store.commit();
+        store.reopen_damaged(&[]);
+        assert_eq!(store.shard().streams().count(), 0);
+    }
+}
+
+#[test]
+fn a_consumer_whose_deletion_is_lost_does_not_stand_beside_the_newer_one_of_its_name() {
+    for checkpoint in [false, true] {
+        let mut store = Store::new();
+        let stream = store.create("S");
+        let older = store.shard().put_consumer(stream, "C", b"old");
+        let older = older.expect("a consumer");
+        store.commit();
+        if checkpoint {
+            store.checkpoint();
+        }
+        let deletion = store.shard().position();
+        store.shard().delete_consumer(older).expect("a deletion");
+        store.commit();
+        let newer = store.shard().put_consumer(stream, "C", b"new");
+        let newer = newer.expect("a consumer");
+        store.commit();
+        store.reopen_damaged(&[deletion]);
+        let found = store.shard().recovered_consumers();
+        let found: Vec<_> = found.iter().map(|consumer| consumer.key).collect();
+        assert_eq!(found, [newer], "checkpoint: {checkpoint}");
+        store.shard().delete_consumer(newer).expect("a deletion");
+        store.commit();
+        store.reopen_damaged(&[]);
+        assert!(store.shard().recovered_consumers().is_empty());
+    }
+}
+
+#[test]
+fn a_consumer_number_of_which_only_progress_is_left_is_not_given_again() {
+    let mut store = Store::new();
+    let stream = store.create("S");
+    let creation = store.shard().position();
+    let lost = store.shard().put_consumer(stream, "C", b"config");
+    let lost = lost.expect("a consumer");
+    store.commit();
+    let logged = store.shard().log_progress(lost, b"progress");
+    logged.expect("a record");
+    store.commit();
+    store.reopen_damaged(&[creation]);
+    assert!(store.shard().recovered_consumers().is_empty());
+    let next = store.shard().put_consumer(stream, "C", b"config");
+    assert_ne!(next.expect("a consumer"), lost);
+}
+
+#[test]
+fn messages_outlive_their_streams_first_configuration() {
+    for checkpoint in [false, true] {
+        let mut store = Store::new();
+        if checkpoint {
+            store.checkpoint();
+        }
+        let creation = store.shard().position();
+        let stream = store.create("S");
+        for n in 1..=5 {
+            store.publish(stream, &[n]);
+        }
+        let config = StreamConfig {
+            max_msgs: 4,
+            ..config("S")
+        };
+        let updated = store.shard().update_stream(stream, config, NOW);
+        updated.expect("an update");
+        store.commit();
+        store.reopen_damaged(&[creation]);
+        let state = store.shard().state(stream, DeletedDetails::Count);
+        let state = state.expect("the stream");
+        assert_eq!((state.messages, state.last_seq), (4, StreamSeq(5)));
+        assert_eq!(store.payload(stream, 2), Some(vec![2]));
+    }
+}
+
+#[test]
+fn an_erased_message_is_not_served_though_its_deletion_is_lost() {
+    for checkpoint in [false, true] {
+        let mut store = Store::new();
+        let stream = store.create("S");
+        store.publish(stream, b"a secret");
+        store.publish(stream, b"kept");
+        if checkpoint {
+            store.checkpoint();
+        }
+        let deletion = store.shard().position();
+        let deleted = store
+            .shard()
+            .delete_message(stream, StreamSeq(1), Erase::Yes);
+        deleted.expect("a deletion");
+        store.commit();
+        store.publish(stream, b"behind it");
+        // The deletion takes 32 bytes; what erases comes behind it.
+        store.reopen_damaged(&[deletion]);
+        assert!(
+            !matches!(store.shard().load(stream, StreamSeq(1)), Ok(Some(_))),
+            "checkpoint: {checkpoint}"
+        );
+        assert_eq!(store.payload(stream, 2), Some(b"kept".to_vec()));
+        let state = store.shard().state(stream, DeletedDetails::List);
+        let state = state.expect("the stream");
+        if !checkpoint {
+            assert_eq!((state.messages, state.first_seq), (2, StreamSeq(2)));
+            assert_eq!(state.lost, None, "it is deleted");
+        }
+    }
+}
