@@ -26,8 +26,8 @@ pub use explain::{Explained, Source, explain};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthCalloutOptions,
     AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,
-    JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorOptions,
-    NATS_VERSION, OperatorOptions, Options, Port, Program, ResolverOptions, SyncPolicy,
-    TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
+    JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorLogin,
+    MonitorOptions, NATS_VERSION, OperatorOptions, Options, Port, Program, ResolverOptions,
+    SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
 };
 pub use reload::{ReloadDiff, ReloadError};

@@ -187,6 +187,9 @@ impl ReloadDiff {
         fixed_port("HTTPPort", old.http_port, monitor.http_port)?;
         fixed("HTTPBasePath", &old.base_path, &monitor.base_path)?;
         fixed_port("HTTPSPort", old.https_port, monitor.https_port)?;
+        if old.login != monitor.login || old.message_peek != monitor.message_peek {
+            self.say(format_args!("monitoring"));
+        }
         if running.auth_timeout() != new.auth_timeout() {
             let seconds = new.auth_timeout().as_secs_f64();
             self.say(format_args!("authorization timeout = {seconds}"));

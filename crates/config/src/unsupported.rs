@@ -30,6 +30,7 @@ pub(crate) enum Block {
     Permissions,
     Websocket,
     WebsocketAuthorization,
+    Monitoring,
 }
 
 /// What is wrong with a field that its block does not read; nothing if it is only a variable, or switched off.

@@ -1,6 +1,7 @@
 //! HTTP connections of any listener: how many there may be and how long they may take.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Who is at the other end of a request's connection, among the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 /// Serves connections until the task is aborted; they end with it.
 pub(crate) async fn accept<A, F>(listener: TcpListener, tls: Option<TlsAcceptor>, answer: A)
 where
@@ -36,8 +41,8 @@ where
             return;
         };
         while connections.try_join_next().is_some() {}
-        let tcp = match listener.accept().await {
-            Ok((tcp, _)) => tcp,
+        let (tcp, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: give others time to close some.
                 tracing::error!("HTTP Accept Error: {error}");
@@ -46,14 +51,15 @@ where
             }
         };
         let (tls, answer) = (tls.clone(), answer.clone());
+        let peer = Peer(address.ip().to_canonical());
         connections.spawn(async move {
             match tls {
-                None => serve(tcp, answer).await,
+                None => serve(tcp, peer, answer).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) =
                         tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await
                     {
-                        serve(stream, answer).await;
+                        serve(stream, peer, answer).await;
                     }
                 }
             }
@@ -62,12 +68,13 @@ where
     }
 }
 
-async fn serve<A, F>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: A)
+async fn serve<A, F>(stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, answer: A)
 where
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>>,
 {
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let answered = answer(request);
         async { Ok::<_, Infallible>(answered.await) }
     });

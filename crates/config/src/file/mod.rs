@@ -6,6 +6,7 @@ mod authorization;
 mod jetstream;
 mod mappings;
 mod message_trace;
+mod monitoring;
 mod operator;
 mod permissions;
 mod proxies;

@@ -300,3 +300,26 @@ fn a_harness_file_is_read_as_meant() {
     let shown = format!("{options:?}");
     assert!(!shown.contains("s3cr3t"), "{shown}");
 }
+
+#[test]
+fn the_monitoring_block_says_who_may_ask() {
+    let monitor = options("monitoring { user: me, password: s3cr3t, message_peek: true }").monitor;
+    let login = monitor.login.clone().expect("a login");
+    assert_eq!((&*login.user, monitor.message_peek), ("me", true));
+    assert!(login.password.admits("s3cr3t"));
+    assert!(!format!("{monitor:?}").contains("s3cr3t"));
+    let open = options("monitoring {}").monitor;
+    assert_eq!((open.login, open.message_peek), (None, false));
+    for (config, reason) in [
+        ("monitoring { user: me }", "needs both"),
+        ("monitoring { password: s3cr3t }", "needs both"),
+        ("monitoring { user: \"a:b\", password: x }", "colon"),
+        ("monitoring { users: me }", "unknown field \"users\""),
+        ("monitoring { message_peek: 1 }", "interface conversion"),
+        ("monitoring: true", "Expected monitoring to be a map"),
+    ] {
+        let answer = check_file(config);
+        assert!(answer.contains(reason), "{config}: {answer}");
+        assert!(!answer.contains("s3cr3t"), "{answer}");
+    }
+}

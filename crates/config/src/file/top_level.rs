@@ -1,7 +1,8 @@
 use jetsled_auth::jwt::OperatorClaims;
 
 use super::{
-    accounts, authorization, jetstream, mappings, operator, proxies, sharing, tls, websocket,
+    accounts, authorization, jetstream, mappings, monitoring, operator, proxies, sharing, tls,
+    websocket,
 };
 use crate::{
     ConfigError, Environment, Options, Port, duration,
@@ -69,6 +70,7 @@ pub(crate) fn read(
             "http_port" | "monitor_port" => options.monitor.http_port = port(value)?,
             "https_port" => options.monitor.https_port = port(value)?,
             "http_base_path" => options.monitor.base_path = base_path(value.string()?),
+            "monitoring" => monitoring::read(value, &mut options.monitor, report)?,
             "pid_file" | "pidfile" => options.pid_file = value.filled()?.map(Into::into),
             "ports_file_dir" => options.ports_file_dir = value.filled()?.map(Into::into),
             "authorization" => authorization::read(value, options, &mut conflicts, report)?,

@@ -40,8 +40,14 @@ impl Options {
                 UserCredential::Nkey(_) => None,
             });
         let single = [&authorization.password, &authorization.token];
+        let of_monitoring = self.monitor.login.iter().map(|login| &login.password);
         let is_plain = |secret: &Secret| !secret.is_empty() && !secret.is_bcrypt();
-        single.into_iter().flatten().chain(of_users).any(is_plain)
+        single
+            .into_iter()
+            .flatten()
+            .chain(of_users)
+            .chain(of_monitoring)
+            .any(is_plain)
     }
 }
 

@@ -26,7 +26,7 @@ pub use auth_callout::AuthCalloutOptions;
 pub use authorization::AuthorizationOptions;
 pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
 pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
-pub use process::{LameDuckOptions, LogOptions, MonitorOptions};
+pub use process::{LameDuckOptions, LogOptions, MonitorLogin, MonitorOptions};
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};
 pub use websocket::{CookieNames, WebsocketOptions};
 

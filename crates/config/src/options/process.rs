@@ -1,5 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
+use jetsled_auth::Secret;
+
 use crate::Port;
 
 /// The monitoring listener.
@@ -13,6 +15,19 @@ pub struct MonitorOptions {
     pub https_port: Option<Port>,
     /// Prefix of all paths, without a trailing slash; empty for none.
     pub base_path: String,
+    /// Who may ask; `None` is everybody.
+    pub login: Option<MonitorLogin>,
+    /// The dashboard shows messages: to who has logged in or, without [`MonitorOptions::login`], on this machine alone.
+    pub message_peek: bool,
+}
+
+/// User and password for the monitoring listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MonitorLogin {
+    /// The user's name.
+    pub user: String,
+    /// The password, or its bcrypt hash.
+    pub password: Secret,
 }
 
 /// Where log lines go and what they hold.

@@ -65,7 +65,7 @@ pub(crate) use commit::InlineCommit;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
 pub(crate) use latency::Histogram;
-pub(crate) use observe::{ObservedStream, Room, StoreHealth};
+pub(crate) use observe::{ObservedStream, Room, StoreHealth, StreamRow};
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub(crate) use start::JetStream;
 pub use start::StartError;

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use jetsled_jetstream_api::{ConsumerInfo, SourceInfo, StreamConfig, StreamState};
-use jetsled_store::{CatalogState, DeletedDetails, OpenReport, Stream};
+use jetsled_jetstream_api::{
+    ConsumerInfo, RetentionPolicy, SourceInfo, StorageType, StreamConfig, StreamSeq, StreamState,
+};
+use jetsled_protocol::SubjectFilter;
+use jetsled_store::{CatalogState, DeletedDetails, OpenReport, StoredMessage, Stream};
+use serde::{Serialize, Serializer};
 
 use super::account::{AccountJetStream, StreamHandle};
 use super::latency::Latencies;
 use super::start::JetStream;
+use super::stream::RunningStream;
 use crate::routing::FlushSet;
 
 /// Damage that opening the store has found. It is the same until the next start.
@@ -93,6 +98,40 @@ pub(crate) struct Room {
     pub(crate) consumers: usize,
 }
 
+/// How far a look goes back for a message that matches.
+const MAX_STEPS_BACK: usize = 1000;
+
+/// A stream in short.
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamRow {
+    #[serde(serialize_with = "in_short")]
+    pub(crate) config: Arc<StreamConfig>,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    pub(crate) num_subjects: u64,
+    pub(crate) consumers: usize,
+}
+
+/// What a list shows of a configuration.
+fn in_short<S: Serializer>(config: &Arc<StreamConfig>, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Short<'a> {
+        name: &'a str,
+        subjects: &'a [String],
+        retention: RetentionPolicy,
+        storage: StorageType,
+    }
+    let short = Short {
+        name: &config.name,
+        subjects: &config.subjects,
+        retention: config.retention,
+        storage: config.storage,
+    };
+    short.serialize(serializer)
+}
+
 /// A stream with its consumers.
 pub(crate) struct ObservedStream {
     pub(crate) config: Arc<StreamConfig>,
@@ -114,6 +153,74 @@ impl AccountJetStream {
         flush.flush();
         room.streams -= observed.len();
         observed
+    }
+
+    /// One stream, with this many of its consumers at most; `None` if there is no such stream.
+    pub(crate) fn observe_one(&self, name: &str, mut consumers: usize) -> Option<ObservedStream> {
+        let mut flush = FlushSet::new();
+        let handle = self.stream(name)?;
+        let observed = self.observe_stream(&handle, &mut consumers, &mut flush);
+        flush.flush();
+        observed
+    }
+
+    /// All streams in short, by name.
+    pub(crate) fn stream_rows(&self) -> impl Iterator<Item = StreamRow> {
+        self.streams().into_iter().filter_map(|handle| {
+            let state = self.shard(handle.target.shard)?.lock();
+            let stream = state.store.stream(handle.target.stream)?;
+            let running = state.streams.get(&handle.target.stream);
+            Some(StreamRow {
+                messages: stream.messages(),
+                bytes: stream.bytes(),
+                first_seq: stream.first_seq().0,
+                last_seq: stream.last_seq().0,
+                num_subjects: stream.num_subjects(),
+                consumers: running.map_or(0, RunningStream::public_consumers),
+                config: handle.config,
+            })
+        })
+    }
+
+    /// Shows `look` the first durable message at or above `from` that matches, or with `back` the last one at or below it. `None` if there is
+    /// none, or no such stream, or it can not be read.
+    pub(crate) fn peek<R>(
+        &self,
+        stream: &str,
+        from: StreamSeq,
+        back: bool,
+        filter: &SubjectFilter,
+        look: impl FnOnce(&StoredMessage<'_>) -> R,
+    ) -> Option<R> {
+        let mut flush = FlushSet::new();
+        let seen = self.with_stream(stream, &mut flush, |access, _| {
+            let id = access.id();
+            let durable = access.stream().visible_last_seq();
+            let first = access.stream().first_seq();
+            let store = access.store();
+            let mut seq = if back { from.min(durable) } else { from };
+            let message = if back {
+                // Step by step, for as long as a look may take.
+                let mut found = None;
+                for _ in 0..MAX_STEPS_BACK {
+                    if seq < first || seq.0 == 0 {
+                        break;
+                    }
+                    let at = store.load(id, seq).ok()?;
+                    if at.is_some_and(|message| filter.matches(message.subject)) {
+                        found = Some(seq);
+                        break;
+                    }
+                    seq = StreamSeq(seq.0 - 1);
+                }
+                store.load(id, found?).ok()?
+            } else {
+                store.load_next(id, seq, filter).ok()?
+            }?;
+            (message.seq <= durable).then(|| look(&message))
+        });
+        flush.flush();
+        seen.flatten()
     }
 
     fn observe_stream(

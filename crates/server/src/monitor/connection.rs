@@ -152,6 +152,18 @@ impl Connection {
         }
     }
 
+    /// What its client calls itself, as it is shown.
+    pub(super) fn shown_name(&self) -> String {
+        self.name.shown().into_owned()
+    }
+
+    /// What a search for it looks at.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let user = self.authorized_user.clone().unwrap_or_default();
+        let lang = self.lang.shown().into_owned();
+        vec![self.shown_name(), self.ip.clone(), lang, user]
+    }
+
     /// Leaves out who it is.
     pub(super) fn hide_authentication(&mut self) {
         self.authorized_user = None;

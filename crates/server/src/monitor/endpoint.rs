@@ -2,9 +2,12 @@
 
 use hyper::StatusCode;
 
+use super::access::Asker;
 use super::query::Query;
 use super::reply::Reply;
-use super::{accountz, accstatz, alone, connz, healthz, index, jsz, metrics, subsz, varz};
+use super::{
+    accountz, accstatz, alone, connz, dashboard, healthz, index, jsz, metrics, subsz, varz,
+};
 use crate::server::ServerState;
 
 /// What can be asked for.
@@ -24,10 +27,12 @@ pub(super) enum Endpoint {
     Raftz,
     /// Not nats-server's.
     Metrics,
+    /// Not nats-server's, with everything below it.
+    Dashboard,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Index,
         Self::Varz,
         Self::Connz,
@@ -41,6 +46,7 @@ impl Endpoint {
         Self::Healthz,
         Self::Raftz,
         Self::Metrics,
+        Self::Dashboard,
     ];
 
     /// Its path, which is also its name in `http_req_stats`.
@@ -59,6 +65,7 @@ impl Endpoint {
             Self::Healthz => "/healthz",
             Self::Raftz => "/raftz",
             Self::Metrics => "/metrics",
+            Self::Dashboard => "/dashboard",
         }
     }
 
@@ -66,6 +73,7 @@ impl Endpoint {
         match path {
             "" => Some(Self::Index),
             "/subscriptionsz" => Some(Self::Subsz),
+            path if dashboard::has(path) => Some(Self::Dashboard),
             path => Self::ALL
                 .into_iter()
                 .find(|endpoint| endpoint.path() == path),
@@ -74,7 +82,12 @@ impl Endpoint {
 }
 
 /// Answers one request.
-pub(super) fn answer(path: &str, raw_query: Option<&str>, server: &ServerState) -> Reply {
+pub(super) fn answer(
+    path: &str,
+    raw_query: Option<&str>,
+    asker: &Asker,
+    server: &ServerState,
+) -> Reply {
     let base = &server.options().monitor.base_path;
     if let Some(location) = cleaned(path) {
         return Reply::redirect(match raw_query {
@@ -83,7 +96,10 @@ pub(super) fn answer(path: &str, raw_query: Option<&str>, server: &ServerState) 
         });
     }
     let query = &Query::parse(raw_query.unwrap_or_default());
-    let Some(endpoint) = path.strip_prefix(base.as_str()).and_then(Endpoint::at) else {
+    let Some(path) = path.strip_prefix(base.as_str()) else {
+        return Reply::not_found();
+    };
+    let Some(endpoint) = Endpoint::at(path) else {
         return Reply::not_found();
     };
     if endpoint != Endpoint::Raftz {
@@ -113,6 +129,7 @@ pub(super) fn answer(path: &str, raw_query: Option<&str>, server: &ServerState) 
             metrics::CONTENT_TYPE,
             metrics::gather(Some(server)),
         )),
+        Endpoint::Dashboard => dashboard::answer(path, query, asker, server),
     };
     reply.unwrap_or_else(|error| {
         // Only these two look at the parameters before they count (observed nats-server 2.15.1).

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::access::Admission;
 use super::closed::{ClosedConnections, EndedSubscriptions};
 use super::connection::Connection;
 use super::endpoint::Endpoint;
@@ -22,6 +23,7 @@ pub(crate) struct MonitorFacts {
     closed: Mutex<ClosedConnections>,
     /// Private to this file, held for one look.
     cpu: Mutex<CpuMeter>,
+    pub(super) admission: Admission,
 }
 
 impl MonitorFacts {
@@ -32,6 +34,7 @@ impl MonitorFacts {
             requests: Default::default(),
             closed: Mutex::new(ClosedConnections::new(max_closed)),
             cpu: Mutex::new(CpuMeter::new()),
+            admission: Admission::default(),
         }
     }
 

@@ -28,5 +28,6 @@ const LINKS: &[(&str, &str)] = &[
     ("gatewayz", "Gateways"),
     ("raftz", "Raft groups"),
     ("healthz", "Health probe"),
+    ("dashboard", "Dashboard"),
     ("metrics", "Metrics for Prometheus"),
 ];

@@ -10,6 +10,7 @@ use jetsled_config::{Options, TlsOptions};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::access::{Asker, Refused};
 use super::endpoint;
 use super::reply::Reply;
 use crate::http;
@@ -97,7 +98,11 @@ fn acceptor(tls: &TlsOptions) -> Result<TlsAcceptor, TlsError> {
 async fn answer(request: Request<Incoming>, server: Arc<ServerState>) -> Response<Full<Bytes>> {
     let gathered = tokio::task::spawn_blocking(move || {
         let uri = request.uri();
-        endpoint::answer(uri.path(), uri.query(), &server)
+        let asker = match Asker::of(&request, &server) {
+            Ok(asker) => asker,
+            Err(Refused) => return Reply::unauthorized(),
+        };
+        endpoint::answer(uri.path(), uri.query(), &asker, &server)
     })
     .await;
     let reply = gathered

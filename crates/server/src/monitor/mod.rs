@@ -4,12 +4,14 @@
 //! that it has anyway, and a ring of closed connections. Gathering takes locks that connections need too, so it runs on
 //! a blocking thread, and only so many requests at a time.
 
+mod access;
 mod accountz;
 mod accstatz;
 mod alone;
 mod closed;
 mod connection;
 mod connz;
+mod dashboard;
 mod endpoint;
 mod facts;
 mod healthz;

@@ -3,7 +3,8 @@
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -16,9 +17,27 @@ pub(super) struct Reply {
     body: Vec<u8>,
     location: Option<String>,
     is_not_found: bool,
+    /// For the dashboard alone: nobody else's page may have it.
+    is_own: bool,
+    asks_for_login: bool,
 }
 
 const JSON: &str = "application/json";
+
+/// The page may load what it is made of, and nothing else; nobody may frame it.
+const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const OWN_HEADERS: [(HeaderName, &str); 5] = [
+    (CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+];
 
 impl Reply {
     /// Indented JSON.
@@ -38,6 +57,8 @@ impl Reply {
             body: text.into().into_bytes(),
             location: None,
             is_not_found: false,
+            is_own: false,
+            asks_for_login: false,
         }
     }
 
@@ -53,6 +74,24 @@ impl Reply {
             body: page.into_bytes(),
             location: None,
             is_not_found: false,
+            is_own: false,
+            asks_for_login: false,
+        }
+    }
+
+    /// Part of the dashboard: for pages of this server alone, and good for one look.
+    pub(super) fn own(self) -> Self {
+        Self {
+            is_own: true,
+            ..self
+        }
+    }
+
+    /// Who asks has not said who it is.
+    pub(super) fn unauthorized() -> Self {
+        Self {
+            asks_for_login: true,
+            ..Self::text(StatusCode::UNAUTHORIZED, "authorization required\n")
         }
     }
 
@@ -78,6 +117,8 @@ impl Reply {
             body: format!("<a href=\"{escaped}\">Temporary Redirect</a>.\n\n").into_bytes(),
             location: Some(location),
             is_not_found: false,
+            is_own: false,
+            asks_for_login: false,
         }
     }
 
@@ -89,6 +130,8 @@ impl Reply {
                 body,
                 location: None,
                 is_not_found: false,
+                is_own: false,
+                asks_for_login: false,
             },
             Err(error) => Self::text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
         }
@@ -109,11 +152,19 @@ impl Reply {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        if self.content_type == JSON {
+        if self.is_own {
+            for (name, value) in OWN_HEADERS {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+        } else if self.content_type == JSON {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         }
         if self.is_not_found {
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        }
+        if self.asks_for_login {
+            let challenge = "Basic realm=\"jetsled monitoring\", charset=\"UTF-8\"";
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         let location = self.location.and_then(|to| HeaderValue::try_from(to).ok());
         headers.extend(location.map(|to| (LOCATION, to)));

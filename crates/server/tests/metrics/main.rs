@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 mod exposition;
+mod grafana;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -201,6 +202,7 @@ fn everything_that_the_exporter_tells_is_told() {
             }
         }
     }
+    grafana::check(&told);
     let of_stream = |name: &str| {
         let mut all = told.all(name);
         all.find(|sample| sample.label("stream_name") == "S")
