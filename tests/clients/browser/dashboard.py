@@ -123,7 +123,7 @@ async def check(browser, base, scheme, size):
     await page.get_by_role("link", name=re.compile("^Streams")).click()
     rows = page.locator("tbody tr")
     await expect(rows).to_have_count(50)
-    await expect(page.locator(".count")).to_contain_text(f"of {STREAMS + 2}")
+    await expect(page.locator(".count")).to_contain_text(f"of {STREAMS + 2:,}")
     await page.keyboard.press("/")
     await page.keyboard.type("ord")
     await expect(rows).to_have_count(1)

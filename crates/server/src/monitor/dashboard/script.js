@@ -84,8 +84,9 @@ function ceiling(value, format) {
 
 /** A chart of several series over the last two minutes at most. */
 class Chart {
-  constructor(title, series, format) {
+  constructor(title, series, format, lowest = 0) {
     this.format = format;
+    this.lowest = lowest; // of a logarithmic scale
     this.series = series.map((name, at) => {
       const shown = make("b", {}, "–");
       return {
@@ -111,11 +112,14 @@ class Chart {
   show(all) {
     const top = ceiling(Math.max(0, ...all.flat().filter(Number.isFinite)), this.format);
     say(this.since, `${all[0].length} s ago`);
-    say(this.marks[0], this.format(top));
-    say(this.marks[1], this.format(top / 2));
+    const { lowest } = this;
+    const height = (value) => (lowest ? Math.max(0, Math.log(value / lowest)) : value);
+    const most = Math.max(height(top), lowest ? height(lowest * 100) : 0);
+    say(this.marks[0], this.format(lowest ? lowest * Math.exp(most) : top));
+    say(this.marks[1], this.format(lowest ? lowest * Math.exp(most / 2) : top / 2));
     all.forEach((values, at) => {
       const one = this.series[at];
-      const path = trace(values, 480, 150, top);
+      const path = trace(values.map(height), 480, 150, most);
       one.line.setAttribute("d", path);
       const first = values.findIndex(Number.isFinite);
       const filled = all.length < 3 && first >= 0 && values.slice(first).every(Number.isFinite);
@@ -221,7 +225,7 @@ function showOverview(main) {
   const charts = [
     [new Chart("Messages a second", ["in", "out"], short), ["in_msgs", "out_msgs"]],
     [new Chart("Bytes a second", ["in", "out"], bytes), ["in_bytes", "out_bytes"]],
-    [new Chart("Latency, p99", ["commit", "ack", "delivery"], time), ["commit99", "ack99", "delivery99"]],
+    [new Chart("Latency, p99", ["commit", "ack", "delivery"], time, 1e-5), ["commit99", "ack99", "delivery99"]],
     [new Chart("Durable acks a second", ["acks"], short), ["acks"]],
   ];
   const damage = make("div", { class: "panel damage" });
