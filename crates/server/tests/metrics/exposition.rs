@@ -76,7 +76,7 @@ impl Exposition {
             if !fits {
                 return wrong("not of the family before it");
             }
-            if kind == "counter" && !(value >= 0.0) {
+            if kind == "counter" && (value.is_nan() || value < 0.0) {
                 return wrong("a counter below zero");
             }
             if !seen.insert((name.clone(), labels.clone())) {
