@@ -8,7 +8,7 @@ use bytes::Buf;
 use jetsled_protocol::{ClientOp, GoQuoted, Parse, ParseError, parse_client_op};
 
 use super::session::{Session, State};
-use super::{CloseReason, ConnectOptions, SHARE_FROM_BYTES, trace};
+use super::{CloseReason, ConnectOptions, SHARE_FROM_BYTES, attentive, trace};
 
 /// What comes after a read batch.
 enum Step {
@@ -170,6 +170,7 @@ impl Session {
             self.client.counters.in_bytes.fetch_add(bytes, Relaxed);
             self.login.account.counters.add_batch(messages, bytes);
             self.server.counters.add_batch(messages, bytes);
+            attentive::acted();
         }
         if self.active {
             let now = jiff::Timestamp::now().as_millisecond();

@@ -86,6 +86,11 @@ impl Connection {
             return Poll::Ready(Event::Due(due));
         }
         self.session.park();
+        let Self { session, reader } = self;
+        session
+            .client
+            .attention
+            .wait(reader.socket(), &mut session.habit);
         Poll::Pending
     }
 

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::attentive::Attention;
 use super::connection::Connection;
 use super::reader::Reader;
 use super::session::{Parts, Session};
@@ -294,6 +295,7 @@ impl Opening {
             tls: way.tls,
             outbound: way.outbound,
             waker: way.waker,
+            attention: Attention::default(),
             signals: AtomicU8::new(0),
             close_reason: AtomicU8::new(0),
             headers: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 //! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
 //! connection's own task owns a `Session`, which parses and acts on what the task reads.
 
+mod attentive;
 mod backlog;
 mod batch;
 mod by_hand;
@@ -49,6 +50,7 @@ use rustls_pki_types::CertificateDer;
 use crate::account::Account;
 use crate::server::ServerState;
 
+use attentive::Attention;
 pub(crate) use by_hand::ByHand;
 pub(crate) use close_reason::CloseReason;
 pub(crate) use connect::ConnectOptions;
@@ -73,6 +75,7 @@ pub(crate) struct Client {
     pub(crate) outbound: Outbound,
     waker: Waker,
     signals: AtomicU8,
+    attention: Attention,
     /// A `CloseReason`, 0 while open.
     close_reason: AtomicU8,
     /// Whether it takes HMSG.
@@ -242,6 +245,14 @@ impl Client {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.close_reason.load(Ordering::Acquire) != 0
+    }
+
+    /// Something was sent to this connection alone by a connection's task, its own (`by_itself`) or another one: the answer may be worth
+    /// waiting for.
+    pub(crate) fn expects_answer(&self, by_itself: bool) {
+        if self.attention.sent() && !by_itself {
+            self.waker.wake_by_ref();
+        }
     }
 
     /// Wakes the connection's task, if it has not been for this signal already.

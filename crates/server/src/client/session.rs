@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use jetsled_protocol::{LastPub, Limits};
 use tokio::time::Instant;
 
+use super::attentive::Habit;
 use super::keep_alive::KeepAlive;
 use super::route_cache::RouteCache;
 use super::timers::Timers;
@@ -40,6 +41,7 @@ pub(super) struct Session {
     pub(super) state: State,
     pub(super) timers: Timers,
     /// There was inbound activity since the last ping tick.
+    pub(super) habit: Habit,
     pub(super) active: bool,
     pub(super) keep_alive: KeepAlive,
     /// While the socket is full: the position in the output that the write deadline is for.
@@ -108,6 +110,7 @@ impl Session {
             routes: RouteCache::default(),
             mapped: Vec::new(),
             own_slot: 0,
+            habit: Habit::default(),
             active: false,
             keep_alive: KeepAlive::default(),
             blocked_until: None,

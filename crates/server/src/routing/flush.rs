@@ -177,6 +177,9 @@ impl FlushSet {
                     _ => {}
                 }
             }
+            if is_only && self.producer.is_some() && sent == Sent::Done {
+                slot.client.expects_answer(is_own);
+            }
             slot.client.after_send(sent);
         }
         self.index.clear();
@@ -252,6 +255,7 @@ impl FlushSet {
         self.commits_inline = false;
         if let Some(commit) = self.inline_commit.take() {
             commit.run();
+            own.expects_answer(true);
         }
     }
 
