@@ -5,7 +5,7 @@
 //! for a moment before its thread goes to sleep.
 //!
 //! What that costs has bounds:
-//! - Only after something was sent to this connection alone, by a connection's task, and while no third connection does anything: one that
+//! - Only after something short was sent to this connection alone, by a connection's task, and while no third connection does anything: one that
 //!   begins to may have to wait for the end of it.
 //! - A wait in vain lasts [`LIMIT`] at most, and is followed by twice as many sleeps as the last one, [`MOST_SLEEPS`] at most.
 //! - One thread for every two processors may wait so, on a single one none. Another one that wants this processor gets it, and that ends the wait.

@@ -24,7 +24,7 @@ use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
 const MAX_ROUNDS: usize = 16;
 
 /// Deliveries of a turn behind which their connection's task flushes them: clients are busy with these while the next ones are read.
-const SHORT_TURN: u32 = 128;
+const SHORT_TURN: u32 = 256;
 
 /// How long a consumer waits before it tries again a destination that has no room.
 const RETRY_FULL: Nanos = Nanos(2_000_000);

@@ -14,13 +14,16 @@ use crate::jetstream::{ConsumerTarget, IngestBatch, InlineCommit, OriginFollower
 const SCAN_SLOTS: usize = 8;
 
 /// Short turns that the one who flushes lets consumers take, the first one not counted.
-const TURNS: u8 = 8;
+const TURNS: u8 = 4;
 
 /// Room for so many touched connections is kept from one connection's use to the next one's.
 const KEPT_SLOTS: usize = 1024;
 
 /// From so much on a write costs what its bytes cost.
 const FULL_WRITE_BYTES: usize = 48 * 1024;
+
+/// Who gets more is busy with it before it answers. Waiting for that awake made pulls of 500 slower.
+const SHORT_BYTES: usize = 16 * 1024;
 
 /// For more connections than these nothing is held back: it would be too much, and too late.
 const MAX_THIN_SLOTS: usize = 64;
@@ -67,6 +70,8 @@ pub(crate) struct Slot {
     pub(crate) client: Arc<Client>,
     pub(crate) output: Output,
     pub(crate) counted: Counted,
+    /// Bytes that [`FlushSet::enqueue`] has put into the connection's queue.
+    enqueued: usize,
 }
 
 impl Default for FlushSet {
@@ -169,6 +174,7 @@ impl FlushSet {
             if self.drop_instead_of_stall && !is_own && slot.client.outbound.is_long() {
                 continue;
             }
+            let is_short = slot.enqueued + slot.output.len() < SHORT_BYTES;
             let sent = slot.client.outbound.send(&mut slot.output, slot.counted);
             if !is_own && self.producer.is_some() {
                 match sent {
@@ -177,7 +183,7 @@ impl FlushSet {
                     _ => {}
                 }
             }
-            if is_only && self.producer.is_some() && sent == Sent::Done {
+            if is_only && is_short && self.producer.is_some() && sent == Sent::Done {
                 slot.client.expects_answer(is_own);
             }
             slot.client.after_send(sent);
@@ -222,6 +228,7 @@ impl FlushSet {
     pub(crate) fn enqueue(&mut self) {
         for slot in &mut self.slots {
             let counted = std::mem::take(&mut slot.counted);
+            slot.enqueued += slot.output.len();
             slot.client.outbound.queue(&mut slot.output, counted);
         }
     }
@@ -331,6 +338,7 @@ impl FlushSet {
             client: Arc::clone(client),
             output: Output::default(),
             counted: Counted::default(),
+            enqueued: 0,
         });
         if at == SCAN_SLOTS {
             let all = self.slots.iter().enumerate();
