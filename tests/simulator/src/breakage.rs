@@ -41,7 +41,7 @@ impl Rule {
                 break;
             };
             // Not all of them, so that a run goes on for a while.
-            if (offset as usize + at) / 8 % 3 == 0 {
+            if ((offset as usize + at) / 8).is_multiple_of(3) {
                 self.forge(record);
             }
             at += len.next_multiple_of(8);
