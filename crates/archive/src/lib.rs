@@ -31,6 +31,7 @@
 
 mod entry;
 mod error;
+pub mod filestore;
 mod legacy;
 mod reader;
 mod s2;

@@ -4,16 +4,14 @@
 //! are gone have been handed out by then, so the reader says which to take back.
 
 mod block;
-mod consumer_state;
-mod index;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use jetsled_jetstream_api::{ConsumerConfig, ConsumerState, StreamConfig, StreamSeq, Timestamp};
-use serde::Deserialize;
 use tar::EntryType;
 
 use crate::entry::take;
+use crate::filestore::{ConsumerMeta, IndexEntry, StreamMeta, decode_consumer_state, read_index};
 use crate::{ArchiveError, ArchivedConsumer, ArchivedMessage, Limits, S2Reader};
 
 /// What a legacy archive holds.
@@ -31,22 +29,6 @@ pub enum LegacyEntry<'a> {
     First(StreamSeq),
     /// A consumer.
     Consumer(Box<ArchivedConsumer>),
-}
-
-/// `meta.inf` of a stream.
-#[derive(Deserialize)]
-struct StreamMeta {
-    #[serde(rename = "Created", default)]
-    created: Timestamp,
-    #[serde(flatten)]
-    config: StreamConfig,
-}
-
-/// `meta.inf` of a consumer.
-#[derive(Deserialize)]
-struct ConsumerMeta {
-    #[serde(flatten)]
-    config: ConsumerConfig,
 }
 
 /// The longest name of a file that is read, in bytes.
@@ -102,7 +84,7 @@ impl<R: Read> LegacyArchive<R> {
                     visit(LegacyEntry::Config(Box::new(meta.config), meta.created))?;
                 }
                 (Some("msgs"), Some("index.db"), None) => {
-                    index::read(&mut BufReader::new(file), visit)?;
+                    index(&mut BufReader::new(file), visit)?;
                 }
                 (Some("msgs"), Some(block), None) => {
                     let number = block
@@ -121,7 +103,7 @@ impl<R: Read> LegacyArchive<R> {
                     if let Some(config) = consumer.take() {
                         let mut bytes = Vec::new();
                         bounded(&mut file, limits.json, &mut bytes, "a consumer")?;
-                        let state = consumer_state::decode(&bytes).ok_or(ArchiveError::Invalid)?;
+                        let state = decode_consumer_state(&bytes).ok_or(ArchiveError::Invalid)?;
                         visit(consumer_entry(name, config, state))?;
                     }
                 }
@@ -129,6 +111,27 @@ impl<R: Read> LegacyArchive<R> {
             }
         }
         Ok(archive.into_inner())
+    }
+}
+
+/// Reads the index; one that makes no sense is left alone from there on, since it only shortens what the blocks tell.
+fn index<E: From<ArchiveError>>(
+    file: &mut impl BufRead,
+    visit: &mut dyn FnMut(LegacyEntry<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut outcome = Ok(());
+    let read = read_index(file, &mut |entry| {
+        outcome = match entry {
+            IndexEntry::State(state) => visit(LegacyEntry::First(state.first_seq)),
+            IndexEntry::Deleted(seq) => visit(LegacyEntry::Deleted(seq)),
+            IndexEntry::Block(_) | IndexEntry::End(..) => Ok(()),
+        };
+        outcome.is_ok()
+    });
+    outcome?;
+    match read {
+        Err(ArchiveError::Io(error)) if !is_end(&error) => Err(ArchiveError::Io(error).into()),
+        _ => Ok(()),
     }
 }
 

@@ -9,8 +9,9 @@ use crate::entry::{unzigzag, uvarint};
 const MAGIC: u8 = 22;
 const NANOS_A_SECOND: i64 = 1_000_000_000;
 
-/// Reads a state; `None` if it makes no sense.
-pub(super) fn decode(bytes: &[u8]) -> Option<ConsumerState> {
+/// Reads a state, of the old or the new version; `None` if it makes no sense. Nothing at all is a consumer that has delivered nothing.
+#[must_use]
+pub fn decode_consumer_state(bytes: &[u8]) -> Option<ConsumerState> {
     if bytes.is_empty() {
         return Some(ConsumerState::default());
     }
@@ -84,7 +85,7 @@ mod tests {
     fn a_state_of_each_version_is_read() {
         // Floor 4/13, delivered 13/21, base 100 s; 14 and 18 pending, 18 delivered twice.
         let bytes = [22, 2, 4, 13, 13, 21, 2, 200, 1, 1, 1, 10, 5, 6, 0, 1, 5, 1];
-        let state = decode(&bytes).expect("a state");
+        let state = decode_consumer_state(&bytes).expect("a state");
         assert_eq!(
             (state.delivered, state.ack_floor),
             (pair(13, 21), pair(4, 13))
@@ -97,19 +98,19 @@ mod tests {
         assert_eq!(pending, [(14, 5, 95), (18, 10, 100)]);
         assert_eq!(state.redelivered[&StreamSeq(18)], 1);
         let bytes = [22, 1, 4, 13, 10, 9, 1, 200, 1, 1, 10, 0];
-        let state = decode(&bytes).expect("a state");
+        let state = decode_consumer_state(&bytes).expect("a state");
         assert_eq!(state.delivered, pair(13, 21));
         assert_eq!(
             state.pending[&StreamSeq(14)].timestamp.0 / NANOS_A_SECOND,
             105
         );
-        assert_eq!(decode(b""), Some(ConsumerState::default()));
+        assert_eq!(decode_consumer_state(b""), Some(ConsumerState::default()));
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80), version in 0_u8..4) {
-            decode(&[&[MAGIC, version][..], &bytes].concat());
+            let _ = decode_consumer_state(&[&[MAGIC, version][..], &bytes].concat());
         }
     }
 }

@@ -2,38 +2,62 @@
 
 use std::io::{BufRead, Read};
 
-use jetsled_jetstream_api::StreamSeq;
+use jetsled_jetstream_api::{StreamSeq, Timestamp};
 
-use super::{LegacyEntry, is_end};
 use crate::ArchiveError;
-use crate::entry::uvarint;
+use crate::entry::{unzigzag, uvarint};
 
 const MAGIC: u8 = 11;
 /// The versions that are known.
 const VERSIONS: std::ops::RangeInclusive<u8> = 1..=4;
 const SET_MAGIC: u8 = 22;
 
-/// Reads the index; one that makes no sense is left alone from there on, since it only shortens what the blocks tell.
-pub(super) fn read<E: From<ArchiveError>>(
-    file: &mut impl BufRead,
-    visit: &mut dyn FnMut(LegacyEntry<'_>) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut outcome = Ok(());
-    let read = parse(file, &mut |entry| {
-        outcome = visit(entry);
-        outcome.is_ok()
-    });
-    outcome?;
-    match read {
-        Err(ArchiveError::Io(error)) if !is_end(&error) => Err(ArchiveError::Io(error).into()),
-        _ => Ok(()),
-    }
+/// What the index holds next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexEntry {
+    /// The stream's own numbers; comes first.
+    State(IndexState),
+    /// A block; the sequences deleted in it follow.
+    Block(IndexBlock),
+    /// There is no message at this sequence of the block before.
+    Deleted(StreamSeq),
+    /// The block that was written to last, and the checksum of its last record; comes last.
+    End(u64, [u8; 8]),
 }
 
-/// Calls `visit` until it answers false.
-fn parse(
+/// The stream's own numbers in an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexState {
+    /// How many messages.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The first sequence.
+    pub first_seq: StreamSeq,
+    /// The last sequence.
+    pub last_seq: StreamSeq,
+    /// When the last message was stored; unset if there was none.
+    pub last_time: Timestamp,
+}
+
+/// A block as an index knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexBlock {
+    /// The number in its file's name.
+    pub number: u64,
+    /// The first sequence in it.
+    pub first_seq: StreamSeq,
+    /// The last sequence in it; below the first if it has none.
+    pub last_seq: StreamSeq,
+}
+
+/// Reads an index without its checksum; calls `visit` until it answers false.
+///
+/// # Errors
+/// When reading fails or it makes no sense from here on.
+pub fn read_index(
     file: &mut impl BufRead,
-    visit: &mut dyn FnMut(LegacyEntry<'_>) -> bool,
+    visit: &mut dyn FnMut(IndexEntry) -> bool,
 ) -> Result<(), ArchiveError> {
     let mut front = [0; 2];
     file.read_exact(&mut front)?;
@@ -41,8 +65,15 @@ fn parse(
     if magic != MAGIC || !VERSIONS.contains(&version) {
         return Err(ArchiveError::Invalid);
     }
-    let [_messages, _bytes, first, _first_time, _last, _last_time] = numbers(file)?;
-    if !visit(LegacyEntry::First(StreamSeq(first))) {
+    let [messages, bytes, first, _first_time, last, last_time] = numbers(file)?;
+    let state = IndexState {
+        messages,
+        bytes,
+        first_seq: StreamSeq(first),
+        last_seq: StreamSeq(last),
+        last_time: Timestamp(unzigzag(last_time)),
+    };
+    if !visit(IndexEntry::State(state)) {
         return Ok(());
     }
     for _ in 0..uvarint(file)? {
@@ -56,11 +87,11 @@ fn parse(
     }
     for _ in 0..uvarint(file)? {
         let [
-            _index,
+            number,
             _bytes,
-            _first,
+            first,
             _first_time,
-            _last,
+            last,
             _last_time,
             deleted,
         ] = numbers(file)?;
@@ -70,17 +101,25 @@ fn parse(
         if version >= 3 {
             uvarint(file)?;
         }
-        if deleted > 0 && !deleted_set(file, visit)? {
+        let block = IndexBlock {
+            number,
+            first_seq: StreamSeq(first),
+            last_seq: StreamSeq(last),
+        };
+        if !visit(IndexEntry::Block(block)) || (deleted > 0 && !deleted_set(file, visit)?) {
             return Ok(());
         }
     }
+    let last_block = uvarint(file)?;
+    let checksum = word(file)?.to_le_bytes();
+    visit(IndexEntry::End(last_block, checksum));
     Ok(())
 }
 
 /// Reads a set of sequences, a tree of bitmaps; answers whether to go on.
 fn deleted_set(
     file: &mut impl BufRead,
-    visit: &mut dyn FnMut(LegacyEntry<'_>) -> bool,
+    visit: &mut dyn FnMut(IndexEntry) -> bool,
 ) -> Result<bool, ArchiveError> {
     let mut front = [0; 10];
     file.read_exact(&mut front)?;
@@ -104,7 +143,7 @@ fn deleted_set(
                 let seq = base
                     .checked_add(word_at * 64 + bit)
                     .ok_or(ArchiveError::Invalid)?;
-                if !visit(LegacyEntry::Deleted(StreamSeq(seq))) {
+                if !visit(IndexEntry::Deleted(StreamSeq(seq))) {
                     return Ok(false);
                 }
             }
