@@ -88,6 +88,31 @@ impl Shard {
         Ok(())
     }
 
+    /// Tells where a filled stream ends: sequences to `last` are used up, and the last message was stored at `last_time`, whether or not it is
+    /// there.
+    ///
+    /// # Errors
+    /// When the stream is unknown, has no such sequence, or the log takes no records.
+    pub fn restore_end(
+        &mut self,
+        stream: StreamId,
+        last: StreamSeq,
+        last_time: Timestamp,
+    ) -> Result<(), ChangeError> {
+        self.change(stream, |target, log| {
+            target.skip_to(log, last.get())?;
+            if target.last_seq() == last && target.last_time() != last_time {
+                target.set_last_time(last_time);
+                // No message tells of that time.
+                if !target.is_memory() {
+                    Self::emit_stream(log, target)?;
+                }
+            }
+            Ok(())
+        })
+        .map(|_| ())
+    }
+
     /// Makes a filled stream one like others. The change is durable at [`Shard::position`] as of the return.
     ///
     /// # Errors

@@ -346,6 +346,10 @@ impl Stream {
         self.head_is_old = false;
     }
 
+    pub(crate) fn set_last_time(&mut self, time: Timestamp) {
+        self.last_time = time;
+    }
+
     pub(crate) fn set_visible_last(&mut self, seq: u64) {
         self.visible_last = self.visible_last.max(seq);
     }
