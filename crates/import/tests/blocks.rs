@@ -63,17 +63,17 @@ fn a_block_of_another_stream_or_number_has_none() {
 
 proptest! {
     #[test]
-    fn damage_takes_messages_and_changes_none(at: prop::sample::Index, bit in 0..8, cut: prop::sample::Index) {
+    fn damage_takes_messages_and_changes_none(at: prop::sample::Index, bit in 0_u8..8, cut: prop::sample::Index) {
         for (block, repeated) in [(PLAIN, 1), (COMPRESSED, 10)] {
             let mut bytes = block.to_vec();
             let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             // Where a subject ends, or headers do, is not covered by the checksum.
             for (seq, subject, headers, payload) in read(&bytes) {
                 let whole = expected(seq, repeated);
                 prop_assert_eq!([subject, headers, payload].concat(), [whole.1, whole.2, whole.3].concat());
             }
-            bytes[at] ^= 1 << bit;
+            bytes[at] ^= 1_u8 << bit;
             bytes.truncate(cut.index(bytes.len()));
             for message in read(&bytes) {
                 let whole = expected(message.0, repeated);
@@ -83,8 +83,8 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_make_it_panic(front in 0..3, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        let front: &[u8] = [&b""[..], b"cmp\x01\x20", &PLAIN[..40]][front as usize];
+    fn no_bytes_make_it_panic(front in 0_usize..3, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let front: &[u8] = [&b""[..], b"cmp\x01\x20", &PLAIN[..40]][front];
         let block = decode_block([front, &bytes].concat(), "S", 1);
         prop_assert_eq!(block.messages().len(), 0);
     }

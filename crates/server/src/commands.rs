@@ -3,6 +3,7 @@
 mod doctor;
 mod explain;
 mod health;
+mod import;
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -37,6 +38,12 @@ const COMMANDS: &[Command] = &[
         arguments: "[URL]",
         about: "ask a running server's monitoring port whether it is well",
         run: health::run,
+    },
+    Command {
+        name: "import",
+        arguments: "DIR --store NEW_DIR",
+        about: "make a new store of that of a nats-server",
+        run: import::run,
     },
 ];
 

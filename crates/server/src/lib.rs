@@ -48,6 +48,7 @@ mod chance;
 mod client;
 mod commands;
 mod events;
+mod foreign_store;
 mod http;
 mod http_client;
 mod info;

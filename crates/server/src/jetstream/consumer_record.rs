@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 /// As JSON this is all that is kept of a configuration, in the log and in memory, so it is short: left out are members as they are in an
 /// empty request, and the name, which the store has.
 #[derive(Debug, PartialEq)]
-pub(super) struct ConsumerRecord {
-    pub(super) created: Timestamp,
-    pub(super) config: ConsumerConfig,
+pub(crate) struct ConsumerRecord {
+    pub(crate) created: Timestamp,
+    pub(crate) config: ConsumerConfig,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -30,7 +30,7 @@ struct Stored<C> {
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(|| members(&ConsumerConfig::default()));
 
 impl ConsumerRecord {
-    pub(super) fn encode(created: Timestamp, name: &str, config: &ConsumerConfig) -> Vec<u8> {
+    pub(crate) fn encode(created: Timestamp, name: &str, config: &ConsumerConfig) -> Vec<u8> {
         let mut config = members(config);
         config.retain(|member, value| EMPTY.get(member) != Some(value));
         let mut is_name = |member: &str| {
@@ -49,7 +49,7 @@ impl ConsumerRecord {
         serde_json::to_vec(&stored).expect("a configuration is plain data")
     }
 
-    pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Self, serde_json::Error> {
         let stored: Stored<ConsumerConfig> = serde_json::from_slice(bytes)?;
         let mut config = stored.config;
         if stored.durable {

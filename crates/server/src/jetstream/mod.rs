@@ -62,6 +62,7 @@ pub(crate) use account::AccountJetStream;
 pub(crate) use by_hand::ByHand;
 pub(crate) use clock::give as give_time;
 pub(crate) use commit::InlineCommit;
+pub(crate) use consumer_record::ConsumerRecord;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
 pub(crate) use latency::Histogram;
