@@ -38,4 +38,4 @@ pub use directory::{ConsumerPlace, SourceStore, StreamPlace};
 pub use error::{ReadError, SourceError};
 pub use live::End;
 pub use reader::Blocks;
-pub use stream::SourceStream;
+pub use stream::{NamedConsumer, SourceStream};

@@ -14,6 +14,9 @@ use crate::live::{End, Live, Scanned};
 use crate::reader::{Blocks, Covered};
 use crate::{ReadError, SourceConsumer, SourceError, StoreKeys, StreamPlace};
 
+/// A consumer's name, and the consumer if it can be read.
+pub type NamedConsumer = (String, Result<SourceConsumer, SourceError>);
+
 /// A stream whose configuration was read.
 pub struct SourceStream {
     place: StreamPlace,
@@ -110,9 +113,7 @@ impl SourceStream {
     ///
     /// # Errors
     /// When their directory can not be read.
-    pub fn consumers(
-        &self,
-    ) -> Result<Vec<(String, Result<SourceConsumer, SourceError>)>, ReadError> {
+    pub fn consumers(&self) -> Result<Vec<NamedConsumer>, ReadError> {
         let places = self.place.consumers()?;
         let read = places.into_iter().map(|place| {
             let consumer = SourceConsumer::open(&self.place, &place, &self.keys);

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::{Request, StatusCode, Uri, header};
@@ -60,7 +62,7 @@ impl HttpClient {
         })
     }
 
-    /// The answer to a GET of a URL of this server, with a body of at most `max_bytes`.
+    /// The answer to a GET of a URL of this server, with a body of at most `max_bytes`. A `user:password@` in it becomes a login.
     pub(crate) async fn get(
         &self,
         url: &str,
@@ -103,14 +105,21 @@ async fn exchange(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let authority = uri.authority().map(ToString::to_string).unwrap_or_default();
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let (login, host) = match authority.rsplit_once('@') {
+        Some((login, host)) => (Some(login), host),
+        None => (None, authority),
+    };
     let path = uri
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    let request = Request::get(path)
-        .header(header::HOST, authority)
-        .body(Empty::<Bytes>::new())?;
+    let mut request = Request::get(path).header(header::HOST, host);
+    if let Some(login) = login {
+        let basic = format!("Basic {}", STANDARD.encode(login));
+        request = request.header(header::AUTHORIZATION, basic);
+    }
+    let request = request.body(Empty::<Bytes>::new())?;
     let response = sender.send_request(request).await?;
     let status = response.status();
     let body = Limited::new(response.into_body(), max_bytes)
@@ -149,4 +158,36 @@ fn connector(roots: Option<&Path>) -> Result<TlsConnector, HttpClientError> {
         .with_root_certificates(store)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use super::*;
+
+    #[test]
+    fn a_login_in_the_url_is_sent_as_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+            String::from_utf8(request).unwrap()
+        });
+        let url = format!("http://me:s3cret@{address}/varz?x=1");
+        let (status, body) = get_and_wait(&url, 10, Duration::from_secs(10)).unwrap();
+        assert_eq!((status, &body[..]), (StatusCode::OK, &b"ok"[..]));
+        let expected = format!(
+            "GET /varz?x=1 HTTP/1.1\r\nhost: {address}\r\nauthorization: Basic bWU6czNjcmV0\r\n\r\n"
+        );
+        assert_eq!(serving.join().unwrap(), expected);
+    }
 }

@@ -52,11 +52,14 @@ pub(super) fn check(
     Ok(())
 }
 
-/// All consumers of a stream; those that can not be kept with the reason.
+/// A consumer's name, and what is kept of it, or why nothing is.
+type NamedKept = (String, Result<Kept, String>);
+
+/// All consumers of a stream.
 pub(super) fn all(
     stream: &SourceStream,
     config: &StreamConfig,
-) -> Result<Vec<(String, Result<Kept, String>)>, ImportError> {
+) -> Result<Vec<NamedKept>, ImportError> {
     let read = stream.consumers()?.into_iter();
     let kept = read.map(|(name, consumer)| {
         let kept = consumer
