@@ -269,6 +269,6 @@ mod tests {
             .iter()
             .map(|places| places.iter().map(|p| p.name.as_str()).collect())
             .collect();
-        assert_eq!(names, ["be", "cda"]);
+        assert_eq!(names, ["ba", "cde"]);
     }
 }
