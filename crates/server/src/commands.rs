@@ -1,9 +1,12 @@
 //! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
 
+mod backup;
 mod doctor;
 mod explain;
 mod health;
 mod import;
+mod progress;
+mod restore;
 
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -19,8 +22,17 @@ pub(crate) struct Command {
     pub(crate) run: fn(&[OsString]) -> ExitCode,
 }
 
+/// The directory of a store in a store directory.
+const STORE: &str = "jetstream";
+
 /// In the order of the usage.
 const COMMANDS: &[Command] = &[
+    Command {
+        name: "backup",
+        arguments: "STORE_DIR --to BACKUP_DIR",
+        about: "copy the store of a server, running or not",
+        run: backup::run,
+    },
     Command {
         name: "doctor",
         arguments: "[URL] [STREAM [CONSUMER]]",
@@ -44,6 +56,12 @@ const COMMANDS: &[Command] = &[
         arguments: "DIR --store NEW_DIR",
         about: "make a new store of that of a nats-server",
         run: import::run,
+    },
+    Command {
+        name: "restore",
+        arguments: "BACKUP_DIR --store NEW_DIR",
+        about: "make a store of a backup",
+        run: restore::run,
     },
 ];
 

@@ -8,6 +8,7 @@
 //! publish*, purge, log_progress ... -> take_commit (shard locked) -> Commit::run (not locked) -> finish_commit (locked)
 //! ```
 
+pub mod backup;
 pub mod catalog;
 mod checkpoint;
 pub mod log;

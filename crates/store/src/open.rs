@@ -175,12 +175,12 @@ fn recover_in_parallel(
 }
 
 /// The file that says what the store is.
-#[derive(Debug, Serialize, Deserialize)]
-struct Description {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Description {
     format: u32,
-    shards: NonZeroU8,
+    pub(crate) shards: NonZeroU8,
     /// Mixed into every checksum of the logs.
-    secret: u32,
+    pub(crate) secret: u32,
 }
 
 /// The format version that this program writes.
@@ -190,13 +190,18 @@ const DESCRIPTION: &str = "store.json";
 
 impl Description {
     fn load_or_create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
-        let dir = &options.dir;
+        match Self::load(&options.dir, storage)? {
+            Some(description) => Ok(description),
+            None => Self::create(options, storage),
+        }
+    }
+
+    /// `None` if there is none.
+    pub(crate) fn load(dir: &Path, storage: &dyn Storage) -> Result<Option<Self>, OpenError> {
         let path = dir.join(DESCRIPTION);
         let file = match storage.open(&path, OpenMode::Read) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Self::create(options, storage);
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io_error("opening the description", &path, source)),
         };
         let len = file
@@ -223,12 +228,12 @@ impl Description {
         let Versioned { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
         if format > FORMAT {
             return Err(OpenError::NewerFormat {
-                path: dir.clone(),
+                path: dir.to_owned(),
                 found: format,
                 known: FORMAT,
             });
         }
-        serde_json::from_slice(&bytes).map_err(damaged)
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 
     fn create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
@@ -244,9 +249,13 @@ impl Description {
             shards,
             secret,
         };
-        let dir = &options.dir;
+        description.write(&options.dir, storage)?;
+        Ok(description)
+    }
+
+    pub(crate) fn write(&self, dir: &Path, storage: &dyn Storage) -> Result<(), OpenError> {
         let (path, fresh) = (dir.join(DESCRIPTION), dir.join("store.json.new"));
-        let bytes = serde_json::to_vec(&description).expect("three numbers are always JSON");
+        let bytes = serde_json::to_vec(self).expect("three numbers are always JSON");
         let file = storage
             .open(&fresh, OpenMode::Create)
             .map_err(|source| directory_error(dir, source))?;
@@ -254,8 +263,7 @@ impl Description {
             .and_then(|()| file.sync_data())
             .and_then(|()| storage.rename(&fresh, &path))
             .and_then(|()| storage.sync_dir(dir))
-            .map_err(|source| io_error("writing the description", &path, source))?;
-        Ok(description)
+            .map_err(|source| io_error("writing the description", &path, source))
     }
 }
 

@@ -16,6 +16,7 @@ mod commit;
 mod disk;
 mod erase;
 mod error;
+mod extent;
 mod follow;
 mod frame;
 #[doc(hidden)]
@@ -46,6 +47,7 @@ pub use commit::{Commit, Committed};
 pub use erase::Erasure;
 pub(crate) use erase::InterruptedErasures;
 pub use error::{AppendError, CommitError, OpenError, ReadError};
+pub(crate) use extent::{Extent, extent};
 pub(crate) use follow::Pass;
 pub use index::{Located, Selection, SubjectInSegment, SubjectMatcher};
 pub use live::{LiveBytes, LogCheckpoint};
@@ -68,6 +70,7 @@ use index::directory::{Directory, SectionCache};
 use locate::LastSection;
 use memory::Memory;
 use scan::{Found, Scan};
+pub(crate) use segment::{LogFile, SEGMENT_HEADER, segment_path};
 
 use crate::storage::{Storage, StorageFile};
 
@@ -339,7 +342,7 @@ impl Log {
             sealed.ok_or(ReadError::NoSegment(segment))?.used
         };
         let file = self.disk.file(segment)?;
-        let start = from.max(segment::SEGMENT_HEADER).next_multiple_of(8);
+        let start = from.max(SEGMENT_HEADER).next_multiple_of(8);
         let seed = Seed::new(self.options.secret, segment);
         let mut scan = Scan::new(&*file, segment, seed, (start, used), 0);
         loop {

@@ -26,7 +26,7 @@ pub(super) const SECOND: i64 = 1_000_000_000;
 /// A store with one shard in a directory of its own.
 pub(super) struct Store {
     pub(super) shard: Option<Shard>,
-    options: StoreOptions,
+    pub(super) options: StoreOptions,
     pub(super) now: Timestamp,
     /// Whether it was last opened without a checkpoint.
     pub(super) rebuilt: bool,

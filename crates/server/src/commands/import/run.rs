@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use jetsled_import::{SourceError, SourceStore, StoreKeys, StreamPlace};
 use jetsled_store::storage::{FsStorage, Storage};
 use jetsled_store::{OpenError, Shard, StoreOptions, open};
@@ -17,9 +17,9 @@ use super::report::{Carried, Outcome, Report, StreamReport};
 use super::target::{BEFORE_ALL, SYNC, Target, TargetError};
 use super::verify::verify;
 use crate::chance;
+use crate::commands::STORE;
+use crate::commands::progress::progress;
 
-/// The directory of a store in a store directory.
-const STORE: &str = "jetstream";
 /// Its name until it is complete.
 const UNFINISHED: &str = "jetstream.importing";
 
@@ -231,16 +231,6 @@ fn compare(
         }
     }
     Ok(reports)
-}
-
-/// Shown where standard error is a terminal.
-fn progress(what: &'static str, bytes: u64) -> ProgressBar {
-    let bar = ProgressBar::new(bytes).with_message(what);
-    let style = "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
-    match ProgressStyle::with_template(style) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn io_error<'p>(doing: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> ImportError + 'p {
