@@ -24,6 +24,10 @@ install -d "$root/usr/share/man/man1"
 gzip -9nc packaging/jetsled.1 >"$root/usr/share/man/man1/jetsled.1.gz"
 chmod 644 "$root/usr/share/man/man1/jetsled.1.gz"
 
+for shell in bash/bash-completion/completions/jetsled zsh/zsh/vendor-completions/_jetsled fish/fish/vendor_completions.d/jetsled.fish; do
+  install -D -m 644 <("$program" completions "${shell%%/*}") "$root/usr/share/${shell#*/}"
+done
+
 # The program was linked against this machine's C library: a system with an older one can't run it.
 libc=$(dpkg-query -W -f '${Version}' libc6 | sed 's/-.*//')
 install -d "$root/DEBIAN"

@@ -5,7 +5,8 @@
 
 `sh` blocks run in one shell that ends at the first failure; `sh background` blocks start a server and wait until it is ready; `sh stop` ends the
 last one. A `text` block is what the block before it must have printed: whole lines in their order, `...` stands for anything.
-Lines that build the program are left out: it is given.
+Lines that build the program are left out: it is given. A comment (`<!-- sh`, lines, `-->`) prepares what a reader has already; in it
+$REPOSITORY is this one.
 """
 
 import os
@@ -22,20 +23,22 @@ def blocks(page):
     """Kind, text and line of each fenced block."""
     kind, lines, began = None, [], 0
     for number, line in enumerate(page.splitlines(), 1):
-        if not line.startswith("```"):
-            lines.append(line)
-        elif kind is None:
-            kind, lines, began = line[3:].strip(), [], number
-        else:
+        is_end = line.strip() in ("```", "-->") and kind is not None
+        if is_end:
             yield kind, "\n".join(lines), began
             kind = None
+        elif kind is None and line.strip().startswith(("```", "<!-- sh")):
+            kind, lines, began = line.strip().removeprefix("```").removeprefix("<!-- "), [], number
+        else:
+            lines.append(line)
 
 
 class Page:
     def __init__(self, home, path):
         self.home = home
         # `nats` asks the system for the home of its user, unless it is told where to keep its contexts.
-        self.environment = {"HOME": home, "XDG_CONFIG_HOME": os.path.join(home, ".config"), "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb"}
+        self.environment = {"HOME": home, "XDG_CONFIG_HOME": os.path.join(home, ".config"), "PATH": path, "LANG": "C.UTF-8", "TERM": "dumb",
+                            "REPOSITORY": os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))}
         self.directory = home
         self.servers = []
         self.said = ""

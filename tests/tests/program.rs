@@ -65,3 +65,33 @@ fn a_running_server_is_asked_for_its_health() {
     assert_eq!(code, Some(1));
     assert!(said.contains(&monitor.to_string()), "{said}");
 }
+
+/// What bash completes the last of these words to; `None` without a bash.
+fn completed(words: &str) -> Option<String> {
+    let script = r#"source <("$1" completions bash) && read -ra COMP_WORDS <<<"$2." && COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) &&
+        COMP_WORDS[COMP_CWORD]=${COMP_WORDS[COMP_CWORD]%.} && _jetsled 2>/dev/null; echo "${COMPREPLY[@]}""#;
+    let output = Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg(program())
+        .arg(words)
+        .output()
+        .ok()?;
+    Some(String::from_utf8(output.stdout).expect("text"))
+}
+
+#[test]
+fn bash_completes_flags_values_and_commands() {
+    for (words, expected) in [
+        ("jetsled rest", "restore\n"),
+        ("jetsled -store", "-store_dir\n"),
+        ("jetsled -js -sig", "-signal\n"),
+        ("jetsled --signal re", "reload reopen\n"),
+        ("jetsled -sd /us", "/usr\n"),
+        ("jetsled -p 4", "\n"),
+        ("jetsled backup -", "\n"),
+    ] {
+        if let Some(found) = completed(words) {
+            assert_eq!(found, expected, "{words}");
+        }
+    }
+}

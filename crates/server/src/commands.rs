@@ -1,6 +1,7 @@
 //! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
 
 mod backup;
+mod completions;
 mod doctor;
 mod explain;
 mod health;
@@ -32,6 +33,12 @@ const COMMANDS: &[Command] = &[
         arguments: "STORE_DIR --to BACKUP_DIR",
         about: "copy the store of a server, running or not",
         run: backup::run,
+    },
+    Command {
+        name: "completions",
+        arguments: "bash|zsh|fish",
+        about: "print what this shell needs to complete flags and commands",
+        run: completions::run,
     },
     Command {
         name: "doctor",

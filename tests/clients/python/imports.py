@@ -294,17 +294,17 @@ def messages(client, config, state):
             if message := client.api(f"STREAM.MSG.GET.{name}", {"seq": seq}).get("message"):
                 found.append(message)
         return found
+    config = {"ack_policy": "none", "mem_storage": True, "inactive_threshold": 60 * 10**9}
+    consumer = client.must(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})["name"]
     client.requests += 1
-    subject = f"{client.inbox}.{client.requests}"
-    config = {"deliver_subject": subject, "ack_policy": "none", "mem_storage": True, "inactive_threshold": 5 * 10**9, "flow_control": True, "idle_heartbeat": 5 * 10**9}
-    client.must(f"CONSUMER.CREATE.{name}", {"stream_name": name, "config": config})
+    inbox, request = f"{client.inbox}.{client.requests}", json.dumps({"batch": 1000, "expires": 30 * 10**9}).encode()
     digests, digest, count = [], hashlib.sha256(), 0
     while count < state["messages"]:
+        if count % 1000 == 0:
+            client.send(publish(f"$JS.API.CONSUMER.MSG.NEXT.{name}.{consumer}", request, reply=inbox))
         at, reply, head, body = client.message()
         if not reply.startswith("$JS.ACK."):
-            if reply:
-                client.send(publish(reply, b""))
-            continue
+            raise SystemExit(f"{name}: {count} messages of {state['messages']}, then {head} at {at}")
         parts = reply.split(".")
         digest.update(b"%s %s %s %d %d " % (parts[5].encode(), parts[7].encode(), at.encode(), len(head), len(body)))
         digest.update(head)

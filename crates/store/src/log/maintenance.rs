@@ -9,7 +9,7 @@ use super::index::building::BuildingIndex;
 use super::index::file::{self, IndexTable};
 use super::lookup::name_every_stream;
 use super::segment::spare_path;
-use super::{Log, SegmentNo};
+use super::{Log, SegmentNo, SyncPolicy};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// See [`Log::take_maintenance`].
@@ -31,6 +31,8 @@ enum Job {
     },
     MakeSpare {
         len: u32,
+        /// Whether its blocks are written, too.
+        filled: bool,
     },
 }
 
@@ -90,6 +92,8 @@ impl Log {
             },
             _ if retry && filling && self.spares.is_empty() => Job::MakeSpare {
                 len: self.options.segment_len(),
+                // Only a commit that is waited for gains by it.
+                filled: self.options.sync == SyncPolicy::EveryCommit,
             },
             _ => return None,
         };
@@ -165,11 +169,16 @@ impl Maintenance {
                 });
                 Done::Index { segment, table }
             }
-            Job::MakeSpare { len } => {
+            Job::MakeSpare { len, filled } => {
                 let path = spare_path(&dir, NEW_SPARE);
-                let made = storage
-                    .open(&path, OpenMode::Create)
-                    .and_then(|file| fill_with_zeros(&*file, u64::from(len)));
+                let len = u64::from(len);
+                let made = storage.open(&path, OpenMode::Create).and_then(|file| {
+                    file.preallocate(len)?;
+                    if filled {
+                        fill_with_zeros(&*file, len)?;
+                    }
+                    Ok(())
+                });
                 if made.is_err() {
                     // Half a spare would be found again at the next opening.
                     let _ = storage.remove(&path);
@@ -183,7 +192,6 @@ impl Maintenance {
 /// Writes a new file's blocks once, so that no commit has to. A step at a time: a commit's fdatasync waits for what the disk has
 /// been given before.
 fn fill_with_zeros(file: &dyn StorageFile, len: u64) -> io::Result<()> {
-    file.preallocate(len)?;
     let zeros = vec![0; ZERO_STEP];
     let mut at = 0;
     while at < len {

@@ -116,8 +116,13 @@ impl fmt::Display for Report {
         )?;
         let seconds = self.took.as_secs_f64();
         if seconds > 0.0 {
-            let (rate, count) = (self.read as f64 / seconds / 1e6, messages as f64 / seconds);
-            writeln!(f, "{rate:.0} MB of blocks and {count:.0} messages a second")?;
+            let rate = |bytes: u64| bytes as f64 / seconds / 1e6;
+            let count = messages as f64 / seconds;
+            let (stored, read) = (rate(bytes), rate(self.read));
+            writeln!(
+                f,
+                "{stored:.0} MB of messages ({read:.0} MB of blocks) and {count:.0} messages a second"
+            )?;
         }
         if self.verified {
             let same = self.streams.iter().all(|stream| match &stream.outcome {

@@ -1,11 +1,13 @@
-//! The new store, on its way: one shard, written to by one thread.
+//! The new store, on its way: one shard, filled by one thread while another one writes what it was filled with before.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 use std::time::Duration;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
-    ChangeError, CheckpointError, CommitError, ConsumerKey, Shard, StoredMessage, StreamId,
-    SyncPolicy,
+    ChangeError, CheckpointError, Commit, CommitError, Committed, ConsumerKey, Shard,
+    StoredMessage, StreamId, SyncPolicy,
 };
 
 /// Bytes that are gathered for one write.
@@ -18,6 +20,7 @@ pub(super) const BEFORE_ALL: Timestamp = Timestamp(0);
 /// A shard that is being filled.
 pub(super) struct Target<'s> {
     shard: &'s mut Shard,
+    writer: Writer,
     /// Bytes appended since the last commit.
     open: usize,
     /// The consumers of its streams with their states.
@@ -39,6 +42,7 @@ impl<'s> Target<'s> {
     pub(super) fn new(shard: &'s mut Shard) -> Self {
         Self {
             shard,
+            writer: Writer::start(),
             open: 0,
             consumers: Vec::new(),
         }
@@ -104,6 +108,7 @@ impl<'s> Target<'s> {
     pub(super) fn end(mut self) -> Result<(), TargetError> {
         let consumers = std::mem::take(&mut self.consumers);
         let checkpoint = self.shard.take_checkpoint(consumers.into_iter());
+        self.finish_commit()?;
         while let Some(commit) = self.shard.take_sync(BEFORE_ALL) {
             self.shard.finish_commit(commit.run())?;
         }
@@ -115,10 +120,19 @@ impl<'s> Target<'s> {
 
     fn commit(&mut self) -> Result<(), TargetError> {
         self.open = 0;
+        self.finish_commit()?;
         if let Some(commit) = self.shard.take_commit() {
-            self.shard.finish_commit(commit.run())?;
+            self.writer.write(commit);
         }
         self.maintain();
+        Ok(())
+    }
+
+    /// Waits for the last commit.
+    fn finish_commit(&mut self) -> Result<(), TargetError> {
+        if let Some(committed) = self.writer.written() {
+            self.shard.finish_commit(committed)?;
+        }
         Ok(())
     }
 
@@ -127,5 +141,41 @@ impl<'s> Target<'s> {
         while let Some(maintenance) = self.shard.take_maintenance() {
             self.shard.finish_maintenance(maintenance.run());
         }
+    }
+}
+
+/// A thread that writes one commit at a time.
+struct Writer {
+    commits: Sender<Commit>,
+    written: Receiver<Committed>,
+    in_flight: bool,
+}
+
+impl Writer {
+    /// It ends when this is dropped.
+    fn start() -> Self {
+        let (commits, taken) = channel::<Commit>();
+        let (done, written) = channel();
+        thread::spawn(move || {
+            taken
+                .into_iter()
+                .try_for_each(|commit| done.send(commit.run()))
+        });
+        Self {
+            commits,
+            written,
+            in_flight: false,
+        }
+    }
+
+    fn write(&mut self, commit: Commit) {
+        self.in_flight = self.commits.send(commit).is_ok();
+    }
+
+    fn written(&mut self) -> Option<Committed> {
+        if !std::mem::take(&mut self.in_flight) {
+            return None;
+        }
+        self.written.recv().ok()
     }
 }
