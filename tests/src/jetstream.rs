@@ -2,6 +2,8 @@
 
 use std::io;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jetsled_testkit::Peer;
 use serde_json::Value;
 
@@ -47,4 +49,14 @@ pub fn publish(peer: &mut Peer, subject: &str, payload: &[u8]) -> io::Result<Val
         Some(status) => Err(io::Error::other(format!("{subject}: {status}"))),
         None => Ok(serde_json::from_slice(&answer.payload)?),
     }
+}
+
+/// The payload of what `STREAM.MSG.GET` answers with.
+///
+/// # Panics
+///
+/// When it is no base64, which no server answers.
+pub fn payload(message: &Value) -> Vec<u8> {
+    let text = message["data"].as_str().unwrap_or_default();
+    STANDARD.decode(text).expect("data is base64")
 }

@@ -5,3 +5,4 @@ pub mod crash;
 pub mod histories;
 pub mod jetstream;
 pub mod observed;
+pub mod small_disk;

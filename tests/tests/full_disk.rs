@@ -2,53 +2,19 @@
 //! acknowledged is lost. Needs root for a small file system of its own; says so where that is missing.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jetsled_testkit::{Launch, Peer};
 use jetsled_tests::jetstream::{expect, publish};
+use jetsled_tests::small_disk::SmallDisk;
 use serde_json::{Value, json};
 
 const DISK_BYTES: usize = 400 << 20;
 const BALLAST_BYTES: usize = 150 << 20;
 const PAYLOAD_BYTES: usize = 256 << 10;
 const SPACE_RETURNS_WITHIN: Duration = Duration::from_secs(30);
-
-/// A file system in memory with a fixed size.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path) -> io::Result<Self> {
-        let size = format!("size={DISK_BYTES}");
-        let output = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(path)
-            .output()?;
-        if output.status.success() {
-            Ok(Self(path.to_owned()))
-        } else {
-            Err(io::Error::other(
-                String::from_utf8_lossy(&output.stderr).into_owned(),
-            ))
-        }
-    }
-}
-
-impl Drop for SmallDisk {
-    #[expect(clippy::print_stderr, reason = "who runs the test has to clean up")]
-    fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.0).status();
-        if !unmounted
-            .as_ref()
-            .is_ok_and(std::process::ExitStatus::success)
-        {
-            eprintln!("{} stays mounted: {unmounted:?}", self.0.display());
-        }
-    }
-}
 
 fn payload(number: u64) -> Vec<u8> {
     let mut payload = format!("message {number} ").into_bytes();
@@ -89,17 +55,17 @@ fn verify(address: SocketAddr, acknowledged: &[(u64, u64)]) {
 #[test]
 fn a_full_disk_refuses_publishes_until_space_returns_and_loses_nothing() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let disk = match SmallDisk::mount(dir.path()) {
+    let disk = match SmallDisk::mount(dir.path(), DISK_BYTES) {
         Ok(disk) => disk,
         Err(error) => return println!("skipped: a small file system cannot be mounted: {error}"),
     };
-    let ballast = disk.0.join("ballast");
+    let ballast = disk.path().join("ballast");
     let mut file = File::create(&ballast).expect("a file");
     file.write_all(&vec![0; BALLAST_BYTES])
         .expect("the ballast fits");
     drop(file);
     let mut server = Launch::new()
-        .jetstream(disk.0.join("store"))
+        .jetstream(disk.path().join("store"))
         // More than the disk has, so that the disk is what ends first.
         .config("jetstream { max_file_store: 100G }")
         .start()

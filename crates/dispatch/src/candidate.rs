@@ -1,9 +1,14 @@
 //! Which message is next.
 
+use jetsled_jetstream_api::Nanos;
+
 use crate::consumer::Consumer;
 use crate::delivery::WaitFor;
 use crate::event::{Context, RemovedBy};
 use crate::view::MessageMeta;
+
+/// How long nothing is delivered after the stream could not be read.
+const READ_AGAIN_AFTER: Nanos = Nanos::from_secs(1);
 
 /// The message whose turn it is.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +26,7 @@ impl Consumer {
         self.num_pending
             .refresh(ctx.view, &self.rules.filter, self.next);
         if self.state.pending.queued() > 0
-            && let Some(candidate) = self.next_redelivery(ctx)
+            && let Some(candidate) = self.next_redelivery(ctx)?
         {
             return Ok(candidate);
         }
@@ -29,7 +34,7 @@ impl Consumer {
             return Err(WaitFor::Acks);
         }
         let meta = if self.state.skip_list.is_some() {
-            match self.next_of_skip_list(ctx) {
+            match self.next_of_skip_list(ctx)? {
                 Some(meta) => Some(meta),
                 None => ctx.view.next_match(self.next, &self.rules.filter),
             }
@@ -43,6 +48,7 @@ impl Consumer {
                 is_new: true,
             }),
             None => {
+                check_readable(ctx)?;
                 let last = ctx.view.last_seq();
                 self.next = self.next.max(last.next());
                 self.num_pending.at_end(last);
@@ -51,7 +57,7 @@ impl Consumer {
         }
     }
 
-    fn next_redelivery(&mut self, ctx: &mut Context<'_>) -> Option<Candidate> {
+    fn next_redelivery(&mut self, ctx: &mut Context<'_>) -> Result<Option<Candidate>, WaitFor> {
         while let Some(message) = self.redelivery.peek(&self.state.pending).copied() {
             let seq = message.stream_seq;
             if message.deliveries >= self.rules.max_deliver {
@@ -59,23 +65,25 @@ impl Consumer {
                 continue;
             }
             if let Some(meta) = ctx.view.meta(seq) {
-                return Some(Candidate {
+                return Ok(Some(Candidate {
                     meta,
                     delivered_before: message.deliveries,
                     is_new: false,
-                });
+                }));
             }
+            check_readable(ctx)?;
             self.drop_removed(seq, RemovedBy::Limit, ctx);
         }
-        None
+        Ok(None)
     }
 
-    fn next_of_skip_list(&mut self, ctx: &mut Context<'_>) -> Option<MessageMeta> {
+    fn next_of_skip_list(&mut self, ctx: &mut Context<'_>) -> Result<Option<MessageMeta>, WaitFor> {
         while let Some(list) = &mut self.state.skip_list {
             if let Some(seq) = list.seqs.front().copied() {
                 if let Some(meta) = ctx.view.meta(seq) {
-                    return Some(meta);
+                    return Ok(Some(meta));
                 }
+                check_readable(ctx)?;
                 list.seqs.pop_front();
                 self.num_pending.take();
             }
@@ -84,6 +92,15 @@ impl Consumer {
                 self.state.skip_list = None;
             }
         }
-        None
+        Ok(None)
+    }
+}
+
+/// What the stream has just not shown is not there.
+fn check_readable(ctx: &Context<'_>) -> Result<(), WaitFor> {
+    if ctx.view.is_unreadable() {
+        Err(WaitFor::Time(ctx.now.saturating_add(READ_AGAIN_AFTER)))
+    } else {
+        Ok(())
     }
 }

@@ -28,7 +28,7 @@ pub(crate) enum WaitFor {
     Acks,
     /// Everything stored was delivered.
     Messages,
-    /// Rate limit or original replay.
+    /// Rate limit or original replay, or the stream can not be read now.
     Time(Timestamp),
 }
 

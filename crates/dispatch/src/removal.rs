@@ -82,7 +82,11 @@ impl Consumer {
             let filtered = own().next().is_some();
             if filtered && own().all(|own| subject::is_subset(own, purged)) {
                 let next = ctx.view.next_match(first, &self.rules.filter);
-                first = next.map_or(ctx.view.last_seq().next(), |meta| meta.seq);
+                first = match next {
+                    Some(meta) => meta.seq,
+                    None if ctx.view.is_unreadable() => first,
+                    None => ctx.view.last_seq().next(),
+                };
                 // What an earlier filter let through is still there.
                 let pending = self.state.pending.first().map(|message| message.stream_seq);
                 let exhausted = self.state.exhausted.keys().next().copied();

@@ -44,6 +44,12 @@ pub trait StreamView {
     /// The message at `seq`, or `None` when it is gone. For redeliveries.
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta>;
 
+    /// Whether the last [`StreamView::next_match`] or [`StreamView::meta`] answered `None` only because the stream could not be read just
+    /// now: what was asked for may be there, and nothing may be passed over.
+    fn is_unreadable(&self) -> bool {
+        false
+    }
+
     /// Whether the message at `seq` is still there; without reading it. Called for what was under way at a restart.
     fn contains(&self, seq: StreamSeq) -> bool;
 

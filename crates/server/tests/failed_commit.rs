@@ -1,4 +1,4 @@
-//! What a failed commit takes back, it takes back from consumers as well.
+//! A disk that fails under a server: what a failed commit takes back, it takes back from consumers as well; what cannot be read is not served.
 
 use std::io::ErrorKind;
 use std::num::NonZeroU8;
@@ -15,6 +15,8 @@ struct World {
     server: ServerByHand,
     client: SessionByHand,
     now: i64,
+    /// What the client got last.
+    delivered: String,
 }
 
 impl World {
@@ -43,6 +45,7 @@ impl World {
             server,
             client,
             now,
+            delivered: String::new(),
         }
     }
 
@@ -57,7 +60,8 @@ impl World {
         while self.server.step(0).is_some_and(|due| due.0 <= self.now) {}
         let mut out = Vec::new();
         self.client.take_output(usize::MAX, &mut out);
-        String::from_utf8(out).expect("text")
+        self.delivered = String::from_utf8(out).expect("text");
+        self.delivered.clone()
     }
 
     fn pass(&mut self, seconds: i64) {
@@ -159,4 +163,75 @@ fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
         let answer = world.rest();
         assert!(answer.contains("fenced"), "attempt {attempt}: {answer}");
     }
+    let info = world.publish("$JS.API.STREAM.INFO.S", "");
+    assert!(info.contains(r#""created""#), "reads go on: {info}");
+}
+
+#[test]
+fn a_disk_that_takes_no_writes_refuses_publishes_serves_reads_and_may_recover() {
+    let (disk, dir) = (
+        FaultyStorage::new(),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let mut world = World::new(&disk, dir.path());
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","allow_direct":true}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    assert!(world.publish("s.1", "kept").contains(r#""seq":1"#));
+    for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::Other] {
+        for _ in 0..5 {
+            disk.fail(Call::Write, 0, Fault::Error(kind));
+            let refused = world.publish("s.1", "refused");
+            assert!(refused.contains(r#""err_code":"#), "{refused}");
+            // The mark that says so is written at once, or with the next commit.
+            disk.heal();
+        }
+        let got = world.publish("$JS.API.DIRECT.GET.S", r#"{"seq":1}"#);
+        assert!(got.contains("kept"), "{got}");
+    }
+    assert!(world.publish("s.1", "again").contains(r#""seq":2"#));
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_an_error_and_there_when_it_can_be() {
+    let (disk, dir) = (
+        FaultyStorage::new(),
+        tempfile::tempdir().expect("a directory"),
+    );
+    let mut world = World::new(&disk, dir.path());
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","allow_direct":true}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    for seq in 1..=3 {
+        world.publish("s.1", &format!("message {seq}"));
+    }
+    let World { server, client, .. } = world;
+    drop(client);
+    server.abandon();
+    let disk = disk.after_kill();
+    let mut world = World::new(&disk, dir.path());
+    let get = "$JS.API.STREAM.MSG.GET.S";
+    let direct_get = "$JS.API.DIRECT.GET.S";
+    let next = "$JS.API.CONSUMER.MSG.NEXT.S.C";
+    for (ask, body, refusal) in [
+        (get, r#"{"seq":2}"#, r#""err_code":10051"#),
+        (direct_get, r#"{"seq":2}"#, "500 Stored Message Unreadable"),
+        (next, r#"{"batch":3,"no_wait":true}"#, ""),
+    ] {
+        disk.fail(Call::Read, 0, Fault::Error(ErrorKind::Other));
+        let failed = world.publish(ask, body);
+        assert!(failed.contains(refusal), "{ask}: {failed}");
+        assert!(!failed.contains("message 2"), "{ask}: {failed}");
+        assert!(!failed.contains("404"), "it is there: {ask}: {failed}");
+        disk.heal();
+    }
+    world.pass(2);
+    let mut client = world.delivered.clone();
+    for seq in 1..=3 {
+        let at = client.find(&format!("message {seq}"));
+        let at = at.unwrap_or_else(|| panic!("{seq} is not in {client}"));
+        client = client.split_off(at);
+    }
+    let again = world.publish(direct_get, r#"{"seq":2}"#);
+    assert!(again.contains("message 2"), "{again}");
 }

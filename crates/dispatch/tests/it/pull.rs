@@ -377,3 +377,27 @@ fn a_delivery_that_reached_nobody_is_made_again_and_does_not_count() {
         "delivered 2/1 floor 0/0 unacked 1 redelivered 0 waiting 0 pending 0"
     );
 }
+
+#[test]
+fn what_cannot_be_read_now_is_delivered_when_it_can_be() {
+    for start in ["", r#","deliver_policy":"last_per_subject""#] {
+        let config = format!(r#"{{"durable_name":"C","ack_policy":"explicit"{start}}}"#);
+        let mut world = World::new(&config, &["a", "b", "c"]);
+        let sequences = |lines: &[String]| -> Vec<String> {
+            let sequence = |line: &String| line.split(' ').nth(1).unwrap_or_default().to_owned();
+            lines.iter().map(sequence).collect()
+        };
+        world.stream.unreadable = true;
+        assert!(world.pull("r", r#"{"batch":2,"no_wait":true}"#).is_empty());
+        assert!(world.advance(5000).is_empty());
+        world.stream.unreadable = false;
+        assert_eq!(sequences(&world.advance(1000)), ["1", "2"]);
+
+        // What is to be delivered again is not given up either.
+        world.stream.unreadable = true;
+        assert!(world.pull("r", "3").is_empty());
+        assert!(world.advance(40_000).is_empty());
+        world.stream.unreadable = false;
+        assert_eq!(sequences(&world.advance(1000)), ["1", "2", "3"]);
+    }
+}

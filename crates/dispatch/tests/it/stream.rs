@@ -18,6 +18,8 @@ pub(crate) struct Stored {
 pub(crate) struct MemoryStream {
     pub(crate) messages: BTreeMap<u64, Stored>,
     pub(crate) last: u64,
+    /// Reads fail.
+    pub(crate) unreadable: bool,
 }
 
 impl MemoryStream {
@@ -71,13 +73,19 @@ impl StreamView for MemoryStream {
     fn next_match(&mut self, from: StreamSeq, filter: &SubjectFilter) -> Option<MessageMeta> {
         self.matching(from.get(), filter)
             .next()
+            .filter(|_| !self.unreadable)
             .map(|(seq, message)| meta(seq, message))
     }
 
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
         self.messages
             .get(&seq.get())
+            .filter(|_| !self.unreadable)
             .map(|message| meta(seq.get(), message))
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     fn contains(&self, seq: StreamSeq) -> bool {

@@ -15,6 +15,7 @@ pub(super) struct DurableView<'a> {
     selection: &'a mut Selection,
     first: StreamSeq,
     last: StreamSeq,
+    unreadable: bool,
 }
 
 impl<'a> DurableView<'a> {
@@ -35,11 +36,13 @@ impl<'a> DurableView<'a> {
             selection,
             first,
             last,
+            unreadable: false,
         }
     }
 
-    /// A record that cannot be read is as good as gone for a consumer; the log has reported the damage.
-    fn read<T>(&self, outcome: Result<Option<T>, ReadError>) -> Option<T> {
+    /// Damaged records are gone, and no error: this one is of the disk, and may pass.
+    fn read<T>(&mut self, outcome: Result<Option<T>, ReadError>) -> Option<T> {
+        self.unreadable = outcome.is_err();
         outcome.unwrap_or_else(|error| {
             tracing::error!("JetStream stream {} of this shard: {error}", self.stream.0);
             None
@@ -58,6 +61,7 @@ impl StreamView for DurableView<'_> {
 
     fn next_match(&mut self, from: StreamSeq, filter: &SubjectFilter) -> Option<MessageMeta> {
         if from > self.last {
+            self.unreadable = false;
             return None;
         }
         let found = self
@@ -71,6 +75,10 @@ impl StreamView for DurableView<'_> {
     fn meta(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
         let found = self.store.meta(self.stream, seq);
         self.read(found).map(convert)
+    }
+
+    fn is_unreadable(&self) -> bool {
+        self.unreadable
     }
 
     fn contains(&self, seq: StreamSeq) -> bool {
@@ -107,7 +115,8 @@ impl StreamView for DurableView<'_> {
 
     fn seq_for_time(&mut self, time: Timestamp) -> StreamSeq {
         let found = self.store.seq_for_time(self.stream, time).map(Some);
-        self.read(found).unwrap_or(self.last.next())
+        // Rather too much than too little.
+        self.read(found).unwrap_or(self.first)
     }
 }
 
