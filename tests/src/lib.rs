@@ -2,6 +2,7 @@
 
 pub mod certificates;
 pub mod crash;
+pub mod damage;
 pub mod histories;
 pub mod jetstream;
 pub mod observed;

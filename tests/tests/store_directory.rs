@@ -72,17 +72,19 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
         .start()
         .expect("the server starts");
     assert!(server.stop().is_some_and(|status| status.success()));
-    let description = dir.path().join("jetstream/store.json");
-    let text = fs::read_to_string(&description).expect("a store describes itself");
+    let files = ["store.json", "store.copy.json"];
+    let files = files.map(|name| dir.path().join("jetstream").join(name));
+    let text = fs::read_to_string(&files[0]).expect("a store describes itself");
     let newer = text.replacen("\"format\":1,", "\"format\":999,", 1);
     assert_ne!(newer, text, "the format is in the description");
-    fs::write(&description, &newer).expect("written");
+    for file in &files {
+        fs::write(file, &newer).expect("written");
+    }
     refused(
         dir.path(),
         &["format version 999", &dir.path().display().to_string()],
     );
-    assert_eq!(
-        fs::read_to_string(&description).expect("still there"),
-        newer
-    );
+    for file in &files {
+        assert_eq!(fs::read_to_string(file).expect("still there"), newer);
+    }
 }

@@ -1,6 +1,7 @@
 //! What the program does besides serving: `jetsled COMMAND`. Under the name `nats-server` there are none of these.
 
 mod backup;
+mod check;
 mod completions;
 mod doctor;
 mod explain;
@@ -33,6 +34,12 @@ const COMMANDS: &[Command] = &[
         arguments: "STORE_DIR --to BACKUP_DIR",
         about: "copy the store of a server, running or not",
         run: backup::run,
+    },
+    Command {
+        name: "check",
+        arguments: "[FLAGS] STORE_DIR",
+        about: "look for damage in the store of a server that does not run",
+        run: check::run,
     },
     Command {
         name: "completions",

@@ -64,6 +64,7 @@ mod operator;
 mod program;
 mod routing;
 mod send_signal;
+mod sequence_runs;
 mod server;
 mod tls;
 mod websocket;

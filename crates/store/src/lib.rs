@@ -10,7 +10,10 @@
 
 pub mod backup;
 pub mod catalog;
+pub mod check;
 mod checkpoint;
+mod description;
+mod duplicates;
 pub mod log;
 mod open;
 mod options;
@@ -21,6 +24,7 @@ mod stream;
 
 pub use catalog::{CatalogError, CatalogState};
 pub use checkpoint::{Checkpoint, CheckpointError, Checkpointed};
+pub use duplicates::SetAside;
 pub use log::{
     AppendError, Commit, CommitError, Committed, ConsumerKey, Damage, LogPosition, LogReport,
     Maintained, Maintenance, ReadError, Selection, StreamId, SyncPolicy,

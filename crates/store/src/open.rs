@@ -1,19 +1,19 @@
 //! Opening a store: its directory, its shards, what was found.
 
 use std::io;
-use std::num::{NonZero, NonZeroU8};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
 use jetsled_jetstream_api::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, CatalogError, CatalogState};
-use crate::log::{self, LogOptions, LogReport};
+use crate::description::Description;
+use crate::duplicates::{SetAside, set_older_aside};
+use crate::log::{self, LogReport};
 use crate::shard::{Seat, recover};
-use crate::storage::{OpenMode, Storage, StorageLock};
-use crate::{MAX_SHARDS, Shard, StoreOptions};
+use crate::storage::{Storage, StorageLock};
+use crate::{Shard, StoreOptions};
 
 /// An open store.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct OpenReport {
     pub catalog: CatalogState,
     /// Each shard's log.
     pub shards: Vec<ShardReport>,
+    /// Streams that stand behind a newer one of their name.
+    pub set_aside_streams: Vec<SetAside>,
 }
 
 /// What opening a shard found.
@@ -40,6 +42,8 @@ pub struct ShardReport {
     pub log: LogReport,
     /// Whether the shard was rebuilt from the whole log for want of a usable checkpoint.
     pub rebuilt: bool,
+    /// Why the checkpoint could not be used, if there was one.
+    pub checkpoint_unusable: Option<String>,
     /// Messages of streams whose configuration is lost: kept on disk, not served.
     pub orphaned_messages: u64,
 }
@@ -84,8 +88,11 @@ pub enum OpenError {
         /// Ours.
         known: u32,
     },
-    /// The file that describes the store makes no sense.
-    #[error("store description {0} is damaged")]
+    /// There is nothing of a store in the directory.
+    #[error("{0} is not a store: it has no store.json")]
+    NotAStore(PathBuf),
+    /// Both files that describe the store are missing or make no sense.
+    #[error("store description {0} and its copy are damaged")]
     DescriptionDamaged(PathBuf),
     /// A shard's log.
     #[error(transparent)]
@@ -121,21 +128,16 @@ pub fn open(
     let lock: Arc<dyn StorageLock> = Arc::from(lock);
     let description = Description::load_or_create(options, &*storage)?;
     let (catalog, catalog_state) = Catalog::open(&dir.join("catalog"))?;
-    let log_options = LogOptions {
-        segment_bytes: options.segment_bytes,
-        sync: options.sync,
-        tail_cache_bytes: options.cache_bytes / 3,
-        index_cache_bytes: options.cache_bytes - options.cache_bytes / 3,
-        ..LogOptions::new(description.secret)
-    };
-    let seats = (0..description.shards.get()).map(|number| Seat {
-        number,
-        dir: dir.join(format!("shard-{number:02}")),
-        storage: Arc::clone(&storage),
-        log_options: log_options.clone(),
-        catalog: catalog.clone(),
-        checkpoint_log_bytes: options.checkpoint_log_bytes,
-        _lock: Arc::clone(&lock),
+    let seats = (0..description.shards.get()).map(|number| {
+        let (storage, lock) = (Arc::clone(&storage), Arc::clone(&lock));
+        Seat::new(
+            number,
+            options,
+            description.secret,
+            storage,
+            catalog.clone(),
+            lock,
+        )
     });
     let recovered: Vec<_> = if options.parallel {
         recover_in_parallel(seats)
@@ -145,16 +147,20 @@ pub fn open(
     let mut shards = Vec::with_capacity(recovered.len());
     let mut reports = Vec::with_capacity(recovered.len());
     for recovered in recovered {
-        let (mut shard, report) = recovered?;
-        shard.tick(now);
+        let (shard, report) = recovered?;
         shards.push(shard);
         reports.push(report);
+    }
+    let set_aside_streams = set_older_aside(&mut shards);
+    for shard in &mut shards {
+        shard.tick(now);
     }
     Ok(Opened {
         shards,
         report: OpenReport {
             catalog: catalog_state,
             shards: reports,
+            set_aside_streams,
         },
     })
 }
@@ -174,103 +180,7 @@ fn recover_in_parallel(
     })
 }
 
-/// The file that says what the store is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Description {
-    format: u32,
-    pub(crate) shards: NonZeroU8,
-    /// Mixed into every checksum of the logs.
-    pub(crate) secret: u32,
-}
-
-/// The format version that this program writes.
-const FORMAT: u32 = 1;
-/// Name of the [`Description`] file.
-const DESCRIPTION: &str = "store.json";
-
-impl Description {
-    fn load_or_create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
-        match Self::load(&options.dir, storage)? {
-            Some(description) => Ok(description),
-            None => Self::create(options, storage),
-        }
-    }
-
-    /// `None` if there is none.
-    pub(crate) fn load(dir: &Path, storage: &dyn Storage) -> Result<Option<Self>, OpenError> {
-        let path = dir.join(DESCRIPTION);
-        let file = match storage.open(&path, OpenMode::Read) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(io_error("opening the description", &path, source)),
-        };
-        let len = file
-            .len()
-            .map_err(|source| io_error("reading the description", &path, source))?;
-        let mut bytes = vec![0; usize::try_from(len.min(MAX_DESCRIPTION)).unwrap_or(0)];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            let read = file
-                .read_at(&mut bytes[filled..], filled as u64)
-                .map_err(|source| io_error("reading the description", &path, source))?;
-            if read == 0 {
-                break;
-            }
-            filled += read;
-        }
-        bytes.truncate(filled);
-        // A newer version may have other members, so its number is looked at first.
-        #[derive(Deserialize)]
-        struct Versioned {
-            format: u32,
-        }
-        let damaged = |_| OpenError::DescriptionDamaged(path.clone());
-        let Versioned { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
-        if format > FORMAT {
-            return Err(OpenError::NewerFormat {
-                path: dir.to_owned(),
-                found: format,
-                known: FORMAT,
-            });
-        }
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-    }
-
-    fn create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let shards = options
-            .shards
-            .or_else(|| NonZeroU8::new(u8::try_from(cores / 2).unwrap_or(MAX_SHARDS)))
-            .unwrap_or(NonZeroU8::MIN)
-            .min(NonZeroU8::new(MAX_SHARDS).unwrap_or(NonZeroU8::MIN));
-        let secret = (options.random ^ options.random >> 32) as u32;
-        let description = Self {
-            format: FORMAT,
-            shards,
-            secret,
-        };
-        description.write(&options.dir, storage)?;
-        Ok(description)
-    }
-
-    pub(crate) fn write(&self, dir: &Path, storage: &dyn Storage) -> Result<(), OpenError> {
-        let (path, fresh) = (dir.join(DESCRIPTION), dir.join("store.json.new"));
-        let bytes = serde_json::to_vec(self).expect("three numbers are always JSON");
-        let file = storage
-            .open(&fresh, OpenMode::Create)
-            .map_err(|source| directory_error(dir, source))?;
-        file.write_all_at(&bytes, 0)
-            .and_then(|()| file.sync_data())
-            .and_then(|()| storage.rename(&fresh, &path))
-            .and_then(|()| storage.sync_dir(dir))
-            .map_err(|source| io_error("writing the description", &path, source))
-    }
-}
-
-/// More than any description has.
-const MAX_DESCRIPTION: u64 = 64 << 10;
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> OpenError {
+pub(crate) fn io_error(doing: &'static str, path: &Path, source: io::Error) -> OpenError {
     OpenError::Io {
         doing,
         path: path.to_owned(),
@@ -278,7 +188,7 @@ fn io_error(doing: &'static str, path: &Path, source: io::Error) -> OpenError {
     }
 }
 
-fn directory_error(dir: &Path, source: io::Error) -> OpenError {
+pub(crate) fn directory_error(dir: &Path, source: io::Error) -> OpenError {
     match source.kind() {
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             OpenError::NotADirectory(dir.to_owned())

@@ -53,6 +53,8 @@ pub struct Shard {
     checkpoint_position: LogPosition,
     /// Bytes appended to the log when it was taken.
     checkpoint_appended: u64,
+    /// Whether the catalog has the newest checkpoint, as far as the log knows.
+    catalog_is_newest: bool,
     reclaim: Reclaim,
     /// What schedules have sent since the last [`Shard::take_scheduled`].
     scheduled: Vec<Scheduled>,
@@ -164,6 +166,13 @@ impl Shard {
             self.touched.push(stream);
         }
         Ok(())
+    }
+
+    /// Leaves a stream as it is, since another one of its name counts.
+    pub(crate) fn set_aside(&mut self, stream: StreamId) {
+        if let Some(target) = self.streams.get_mut(&stream) {
+            target.set_aside();
+        }
     }
 
     /// Deletes a stream with its messages and consumers.

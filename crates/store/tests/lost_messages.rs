@@ -1,32 +1,13 @@
 //! Streams of which damage has taken messages go on counting right.
 
-use std::num::NonZeroU8;
+mod support;
+
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::sync::Arc;
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
-use jetsled_store::{DeletedDetails, OpenError, Publish, Sender, Shard, StoreOptions, StreamId};
+use jetsled_jetstream_api::{StreamConfig, StreamSeq};
+use jetsled_store::{DeletedDetails, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
-
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
-
-/// sled gives its lock back some time after its last handle has dropped.
-fn open(disk: &FaultyStorage, dir: &Path) -> Shard {
-    let options = StoreOptions {
-        shards: NonZeroU8::new(1),
-        segment_bytes: 64 << 10,
-        ..StoreOptions::new(dir, 3)
-    };
-    loop {
-        match jetsled_store::open(&options, Arc::new(disk.clone()), NOW) {
-            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                std::thread::yield_now();
-            }
-            opened => return opened.expect("a store").shards.remove(0),
-        }
-    }
-}
+use support::{NOW, checkpoint, commit, config, open};
 
 fn publish(shard: &mut Shard, stream: StreamId, subject: &str, payload: &[u8]) {
     let message = Publish {
@@ -37,8 +18,7 @@ fn publish(shard: &mut Shard, stream: StreamId, subject: &str, payload: &[u8]) {
         sender: Sender::Client,
     };
     shard.publish(stream, &message, NOW).expect("a publish");
-    let commit = shard.take_commit().expect("a commit");
-    shard.finish_commit(commit.run()).expect("it is written");
+    commit(shard);
 }
 
 #[test]
@@ -47,19 +27,13 @@ fn a_lost_message_is_replaced_on_its_subject_without_being_counted_twice() {
     let disk = FaultyStorage::new();
     let mut shard = open(&disk, dir.path());
     let config = StreamConfig {
-        name: "S".to_owned(),
-        max_msgs: -1,
         max_msgs_per_subject: 1,
-        max_bytes: -1,
-        max_msg_size: -1,
-        ..StreamConfig::default()
+        ..config("S")
     };
     let stream = shard.create_stream("A", config, NOW).expect("a stream");
     publish(&mut shard, stream, "s.lost", b"to be damaged");
     publish(&mut shard, stream, "s.kept", b"kept");
-    let checkpoint = shard.take_checkpoint(std::iter::empty());
-    let done = checkpoint.run(shard.synced());
-    shard.finish_checkpoint(done).expect("a checkpoint");
+    checkpoint(&mut shard);
     drop(shard);
 
     let segment = dir.path().join("shard-00/0000000001.seg");
@@ -86,4 +60,35 @@ fn a_lost_message_is_replaced_on_its_subject_without_being_counted_twice() {
         (StreamSeq(2), StreamSeq(3))
     );
     assert_eq!(state.lost.expect("it is told").messages, [StreamSeq(1)]);
+}
+
+#[test]
+fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = FaultyStorage::new();
+    let mut shard = open(&disk, dir.path());
+    let stream = shard.create_stream("A", config("S"), NOW);
+    let stream = stream.expect("a stream");
+    publish(&mut shard, stream, "s.a", b"to be damaged");
+    publish(&mut shard, stream, "s.a", b"kept");
+    checkpoint(&mut shard);
+    drop(shard);
+    let segment = dir.path().join("shard-00/0000000001.seg");
+    disk.damage(&segment, |bytes| {
+        let payload = bytes.windows(13).position(|at| at == b"to be damaged");
+        bytes[payload.expect("the message")] ^= 1;
+    });
+    let mut shard = open(&disk, dir.path());
+    assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
+    let loaded = shard.load(stream, StreamSeq(1)).expect("no error");
+    assert!(loaded.is_none(), "an altered message is not served");
+    let damaged = shard.stream(stream).expect("it");
+    assert_eq!((damaged.lost_messages(), damaged.messages()), (1, 1));
+    let lost: Vec<_> = damaged.lost().collect();
+    assert_eq!(lost, [(StreamSeq(1), StreamSeq(1))]);
+    // A purge that covers it ends the report.
+    shard
+        .purge(stream, &jetsled_store::Purge::default())
+        .expect("a purge");
+    assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
 }

@@ -1,16 +1,11 @@
 //! Damage to a record that says something of messages costs what that record said, and not the messages.
 
-use std::num::NonZeroU8;
-use std::path::Path;
-use std::sync::Arc;
+mod support;
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
-use jetsled_store::{
-    DeletedDetails, Erase, LogPosition, OpenError, Publish, Sender, Shard, StoreOptions, StreamId,
-};
+use jetsled_jetstream_api::{StreamConfig, StreamSeq};
+use jetsled_store::{DeletedDetails, Erase, LogPosition, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
-
-const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+use support::{NOW, checkpoint, commit, config, open};
 
 struct Store {
     disk: FaultyStorage,
@@ -51,17 +46,11 @@ impl Store {
     }
 
     fn commit(&mut self) {
-        if let Some(commit) = self.shard().take_commit() {
-            self.shard()
-                .finish_commit(commit.run())
-                .expect("it is written");
-        }
+        commit(self.shard());
     }
 
     fn checkpoint(&mut self) {
-        let checkpoint = self.shard().take_checkpoint(std::iter::empty());
-        let done = checkpoint.run(self.shard().synced());
-        self.shard().finish_checkpoint(done).expect("a checkpoint");
+        checkpoint(self.shard());
     }
 
     /// Opens the store again. Of the records at these places a bit is flipped before.
@@ -79,34 +68,6 @@ impl Store {
         let loaded = self.shard().load(stream, StreamSeq(seq));
         let message = loaded.expect("a readable message")?;
         Some(message.payload.to_vec())
-    }
-}
-
-/// sled gives its lock back some time after its last handle has dropped.
-fn open(disk: &FaultyStorage, dir: &Path) -> Shard {
-    let options = StoreOptions {
-        shards: NonZeroU8::new(1),
-        segment_bytes: 64 << 10,
-        ..StoreOptions::new(dir, 3)
-    };
-    loop {
-        match jetsled_store::open(&options, Arc::new(disk.clone()), NOW) {
-            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                std::thread::yield_now();
-            }
-            opened => return opened.expect("a store").shards.remove(0),
-        }
-    }
-}
-
-fn config(name: &str) -> StreamConfig {
-    StreamConfig {
-        name: name.to_owned(),
-        max_msgs: -1,
-        max_msgs_per_subject: -1,
-        max_bytes: -1,
-        max_msg_size: -1,
-        ..StreamConfig::default()
     }
 }
 

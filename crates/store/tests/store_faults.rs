@@ -400,8 +400,8 @@ fn a_segment_stays_when_what_replaces_it_is_void() {
     run.shard()
         .purge(stream, &Purge::default())
         .expect("a purge");
-    run.commit().expect("a commit");
     let checkpoint = run.shard().take_checkpoint(std::iter::empty());
+    run.commit().expect("a commit");
     let synced = run.shard().synced();
     run.shard()
         .finish_checkpoint(checkpoint.run(synced))

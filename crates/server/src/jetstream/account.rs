@@ -188,7 +188,7 @@ impl AccountJetStream {
         config.check_origin_filters()?;
         self.check_subjects(&config)?;
         let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
-        let shard = self.runtime.emptiest_shard();
+        let shard = self.runtime.emptiest_shard(account.name(), &config.name);
         let mut state = shard.lock();
         let now = state.now;
         let id = state

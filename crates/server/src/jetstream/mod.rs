@@ -55,6 +55,7 @@ mod throttle;
 mod transfer;
 mod turn;
 mod upkeep;
+mod verify;
 mod view;
 mod worker;
 
@@ -72,3 +73,4 @@ pub(crate) use start::JetStream;
 pub use start::StartError;
 pub(crate) use target::{ConsumerTarget, Target};
 pub(crate) use turn::UnfinishedTurn;
+pub(crate) use verify::DamagedStream;

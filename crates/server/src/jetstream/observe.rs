@@ -62,7 +62,7 @@ impl FoundDamage {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreHealth {
     pub(crate) found: FoundDamage,
-    /// Messages that streams list as taken by damage, at most 1024 each.
+    /// Messages that damage took, as far as it is known.
     pub(crate) lost_messages: u64,
     pub(crate) failed_commits: u64,
     pub(crate) shards: u64,
@@ -81,7 +81,7 @@ impl JetStream {
         for shard in &*self.runtime().shards {
             let state = shard.lock();
             let lost = state.store.streams().map(Stream::lost_messages);
-            health.lost_messages += lost.sum::<usize>() as u64;
+            health.lost_messages += lost.sum::<u64>();
             health.failed_commits += state.failed_commits;
             health.shards += 1;
             health.fenced_shards += u64::from(state.store.is_fenced());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jetsled_jetstream_api::ServerLimits;
-use jetsled_store::StorageMeters;
+use jetsled_store::{SetAside, StorageMeters};
 
 use super::batch::BatchLimits;
 use super::shard::ShardHandle;
@@ -14,6 +14,8 @@ use crate::account::Account;
 /// The shards and limits of a running JetStream.
 pub(super) struct Runtime {
     pub(super) shards: Box<[Arc<ShardHandle>]>,
+    /// Streams that are not served, since a newer one has their name.
+    pub(super) set_aside: Vec<SetAside>,
     pub(super) limits: ServerLimits,
     pub(super) batch_limits: Arc<BatchLimits>,
     pub(super) domain: Option<String>,
@@ -36,11 +38,19 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    /// Where a new stream goes: to the shard with the fewest.
-    pub(super) fn emptiest_shard(&self) -> &ShardHandle {
+    /// Where a new stream of this account and name goes: to the shard with the fewest. One that has a stream of the name set aside comes last: within a
+    /// shard a new stream takes the place of an older one.
+    pub(super) fn emptiest_shard(&self, account: &str, name: &str) -> &ShardHandle {
+        let is_taken = |shard: &ShardHandle| {
+            self.set_aside.iter().any(|aside| {
+                aside.shard == usize::from(shard.index)
+                    && aside.account == account
+                    && aside.name == name
+            })
+        };
         self.shards
             .iter()
-            .min_by_key(|shard| shard.lock().streams.len())
+            .min_by_key(|shard| (is_taken(shard), shard.lock().streams.len()))
             .expect("a store has at least one shard")
     }
 }

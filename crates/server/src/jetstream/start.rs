@@ -10,9 +10,7 @@ use jetsled_config::{
 };
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
 use jetsled_store::storage::{FsStorage, Storage};
-use jetsled_store::{
-    OpenReport, Opened, RecoveredConsumer, Shard, StorageMeters, StoreOptions, StreamId,
-};
+use jetsled_store::{OpenReport, Opened, RecoveredConsumer, StorageMeters, StoreOptions, StreamId};
 use parking_lot::Mutex;
 
 use super::access::resting_state;
@@ -25,7 +23,7 @@ use super::shard::ShardHandle;
 use super::target::{StreamTarget, Target};
 use super::throttle::Throttle;
 use super::upkeep::{self, Upkeep};
-use super::{clock, domain, worker};
+use super::{clock, domain, verify, worker};
 use crate::account::Account;
 use crate::chance;
 use crate::routing::{self, FlushSet};
@@ -156,7 +154,7 @@ impl JetStream {
         let options = server.options();
         report(&opened.report);
         let found = FoundDamage::in_report(&opened.report);
-        let runtime = Arc::new(Runtime::new(server, &options, opened.shards));
+        let runtime = Arc::new(Runtime::new(server, &options, opened));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::new(start_workers(&runtime)?),
@@ -280,7 +278,7 @@ impl JetStream {
             let streams: Vec<StreamHandle> = state
                 .store
                 .streams()
-                .filter(|stream| stream.account() == account.name())
+                .filter(|stream| stream.account() == account.name() && !stream.is_set_aside())
                 .map(|stream| StreamHandle {
                     target: StreamTarget {
                         shard: shard.index,
@@ -342,7 +340,7 @@ impl JetStream {
 }
 
 impl Runtime {
-    fn new(server: &ServerState, options: &Options, shards: Vec<Shard>) -> Self {
+    fn new(server: &ServerState, options: &Options, opened: Opened) -> Self {
         let jetstream = &options.jetstream;
         let meters = StorageMeters::default();
         let max_memory = jetstream.max_memory_store;
@@ -352,12 +350,13 @@ impl Runtime {
             max_file.unwrap_or_else(|| super::machine::disk_for_streams(&jetstream.store_dir()));
         meters.memory.set_limit(Some(max_memory));
         meters.file.set_limit(Some(max_file));
-        let shards = (0..).zip(shards).map(|(index, mut shard)| {
+        let shards = (0..).zip(opened.shards).map(|(index, mut shard)| {
             shard.join_server_meters(meters.clone());
             Arc::new(ShardHandle::new(index, shard))
         });
         Self {
             shards: shards.collect(),
+            set_aside: opened.report.set_aside_streams,
             limits: server_limits(&jetstream.limits),
             batch_limits: Arc::new(BatchLimits::new(&jetstream.limits)),
             domain: jetstream.domain.clone(),
@@ -425,6 +424,9 @@ fn start_threads(runtime: &Runtime) -> Result<Vec<JoinHandle<()>>, StartError> {
     let shards = runtime.shards.clone();
     let name = "upkeep".to_owned();
     threads.push(start_thread(name, move || upkeep::run(&shards, &jobs))?);
+    let shards = runtime.shards.clone();
+    let name = "verify".to_owned();
+    threads.push(start_thread(name, move || verify::run(&shards))?);
     Ok(threads)
 }
 
@@ -438,6 +440,15 @@ fn start_thread(
 
 /// Tells the operator what opening the store has found.
 fn report(report: &OpenReport) {
+    for older in &report.set_aside_streams {
+        tracing::error!(
+            "JetStream stream '{} > {}' of {} with {} messages is set aside and not served: a newer one has its name",
+            older.account,
+            older.name,
+            older.created,
+            older.messages,
+        );
+    }
     for (index, shard) in report.shards.iter().enumerate() {
         for damage in &shard.log.damage {
             tracing::error!(

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::query::{BadRequest, Query};
 use super::reply::Reply;
+use crate::jetstream::{DamagedStream, JetStream};
 use crate::server::ServerState;
 
 #[derive(Debug, Serialize)]
@@ -14,6 +15,9 @@ struct Healthz {
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<[Detail; 1]>,
+    /// Ours: what damage took. The server serves all else, so its status stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<DamagedStream>,
 }
 
 /// What is wrong, and with what.
@@ -49,6 +53,10 @@ pub(super) fn check(server: &ServerState, query: &Query) -> Result<Reply, BadReq
                 status: "ok",
                 error: None,
                 errors: None,
+                damage: server
+                    .jetstream()
+                    .map(JetStream::damaged_streams)
+                    .unwrap_or_default(),
             };
             Reply::compact_json(StatusCode::OK, &healthy)
         }
@@ -60,12 +68,14 @@ pub(super) fn check(server: &ServerState, query: &Query) -> Result<Reply, BadReq
                     status: word,
                     error: None,
                     errors: Some([fault]),
+                    damage: Vec::new(),
                 }
             } else {
                 Healthz {
                     status: word,
                     error: Some(fault.error),
                     errors: None,
+                    damage: Vec::new(),
                 }
             };
             Reply::compact_json(status, &healthz)

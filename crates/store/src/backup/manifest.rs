@@ -1,7 +1,7 @@
 use jetsled_jetstream_api::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::open::Description;
+use crate::description::Description;
 
 /// One backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -43,7 +43,7 @@ pub use manifest::{CopiedSegment, Manifest};
 pub use take::Taken;
 
 use crate::OpenError;
-use crate::open::Description;
+use crate::description::Description;
 use crate::storage::{FsStorage, Storage, StorageLock};
 
 /// A directory of backups of one store.

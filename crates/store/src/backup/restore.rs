@@ -45,7 +45,7 @@ impl Backups {
             }
             sync_dir(&dir)?;
         }
-        manifest.store.write(&unfinished, &FsStorage)?;
+        manifest.store.write_both(&unfinished, &FsStorage)?;
         sync_dir(&unfinished)?;
         fs::rename(&unfinished, into).map_err(failed("can't rename to", into))?;
         into.parent().map_or(Ok(()), sync_dir)

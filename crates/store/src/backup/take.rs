@@ -16,8 +16,8 @@ use super::segment::{Outcome, copy, mark};
 use super::{
     BackupError, Backups, FORMAT, Progress, failed, make_dir, shard_name, sync_dir, write_json,
 };
+use crate::description::Description;
 use crate::log::{LogFile, SegmentNo};
-use crate::open::Description;
 use crate::storage::FsStorage;
 
 /// What taking a backup came to.
@@ -51,8 +51,9 @@ impl Backups {
         now: &dyn Fn() -> Timestamp,
         progress: Progress<'_>,
     ) -> Result<Taken, BackupError> {
-        let description = Description::load(store, &FsStorage)?
-            .ok_or_else(|| BackupError::NoStore(store.to_owned()))?;
+        let description = Description::find(store, &FsStorage)?
+            .ok_or_else(|| BackupError::NoStore(store.to_owned()))?
+            .description;
         let backups = Self::open_for(dir, &description)?;
         let _lock = backups.lock()?;
         let mut taking = Taking::new(&backups, store, description)?;

@@ -6,7 +6,7 @@ use super::{Shard, StoredConfig};
 use crate::catalog::Section;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpointed, LOG_KEY, SHARD_KEY};
 use crate::log::{
-    Commit, CommitError, Committed, ConsumerKey, LogPosition, Maintained, Maintenance,
+    Commit, CommitError, Committed, ConsumerKey, LogPosition, Maintained, Maintenance, Record,
 };
 
 /// Messages that one call may expire in a stream.
@@ -110,7 +110,7 @@ impl Shard {
         let mut next: Option<Timestamp> = None;
         for stream in self.streams.values_mut() {
             // What expires meanwhile would leave delete markers in the way of what is still to come.
-            if stream.is_restoring() {
+            if stream.is_restoring() || stream.is_set_aside() {
                 continue;
             }
             let last = stream.last_seq();
@@ -158,6 +158,10 @@ impl Shard {
         &mut self,
         consumers: impl Iterator<Item = (ConsumerKey, Vec<u8>)>,
     ) -> Checkpoint {
+        // Without it a start only takes more care with this checkpoint.
+        if let Err(error) = self.log.append(&Record::Checkpoint) {
+            tracing::warn!(shard = self.seat.number, %error, "checkpoint was not marked in the log");
+        }
         let log = self.log.checkpoint();
         let position = log.position;
         let mut entries = vec![
@@ -214,6 +218,7 @@ impl Shard {
     pub fn finish_checkpoint(&mut self, checkpointed: Checkpointed) -> Result<(), CheckpointError> {
         checkpointed.outcome?;
         self.checkpoint_position = checkpointed.position;
+        self.catalog_is_newest = true;
         self.checkpoint_appended = checkpointed.appended;
         for (key, state) in checkpointed.consumers {
             if let Some(entry) = self.consumers.get_mut(&key) {

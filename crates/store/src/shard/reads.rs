@@ -6,22 +6,32 @@ use std::ops::ControlFlow;
 use jetsled_jetstream_api::{StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
-use crate::log::{ReadError, Selection, StreamId};
+use crate::log::{Examined, ReadError, SegmentNo, Selection, StreamId};
 use crate::{
     DeletedDetails, MessageMeta, PendingCount, Shard, StoredMessage, Stream, TooManyResults,
 };
 
 impl Shard {
-    /// The message at `seq`.
+    /// The numbers of its log's segments, oldest first.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentNo> {
+        self.log.segments().map(|usage| usage.segment)
+    }
+
+    /// Reads a whole segment and its index file.
+    pub(crate) fn examine(&mut self, segment: SegmentNo) -> Result<Examined, ReadError> {
+        self.log.examine(segment)
+    }
+
+    /// The message at `seq`. One that is found to be damaged is lost, and not there from then on.
     ///
     /// # Errors
-    /// When the record can not be read.
+    /// When the record can not be read now.
     pub fn load(
         &mut self,
         stream: StreamId,
         seq: StreamSeq,
     ) -> Result<Option<StoredMessage<'_>>, ReadError> {
-        match self.streams.get(&stream) {
+        match self.streams.get_mut(&stream) {
             Some(stream) => stream.load(&mut self.log, seq.0),
             None => Ok(None),
         }

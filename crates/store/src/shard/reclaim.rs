@@ -24,6 +24,8 @@ pub(super) struct Reclaim {
     leaving: BTreeMap<SegmentNo, LogPosition>,
     /// Segments from which messages were copied: their files are not reused, or those messages could not be erased.
     copied: BTreeSet<SegmentNo>,
+    /// Segments with messages of streams that nobody knows, and how many: they stay.
+    kept: BTreeMap<SegmentNo, u64>,
     /// Segments that could not be read to be rewritten; not tried again until a restart.
     unreadable: BTreeSet<SegmentNo>,
     wants_checkpoint: bool,
@@ -43,6 +45,17 @@ impl Reclaim {
 
     pub(super) fn set_copied(&mut self, copied: BTreeSet<SegmentNo>) {
         self.copied = copied;
+    }
+
+    pub(super) fn kept(&self) -> &BTreeMap<SegmentNo, u64> {
+        &self.kept
+    }
+
+    /// These segments stay, whatever lives in them.
+    pub(super) fn keep(&mut self, kept: BTreeMap<SegmentNo, u64>) {
+        for (segment, messages) in kept {
+            *self.kept.entry(segment).or_default() += messages;
+        }
     }
 
     pub(super) fn wants_checkpoint(&self) -> bool {
@@ -126,6 +139,7 @@ impl Shard {
             .segments()
             .filter(|usage| usage.sealed && usage.segment < synced)
             .filter(|usage| !self.reclaim.leaving.contains_key(&usage.segment))
+            .filter(|usage| !self.reclaim.kept.contains_key(&usage.segment))
             .collect();
         let oldest = sealed.first().map(|usage| usage.segment);
         let mut sparse = None;

@@ -10,7 +10,6 @@ use jetsled_jetstream_api::{Nanos, StreamConfig};
 
 use super::consumers::ConsumerEntry;
 use super::{Graves, Metering, Reclaim, Shard, StoredConfig};
-use crate::Stream;
 use crate::catalog::{Catalog, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
 use crate::log::{
@@ -21,6 +20,7 @@ use crate::log::{
 use crate::open::{OpenError, ShardReport};
 use crate::storage::{Storage, StorageLock};
 use crate::stream::{Decoder, ReplayedMessage, StreamHead, encode_bytes};
+use crate::{StoreOptions, Stream};
 pub use fuzzing::decode_catalog_value;
 
 /// Where a shard lives.
@@ -36,21 +36,53 @@ pub(crate) struct Seat {
     pub(crate) _lock: Arc<dyn StorageLock>,
 }
 
+impl Seat {
+    pub(crate) fn new(
+        number: u8,
+        options: &StoreOptions,
+        secret: u32,
+        storage: Arc<dyn Storage>,
+        catalog: Catalog,
+        lock: Arc<dyn StorageLock>,
+    ) -> Self {
+        Self {
+            number,
+            dir: options.dir.join(format!("shard-{number:02}")),
+            storage,
+            log_options: LogOptions {
+                segment_bytes: options.segment_bytes,
+                sync: options.sync,
+                tail_cache_bytes: options.cache_bytes / 3,
+                index_cache_bytes: options.cache_bytes - options.cache_bytes / 3,
+                ..LogOptions::new(secret)
+            },
+            catalog,
+            checkpoint_log_bytes: options.checkpoint_log_bytes,
+            _lock: lock,
+        }
+    }
+}
+
 /// Bytes of log that a replay holds at a time.
 const STEP_BYTES: u32 = 1 << 20;
 
 /// Opens a shard.
 pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
-    let mut checkpoint = Checkpointed::load_usable(&seat);
-    let (mut log, mut log_report) = open_log(&seat, checkpoint.as_ref().map(|found| &found.log))?;
-    if checkpoint.as_ref().is_some_and(|found| !found.fits(&log)) {
+    let (mut checkpoint, mut unusable) = Checkpointed::load_or_reason(&seat);
+    let mut marks = 0;
+    let from = checkpoint.as_ref().map(|found| &found.log);
+    let (mut log, mut log_report) = open_log(&seat, from, &mut marks)?;
+    let mut catalog_is_newest = checkpoint.is_some() && marks == 0;
+    if !catalog_is_newest && checkpoint.as_ref().is_some_and(|found| !found.fits(&log)) {
         tracing::warn!(
             shard = seat.number,
             "checkpoint is of segments that are not there, rebuilding from the log"
         );
+        unusable = Some("it is of segments that are not there".to_owned());
         checkpoint = None;
         drop(log);
-        (log, log_report) = open_log(&seat, None)?;
+        (log, log_report) = open_log(&seat, None, &mut marks)?;
+        catalog_is_newest = false;
     }
     let mut shard = Shard {
         seat,
@@ -66,6 +98,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         in_flight: Vec::new(),
         checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
+        catalog_is_newest,
         reclaim: Reclaim::default(),
         scheduled: Vec::new(),
         broken: None,
@@ -78,26 +111,30 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         ShardReport {
             log: log_report,
             rebuilt,
+            checkpoint_unusable: unusable,
             orphaned_messages,
         },
     ))
 }
 
 /// Opens the log and finishes what erasures a stop has interrupted. If one was torn, the log is read once more as it is then.
+/// `marks`: how many checkpoints were begun behind the one given.
 fn open_log(
     seat: &Seat,
     checkpoint: Option<&LogCheckpoint>,
+    marks: &mut u64,
 ) -> Result<(Log, LogReport), OpenError> {
-    let open = |interrupted: &mut InterruptedErasures| {
+    *marks = 0;
+    let mut open = |interrupted: &mut InterruptedErasures| {
         Log::open(
             Arc::clone(&seat.storage),
             &seat.dir,
             seat.log_options.clone(),
             checkpoint,
-            &mut |replayed, _| {
-                if let Record::Erase(erase) = &replayed.record {
-                    interrupted.note(erase);
-                }
+            &mut |replayed, _| match &replayed.record {
+                Record::Erase(erase) => interrupted.note(erase),
+                Record::Checkpoint => *marks += 1,
+                _ => {}
             },
         )
     };
@@ -179,7 +216,7 @@ impl Entry {
             Record::SourcePosition(position) => {
                 Self::SourcePosition(position.stream, position.source.to_vec())
             }
-            Record::BatchCommit(_) | Record::Erase(_) => return None,
+            Record::BatchCommit(_) | Record::Erase(_) | Record::Checkpoint => return None,
         })
     }
 
@@ -225,7 +262,8 @@ struct Replay {
     superseded_consumers: Vec<(StreamId, ConsumerKey)>,
     /// Messages of which an erasure has left no more than what a replay needs.
     erased: Vec<(StreamId, u64)>,
-    orphans: u64,
+    /// Messages of streams that nobody knows, by segment.
+    orphans: BTreeMap<SegmentNo, u64>,
 }
 
 impl Replay {
@@ -332,7 +370,7 @@ impl Replay {
                 } else if let Some(target) = shard.streams.get_mut(&stream) {
                     target.replay_message(&mut shard.log, &message)?;
                 } else if !shard.graves.streams.contains_key(&stream) {
-                    self.orphans += 1;
+                    *self.orphans.entry(at.segment).or_default() += 1;
                 }
             }
             Entry::Delete(stream, seq) if !self.before_head(stream, at) => {
@@ -550,6 +588,7 @@ impl Shard {
             self.next_consumer = self.next_consumer.max(checkpoint.next_consumer);
             self.graves = checkpoint.graves;
             self.reclaim.set_copied(checkpoint.copied);
+            self.reclaim.keep(checkpoint.kept);
             if records_miss {
                 replay.met = self.streams.keys().map(|id| (*id, true)).collect();
                 self.walk(from, |_, _, entry| {
@@ -582,8 +621,26 @@ impl Shard {
         let streams = &self.streams;
         self.consumers
             .retain(|_, consumer| streams.contains_key(&consumer.stream));
+        self.reclaim.keep(replay.orphans);
+        self.lose_missing_segments();
         self.drop_unfinished_restores();
-        Ok(replay.orphans)
+        Ok(self.reclaim.kept().values().sum())
+    }
+
+    /// What the checkpoint says lives in segments that are not there is lost.
+    fn lose_missing_segments(&mut self) {
+        let there: BTreeSet<SegmentNo> = self.log.segments().map(|usage| usage.segment).collect();
+        for stream in self.streams.values_mut() {
+            let extents = stream.extents().iter();
+            let missing: BTreeSet<SegmentNo> = extents
+                .map(|extent| extent.segment)
+                .filter(|segment| !there.contains(segment))
+                .collect();
+            for segment in missing {
+                tracing::error!(stream = %stream.config().name, %segment, "a segment is missing");
+                stream.lose_segment(segment);
+            }
+        }
     }
 
     /// Logs what [`Replay::supersede_stream`] and its like have found, so that it holds when the newer ones are deleted in their turn.
@@ -608,9 +665,13 @@ impl Shard {
         let mut streams = std::mem::take(&mut self.streams);
         let mut consumers = std::mem::take(&mut self.consumers);
         let mut meters = BTreeMap::new();
+        let mut aside = Vec::new();
         streams.retain(|id, stream| {
             if stream.is_memory() {
                 return true;
+            }
+            if stream.is_set_aside() {
+                aside.push(*id);
             }
             meters.extend(stream.account_meter().map(|meter| (*id, Arc::clone(meter))));
             self.metering.forget(stream);
@@ -618,13 +679,18 @@ impl Shard {
         });
         consumers.retain(|_, consumer| consumer.in_memory);
         let checkpoint = Checkpointed::load_usable(&self.seat);
+        let usable = |found: &Checkpointed| self.catalog_is_newest || found.fits(&self.log);
+        let checkpoint = checkpoint.filter(usable);
         // Whether the start had found damage is forgotten.
-        let restored = self.restore(checkpoint.filter(|found| found.fits(&self.log)), true);
+        let restored = self.restore(checkpoint, true);
         if let Err(error) = restored {
             tracing::error!(shard = self.seat.number, %error, "shard could not be read again after a failed commit");
             self.broken = Some(Arc::new(std::io::Error::other(error.to_string())));
         }
         self.consumers_recovered = true;
+        for stream in aside {
+            self.set_aside(stream);
+        }
         for (id, stream) in &mut self.streams {
             self.metering.welcome(stream);
             stream.join_account_meter(meters.remove(id));
@@ -652,6 +718,11 @@ impl Shard {
         out.extend_from_slice(&(self.reclaim.copied().len() as u64).to_le_bytes());
         for segment in self.reclaim.copied() {
             out.extend_from_slice(&segment.0.to_le_bytes());
+        }
+        out.extend_from_slice(&(self.reclaim.kept().len() as u64).to_le_bytes());
+        for (segment, messages) in self.reclaim.kept() {
+            out.extend_from_slice(&segment.0.to_le_bytes());
+            out.extend_from_slice(&messages.to_le_bytes());
         }
         out
     }
@@ -690,6 +761,7 @@ struct Checkpointed {
     next_consumer: u32,
     graves: Graves,
     copied: BTreeSet<SegmentNo>,
+    kept: BTreeMap<SegmentNo, u64>,
     streams: BTreeMap<StreamId, Stream>,
     consumers: BTreeMap<ConsumerKey, Box<ConsumerEntry>>,
 }
@@ -697,14 +769,22 @@ struct Checkpointed {
 impl Checkpointed {
     /// The newest checkpoint, if there is one that can be used.
     fn load_usable(seat: &Seat) -> Option<Self> {
-        Self::load(seat).unwrap_or_else(|reason| {
-            tracing::warn!(
-                shard = seat.number,
-                reason,
-                "checkpoint is unusable, rebuilding from the log"
-            );
-            None
-        })
+        Self::load_or_reason(seat).0
+    }
+
+    /// As [`Checkpointed::load_usable`], with the reason if there is one that can not be used.
+    fn load_or_reason(seat: &Seat) -> (Option<Self>, Option<String>) {
+        match Self::load(seat) {
+            Ok(found) => (found, None),
+            Err(reason) => {
+                tracing::warn!(
+                    shard = seat.number,
+                    reason,
+                    "checkpoint is unusable, rebuilding from the log"
+                );
+                (None, Some(reason))
+            }
+        }
     }
 
     /// Whether every segment is there in which it says that something lives, or from which what came after it is replayed. An older catalog
@@ -771,13 +851,14 @@ impl Checkpointed {
             return Err(format!("section {section:?} makes no sense"));
         }
         let log = log.ok_or("it has no log position")?;
-        let (next_stream, next_consumer, graves, copied) = counters.ok_or("it has no counters")?;
+        let counters = counters.ok_or("it has no counters")?;
         Ok(Some(Self {
             log,
-            next_stream,
-            next_consumer,
-            graves,
-            copied,
+            next_stream: counters.next_stream,
+            next_consumer: counters.next_consumer,
+            graves: counters.graves,
+            copied: counters.copied,
+            kept: counters.kept,
             streams,
             consumers,
         }))
@@ -792,7 +873,17 @@ fn number(key: &[u8]) -> Option<u32> {
     key.try_into().ok().map(u32::from_be_bytes)
 }
 
-fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves, BTreeSet<SegmentNo>)> {
+/// What a checkpoint has of the shard itself.
+#[derive(Debug)]
+struct Counters {
+    next_stream: u32,
+    next_consumer: u32,
+    graves: Graves,
+    copied: BTreeSet<SegmentNo>,
+    kept: BTreeMap<SegmentNo, u64>,
+}
+
+fn decode_counters(bytes: &[u8]) -> Option<Counters> {
     let mut from = Decoder::new(bytes);
     let (next_stream, next_consumer) = (from.u32()?, from.u32()?);
     let mut graves = Graves::default();
@@ -812,5 +903,14 @@ fn decode_counters(bytes: &[u8]) -> Option<(u32, u32, Graves, BTreeSet<SegmentNo
     let copied = (0..from.count(4)?)
         .map(|_| from.u32().map(SegmentNo))
         .collect::<Option<_>>()?;
-    Some((next_stream, next_consumer, graves, copied))
+    let kept = (0..from.count(12)?)
+        .map(|_| Some((SegmentNo(from.u32()?), from.u64()?)))
+        .collect::<Option<_>>()?;
+    Some(Counters {
+        next_stream,
+        next_consumer,
+        graves,
+        copied,
+        kept,
+    })
 }

@@ -82,8 +82,8 @@ pub struct Stream {
     age_checked_below: u64,
     /// The message that expires by age next, with its time.
     age_head: Option<(u64, i64)>,
-    /// Sequences that damage took, at most [`LOST_KEPT`].
-    lost: Vec<u64>,
+    /// Sequences that damage took.
+    lost: SeqSet,
 
     /// Where a file stream's messages lie.
     extents: Extents,
@@ -100,6 +100,8 @@ pub struct Stream {
     touched: bool,
     /// It is being filled from an archive.
     restoring: bool,
+    /// Whether a newer stream of its name, in another shard, is the one that counts.
+    set_aside: bool,
     /// What left while somebody watched.
     removed: Option<Vec<Removed>>,
     /// What was stored of the last message otherwise than it came.
@@ -108,8 +110,8 @@ pub struct Stream {
     counter_value: String,
 }
 
-/// How many lost sequences a stream's state lists.
-const LOST_KEPT: usize = 1024;
+/// A stream's state lists at most so many lost sequences.
+const LOST_LISTED: usize = 1 << 16;
 
 impl Stream {
     pub(crate) fn new(
@@ -143,7 +145,7 @@ impl Stream {
             sources: SourcePositions::default(),
             age_checked_below: 0,
             age_head: None,
-            lost: Vec::new(),
+            lost: SeqSet::default(),
             extents: Extents::default(),
             memory,
             emitted_at: LogPosition::ZERO,
@@ -151,6 +153,7 @@ impl Stream {
             is_unused: config_first_is_default,
             touched: false,
             restoring: false,
+            set_aside: false,
             removed: None,
             edits: Edits::default(),
             counter_value: String::new(),
@@ -227,9 +230,9 @@ impl Stream {
         self.subjects.len() as u64
     }
 
-    /// How many of its messages damage took, as far as [`StreamState`](jetsled_jetstream_api::StreamState) lists them: 1024 at most.
+    /// How many messages damage took.
     #[must_use]
-    pub fn lost_messages(&self) -> usize {
+    pub fn lost_messages(&self) -> u64 {
         self.lost.len()
     }
 
@@ -247,6 +250,23 @@ impl Stream {
 
     pub(crate) fn set_restoring(&mut self, restoring: bool) {
         self.restoring = restoring;
+    }
+
+    /// Whether it stands behind a newer stream of its account and name, see [`SetAside`](crate::SetAside): it can be read, and nothing of it expires.
+    #[must_use]
+    pub fn is_set_aside(&self) -> bool {
+        self.set_aside
+    }
+
+    pub(crate) fn set_aside(&mut self) {
+        self.set_aside = true;
+    }
+
+    /// The sequences that damage took, as runs of first and last, ascending. A purge forgets those that it covers.
+    pub fn lost(&self) -> impl Iterator<Item = (StreamSeq, StreamSeq)> {
+        self.lost
+            .runs()
+            .map(|(first, last)| (StreamSeq(first), StreamSeq(last)))
     }
 
     /// Whether its messages are in memory only.

@@ -7,7 +7,8 @@ use jetsled_protocol::SubjectFilter;
 
 use super::subject_table::SubjectId;
 use super::{
-    DeletedDetails, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults, fetch, stored,
+    DeletedDetails, LOST_LISTED, MessageMeta, PendingCount, StoredMessage, Stream, TooManyResults,
+    fetch, stored,
 };
 use crate::log::{Log, Pass, ReadError, Selection};
 
@@ -16,19 +17,25 @@ const DELETED_LISTED: usize = 1 << 22;
 
 impl Stream {
     pub(crate) fn load<'a>(
-        &'a self,
+        &'a mut self,
         log: &'a mut Log,
         seq: u64,
     ) -> Result<Option<StoredMessage<'a>>, ReadError> {
         if !self.is_live(seq) {
             return Ok(None);
         }
-        if let Some(memory) = &self.memory {
-            return Ok(memory.get(seq));
+        if self.memory.is_some() {
+            return Ok(self.memory.as_ref().and_then(|memory| memory.get(seq)));
         }
         // Most loads follow a consumer's look at the message's meta data.
-        let message = log.read_message(Pass::Deliver, self.id, seq)?;
-        Ok(message.as_ref().map(stored))
+        match log.read_message(Pass::Deliver, self.id, seq) {
+            Ok(Some(message)) => Ok(Some(stored(&message))),
+            Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
+                self.lose(seq);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Shows messages in order until `visit` breaks off; answers where to go on. Damaged ones are gone.
@@ -460,7 +467,7 @@ impl Stream {
                 DeletedDetails::Count => Vec::new(),
             },
             lost: (!self.lost.is_empty()).then(|| LostStreamData {
-                messages: self.lost.iter().copied().map(StreamSeq).collect(),
+                messages: self.lost.iter().take(LOST_LISTED).map(StreamSeq).collect(),
                 bytes: 0,
             }),
             ..StreamState::default()

@@ -6,9 +6,7 @@ use jetsled_jetstream_api::{
 use jetsled_protocol::{SubjectFilter, subject};
 
 use super::subject_table::SubjectId;
-use super::{
-    ChangeError, LOST_KEPT, Purge, RemoveReason, Removed, Stream, fetch, fetch_erased_too,
-};
+use super::{ChangeError, Purge, RemoveReason, Removed, Stream, fetch, fetch_erased_too};
 use crate::log::{self, Log, ReadError, Record, Selection};
 
 impl Stream {
@@ -210,6 +208,7 @@ impl Stream {
     ) -> Result<u64, ReadError> {
         let before = self.messages;
         if filter.is_empty() && keep == 0 {
+            self.lost.remove_below(through.saturating_add(1));
             if through >= self.last {
                 self.purge_all(through);
             } else {
@@ -492,9 +491,7 @@ impl Stream {
             return;
         }
         tracing::error!(stream = %self.config.name, seq, "stored message is damaged and lost");
-        if self.lost.len() < LOST_KEPT {
-            self.lost.push(seq);
-        }
+        self.lost.insert(seq);
         self.take_out(seq, None, 0);
     }
 }

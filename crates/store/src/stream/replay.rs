@@ -42,6 +42,7 @@ impl Stream {
             }
             return Ok(());
         }
+        self.lose_passed_over(message.seq);
         let steering = PublishHeaders::scan(&message.headers);
         let accepted = Accepted {
             subject: &message.subject,
@@ -59,6 +60,15 @@ impl Stream {
         )?;
         self.visible_last = self.last;
         Ok(())
+    }
+
+    /// Before a message with this sequence: those between, which nothing has used up, are lost. A mirror and an archive may leave some out.
+    fn lose_passed_over(&mut self, seq: u64) {
+        if seq > self.last + 1 && self.config.mirror.is_none() && !self.restoring {
+            let (from, to) = (self.last + 1, seq - 1);
+            tracing::error!(stream = %self.config.name, from, to, "messages were lost to damage");
+            self.lost.insert_range(from, to);
+        }
     }
 
     pub(crate) fn replay_delete(&mut self, log: &mut Log, seq: u64) -> Result<(), ReadError> {
@@ -240,14 +250,9 @@ impl Stream {
             next = seq + 1;
         }
         gaps.insert_range(next, self.last);
-        let lost: Vec<u64> = gaps
-            .iter()
-            .filter(|seq| !self.gaps.contains(*seq))
-            .take(super::LOST_KEPT)
-            .collect();
+        let lost = gaps.without(&self.gaps);
         tracing::error!(stream = %self.config.name, messages = lost.len(), "messages were lost to damage");
-        self.lost.extend(lost);
-        self.lost.truncate(super::LOST_KEPT);
+        self.lost.add(&lost);
         self.gaps = gaps;
         if self.messages == 0 {
             self.first = self.last + 1;

@@ -14,6 +14,34 @@ impl SeqSet {
         self.set.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Those that are not in the other.
+    pub(crate) fn without(&self, other: &Self) -> Self {
+        Self {
+            set: &self.set - &other.set,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.set |= &other.set;
+    }
+
+    /// Its runs without a gap, each with its first and last member.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut members = self.set.iter().peekable();
+        std::iter::from_fn(move || {
+            let first = members.next()?;
+            let mut last = first;
+            while let Some(next) = members.next_if(|next| Some(*next) == last.checked_add(1)) {
+                last = next;
+            }
+            Some((first, last))
+        })
+    }
+
     pub(crate) fn contains(&self, seq: u64) -> bool {
         self.set.contains(seq)
     }

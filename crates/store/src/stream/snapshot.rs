@@ -17,7 +17,7 @@ pub(crate) struct StreamHead {
     pub(crate) last: u64,
     pub(crate) last_time: Timestamp,
     pub(crate) last_msg_id: Vec<u8>,
-    pub(crate) lost: Vec<u64>,
+    pub(crate) lost: SeqSet,
     pub(crate) gaps: SeqSet,
     /// [`Stream`]'s own.
     pub(crate) is_unused: bool,
@@ -27,26 +27,20 @@ pub(crate) struct StreamHead {
 }
 
 /// The first byte of every head and checkpoint.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 impl StreamHead {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        for number in [
-            self.first,
-            self.last,
-            self.last_time.0 as u64,
-            self.lost.len() as u64,
-        ] {
+        for number in [self.first, self.last, self.last_time.0 as u64] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        for seq in &self.lost {
-            out.extend_from_slice(&seq.to_le_bytes());
-        }
         encode_bytes(out, &self.last_msg_id);
-        let mut gaps = Vec::new();
-        self.gaps.encode(&mut gaps);
-        encode_bytes(out, &gaps);
+        for set in [&self.lost, &self.gaps] {
+            let mut bytes = Vec::new();
+            set.encode(&mut bytes);
+            encode_bytes(out, &bytes);
+        }
         out.push(u8::from(self.is_unused));
         out.extend_from_slice(&(self.schedules.len() as u64).to_le_bytes());
         for (seq, deadline) in &self.schedules {
@@ -62,9 +56,8 @@ impl StreamHead {
         }
         let (first, last) = (from.u64()?, from.u64()?);
         let last_time = Timestamp(from.u64()? as i64);
-        let lost = from.count(8)?;
-        let lost = (0..lost).map(|_| from.u64()).collect::<Option<_>>()?;
         let last_msg_id = from.bytes()?.to_vec();
+        let lost = SeqSet::decode(from.bytes()?)?;
         let gaps = SeqSet::decode(from.bytes()?)?;
         let is_unused = from.u8()? != 0;
         let schedules = (0..from.count(16)?)

@@ -50,7 +50,8 @@ impl<'a> Filling<'a> {
         created: Option<Timestamp>,
     ) -> Result<Self, ApiError> {
         let reservation = restore.jetstream.reserve(&restore.config, bytes)?;
-        let shard = restore.jetstream.runtime().emptiest_shard();
+        let runtime = restore.jetstream.runtime();
+        let shard = runtime.emptiest_shard(restore.account.name(), &restore.config.name);
         let mut locked = shard.lock();
         let created = created.unwrap_or(locked.now);
         let stream = locked

@@ -253,7 +253,7 @@ const STREAMS: [Row<ObservedStream>; 9] = [
     },
     Row {
         name: "jetsled_stream_lost_messages",
-        help: "Messages of the stream that damage took, as far as its state lists them (1024 at most); told where there are any.",
+        help: "Messages of the stream that damage took, as far as its state lists them (65,536 at most); told where there are any.",
         value: |stream| {
             let lost = stream.state.lost.as_ref()?;
             Some((lost.messages.len() as u64).into())

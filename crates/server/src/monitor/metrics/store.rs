@@ -64,7 +64,7 @@ const GAUGES: [Gauge; 10] = [
     ),
     (
         "jetsled_store_lost_messages",
-        "Messages that damage took, as far as streams list them (1024 each).",
+        "Messages that damage took, as far as it is known.",
         |health| health.lost_messages,
     ),
     (

@@ -70,6 +70,8 @@ pub enum Record<'a> {
     SourcePosition(SourcePosition<'a>),
     /// What an erasure has left of a message's record: the deletion is durable.
     ErasedMessage(Message<'a>),
+    /// A checkpoint of everything before was begun. What the catalog has is the newest if there is none of these behind it.
+    Checkpoint,
 }
 
 /// The kinds as they stand on the disk. Numbers are never given a second meaning.
@@ -88,6 +90,7 @@ pub(crate) mod kind {
     pub(crate) const ERASE: u8 = 12;
     pub(crate) const SOURCE_POSITION: u8 = 13;
     pub(crate) const ERASED_MESSAGE: u8 = 14;
+    pub(crate) const CHECKPOINT: u8 = 15;
     /// The log's own: writing went on here after an opening or a failed write.
     pub(crate) const RESUME: u8 = 0xf0;
     /// The log's own: the segment ends here.
@@ -112,6 +115,7 @@ impl<'a> Record<'a> {
             Self::BatchCommit(r) => r.stream,
             Self::Erase(r) => r.stream,
             Self::SourcePosition(r) => r.stream,
+            Self::Checkpoint => StreamId(0),
         }
     }
 
@@ -131,6 +135,7 @@ impl<'a> Record<'a> {
             Self::BatchCommit(_) => kind::BATCH_COMMIT,
             Self::Erase(_) => kind::ERASE,
             Self::SourcePosition(_) => kind::SOURCE_POSITION,
+            Self::Checkpoint => kind::CHECKPOINT,
         }
     }
 
@@ -146,7 +151,7 @@ impl<'a> Record<'a> {
             Self::Purge(r) => r.body_len(),
             Self::StreamConfig(r) => r.config.len() as u64,
             Self::StreamState(r) => r.state.len() as u64,
-            Self::StreamDeleted(_) => 0,
+            Self::StreamDeleted(_) | Self::Checkpoint => 0,
             Self::ConsumerConfig(r) => r.body_len(),
             Self::ConsumerState(r) => ConsumerState::FIXED + r.state.len() as u64,
             Self::ConsumerDeleted(_) => ConsumerDeleted::BODY_LEN,
@@ -180,7 +185,7 @@ impl<'a> Record<'a> {
             Self::Purge(r) => r.encode_body(out),
             Self::StreamConfig(r) => out.extend_from_slice(r.config),
             Self::StreamState(r) => out.extend_from_slice(r.state),
-            Self::StreamDeleted(_) => {}
+            Self::StreamDeleted(_) | Self::Checkpoint => {}
             Self::ConsumerConfig(r) => r.encode_body(out),
             Self::ConsumerState(r) => r.encode_body(out),
             Self::ConsumerDeleted(r) => r.encode_body(out),
@@ -221,6 +226,7 @@ impl<'a> Record<'a> {
                 stream,
                 source: body,
             }),
+            kind::CHECKPOINT if body.is_empty() => Self::Checkpoint,
             _ => return None,
         })
     }

@@ -1,0 +1,146 @@
+//! A look at everything that a segment and its index file hold, for [`crate::check`].
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::frame::Seed;
+use super::index::building::BuildingIndex;
+use super::index::file;
+use super::index::pages::{PageError, Pages};
+use super::scan::{Found, Scan};
+use super::segment::{HeaderCheck, SEGMENT_HEADER, SegmentHeader, index_path};
+use super::{Damage, Log, ReadError, Record, SegmentNo};
+use crate::log::disk::read_full;
+use crate::storage::{FsStorage, OpenMode, Storage};
+
+/// What a look at a segment has found.
+#[derive(Debug, Default)]
+pub(crate) struct Examined {
+    /// Bytes that should be records and are not.
+    pub(crate) damage: Vec<Damage>,
+    /// Records in it.
+    pub(crate) records: u64,
+    /// Its index file; `None`: it needs none yet.
+    pub(crate) index: Option<IndexFile>,
+}
+
+/// How the index file of a sealed segment was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexFile {
+    Good,
+    /// A start makes it.
+    Missing,
+    /// Of a life of the segment that a power cut has taken back; a start makes it anew.
+    Outdated,
+    Damaged,
+}
+
+impl Log {
+    /// Reads a whole segment and its index file.
+    ///
+    /// # Errors
+    /// When a file can not be read.
+    pub(crate) fn examine(&mut self, segment: SegmentNo) -> Result<Examined, ReadError> {
+        let used = self.written_in(segment)?;
+        let file = self.disk.file(segment)?;
+        let io = |source| ReadError::Io { segment, source };
+        let mut examined = Examined::default();
+        let mut header = [0; SEGMENT_HEADER as usize];
+        read_full(&*file, &mut header, 0).map_err(io)?;
+        let header = SegmentHeader::check(&header, self.options.secret, segment);
+        if !matches!(header, HeaderCheck::Valid(_)) {
+            examined.damage.push(Damage {
+                segment,
+                from: 0,
+                to: SEGMENT_HEADER,
+            });
+        }
+        let seed = Seed::new(self.options.secret, segment);
+        let mut scan = Scan::new(&*file, segment, seed, (SEGMENT_HEADER, used), 0);
+        let mut index = BuildingIndex::new(segment);
+        let mut end = SEGMENT_HEADER;
+        while let Found::Frame {
+            at,
+            frame,
+            gap_from,
+        } = scan.step().map_err(io)?
+        {
+            if gap_from < at.offset {
+                examined.damage.push(Damage {
+                    segment,
+                    from: gap_from,
+                    to: at.offset,
+                });
+            }
+            examined.records += 1;
+            end = at.end().offset();
+            if let Some(Record::Message(message) | Record::ErasedMessage(message)) = frame.record()
+            {
+                let place = (at.offset, at.len);
+                index.push_named(message.stream, message.seq, place, message.subject);
+            }
+        }
+        if end < used {
+            examined.damage.push(Damage {
+                segment,
+                from: end,
+                to: used,
+            });
+        }
+        let sealed = self.sealed.get(&segment);
+        if let Some(sealed) = sealed.filter(|sealed| sealed.building.is_none()) {
+            let (made, _) = file::encode(&index, sealed.used, sealed.session);
+            let state = index_on_disk(&self.dir, segment, &made, !examined.damage.is_empty());
+            examined.index = Some(state.map_err(io)?);
+        }
+        Ok(examined)
+    }
+}
+
+/// Compares a segment's index file with what the segment gives. Recovery may have made a better one in memory, so this looks at the disk. In a
+/// damaged segment the index knows more than the segment: only its checksums are looked at.
+fn index_on_disk(
+    dir: &Path,
+    segment: SegmentNo,
+    made: &[u8],
+    segment_is_damaged: bool,
+) -> io::Result<IndexFile> {
+    let file = match FsStorage.open(&index_path(dir, segment), OpenMode::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(IndexFile::Missing),
+        file => file?,
+    };
+    let mut found = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
+    let read = read_full(&*file, &mut found, 0)?;
+    found.truncate(read);
+    if found == made {
+        return Ok(IndexFile::Good);
+    }
+    let Some(table) = file::decode_table(&found, segment) else {
+        return Ok(IndexFile::Damaged);
+    };
+    if file::decode_table(made, segment).is_none_or(|made| made.used != table.used) {
+        return Ok(IndexFile::Outdated);
+    }
+    let memory = Arc::default();
+    let is_whole = |section: &file::SectionRef| {
+        let (offset, len) = (u64::from(section.offset), section.len as usize);
+        match Pages::open(&file, offset, len, section.checksum, &memory)
+            .and_then(|pages| pages.load_all())
+        {
+            Ok(()) => Ok(true),
+            Err(PageError::Damaged) => Ok(false),
+            Err(PageError::Io(error)) => Err(error),
+        }
+    };
+    for (_, section) in &table.streams {
+        if !is_whole(section)? {
+            return Ok(IndexFile::Damaged);
+        }
+    }
+    Ok(if segment_is_damaged {
+        IndexFile::Good
+    } else {
+        IndexFile::Damaged
+    })
+}

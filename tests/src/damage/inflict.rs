@@ -1,0 +1,246 @@
+//! Damaging a file.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use rand::rngs::SmallRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+
+use super::build::{Built, copy_tree};
+
+/// A kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `*.seg`
+    Segment,
+    /// `*.idx`
+    Index,
+    /// A file of the catalog.
+    Catalog,
+    /// `store.json` or its copy.
+    Description,
+    /// `*.spare`, `lock`.
+    Other,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Segment,
+        Self::Index,
+        Self::Catalog,
+        Self::Description,
+        Self::Other,
+    ];
+}
+
+/// What is done to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// One to three bits.
+    FlipBits,
+    /// A sector or page reads as zeros.
+    Zero,
+    /// The end is gone.
+    Truncate,
+    /// Two pieces have changed places.
+    Swap,
+    /// The file as it was earlier.
+    Older,
+    /// It is gone.
+    Delete,
+}
+
+impl Action {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::FlipBits,
+        Self::Zero,
+        Self::Truncate,
+        Self::Swap,
+        Self::Older,
+        Self::Delete,
+    ];
+
+    /// Each in turn.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        let [first, ..] = Self::ALL;
+        let turn = Self::ALL.iter().cycle().nth((seed % 6) as usize);
+        turn.copied().unwrap_or(first)
+    }
+}
+
+/// What was damaged.
+#[derive(Debug)]
+pub(super) struct Hits {
+    pub(super) file: PathBuf,
+    /// Bytes that are not what they were; to the end of all files if it is shorter now.
+    pub(super) ranges: Vec<Range<usize>>,
+    /// Whether bytes are missing at the end, or the whole is of another time.
+    pub(super) cut: bool,
+}
+
+impl Hits {
+    pub(super) fn touch(&self, file: &Path, from: usize, to: usize) -> bool {
+        file == self.file
+            && self
+                .ranges
+                .iter()
+                .any(|range| range.start < to && from < range.end)
+    }
+}
+
+/// `None` if there is no such file, or nothing has changed.
+pub(super) fn inflict(
+    seed: u64,
+    kind: Kind,
+    action: Action,
+    built: &Built,
+) -> Result<Option<Hits>, String> {
+    let mut random = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    let dir = &built.options.dir;
+    let whole = matches!(action, Action::Older | Action::Delete) && random.random_bool(0.5);
+    if kind == Kind::Catalog && whole {
+        return replace_catalog(action, built).map_err(|error| error.to_string());
+    }
+    let mut files = Vec::new();
+    walk(dir, &mut files).map_err(|error| error.to_string())?;
+    files.retain(|path| kind_of(dir, path) == kind);
+    files.sort();
+    files.shuffle(&mut random);
+    for file in files {
+        if let Some(hits) = inflict_on(file, action, built, &mut random)? {
+            return Ok(Some(hits));
+        }
+    }
+    Ok(None)
+}
+
+fn inflict_on(
+    file: PathBuf,
+    action: Action,
+    built: &Built,
+    random: &mut SmallRng,
+) -> Result<Option<Hits>, String> {
+    let before = fs::read(&file).map_err(|error| error.to_string())?;
+    // Most of a segment may be unused.
+    let used = before
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| at + 1);
+    let after = match damaged(&before, used, action, random) {
+        Some(after) => Some(after),
+        None if action == Action::Delete => None,
+        None => {
+            let dir = &built.options.dir;
+            let within = file.strip_prefix(dir).map_err(|error| error.to_string())?;
+            match fs::read(built.older.join(within)) {
+                Ok(older) => Some(older),
+                Err(_) => return Ok(None),
+            }
+        }
+    };
+    let cut = matches!(action, Action::Truncate | Action::Older | Action::Delete);
+    let ranges = match &after {
+        Some(after) => differences(&before, after),
+        None => std::iter::once(0..usize::MAX).collect(),
+    };
+    if ranges.is_empty() {
+        return Ok(None);
+    }
+    match after {
+        Some(after) => fs::write(&file, after),
+        None => fs::remove_file(&file),
+    }
+    .map_err(|error| error.to_string())?;
+    Ok(Some(Hits { file, ranges, cut }))
+}
+
+/// All files of the catalog at once.
+fn replace_catalog(action: Action, built: &Built) -> io::Result<Option<Hits>> {
+    let catalog = built.options.dir.join("catalog");
+    fs::remove_dir_all(&catalog)?;
+    if action == Action::Older {
+        copy_tree(&built.older.join("catalog"), &catalog)?;
+    }
+    Ok(Some(Hits {
+        file: catalog,
+        ranges: std::iter::once(0..usize::MAX).collect(),
+        cut: true,
+    }))
+}
+
+/// `None` for what is not made of the bytes themselves.
+fn damaged(before: &[u8], used: usize, action: Action, random: &mut SmallRng) -> Option<Vec<u8>> {
+    let mut bytes = before.to_vec();
+    let any = |random: &mut SmallRng| random.random_range(0..used.max(1));
+    match action {
+        Action::FlipBits => {
+            for _ in 0..random.random_range(1..4) {
+                if let Some(byte) = bytes.get_mut(any(random)) {
+                    *byte ^= 1 << random.random_range(0..8);
+                }
+            }
+        }
+        Action::Zero => {
+            let len = [512, 4096][random.random_range(0..2)];
+            let from = any(random) / len * len;
+            let to = (from + len).min(bytes.len());
+            bytes[from.min(to)..to].fill(0);
+        }
+        Action::Truncate => bytes.truncate(any(random)),
+        Action::Swap => {
+            let len = [8, 512, 4096][random.random_range(0..3)];
+            let (a, b) = (any(random) / len, any(random) / len);
+            let (a, b) = (a.min(b) * len, a.max(b) * len);
+            if a != b && b + len <= bytes.len() {
+                let (front, back) = bytes.split_at_mut(b);
+                front[a..a + len].swap_with_slice(&mut back[..len]);
+            }
+        }
+        Action::Older | Action::Delete => return None,
+    }
+    Some(bytes)
+}
+
+fn differences(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    let common = before.len().min(after.len());
+    for at in (0..common).filter(|at| before[*at] != after[*at]) {
+        match ranges.last_mut() {
+            Some(last) if last.end == at => last.end = at + 1,
+            _ => ranges.push(at..at + 1),
+        }
+    }
+    if after.len() != before.len() {
+        ranges.push(common..usize::MAX);
+    }
+    ranges
+}
+
+fn kind_of(dir: &Path, path: &Path) -> Kind {
+    let ends = |ext: &str| path.extension().is_some_and(|found| found == ext);
+    match path {
+        _ if ends("seg") => Kind::Segment,
+        _ if ends("idx") => Kind::Index,
+        _ if ends("json") => Kind::Description,
+        _ if path.starts_with(dir.join("catalog")) => Kind::Catalog,
+        _ => Kind::Other,
+    }
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,346 @@
+//! What a check and a start say and serve, against what was stored and what was hit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jetsled_jetstream_api::{StreamSeq, Timestamp};
+use jetsled_store::check::check;
+use jetsled_store::{ConsumerKey, Publish, Sender, Shard, Stream, StreamId};
+
+use super::Outcome;
+use super::build::{Built, Content, Kept, LATER, open, read_all};
+use super::inflict::{Hits, Kind};
+use super::records::{Found, MESSAGE};
+
+type Lost = BTreeMap<(usize, String), BTreeSet<u64>>;
+
+pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, String> {
+    let told = check(&built.options.dir, &mut |_| ())
+        .map_err(|error| format!("can not be checked: {error}"))?;
+    let mut shards = open(&built.options, built.now)?.shards;
+    let mut outcome = Outcome::default();
+    let mut lost = Lost::new();
+    for (number, shard) in shards.iter_mut().enumerate() {
+        let progress = progress(shard);
+        for kept in &built.streams[number] {
+            let stream = Judged {
+                built,
+                kind,
+                hits,
+                shard: number,
+                kept,
+                told_at_all: !told.is_clean(),
+            };
+            let missing = stream
+                .consumer(progress.get(&kept.id).copied())
+                .and_then(|()| stream.served(shard, &mut outcome))
+                .map_err(|what| format!("{}: {what}; {}", kept.name, stream.situation()))?;
+            lost.insert((number, kept.name.clone()), missing);
+        }
+    }
+    let sum = |lost: &Lost| lost.values().map(|seqs| seqs.len() as u64).sum::<u64>();
+    outcome.lost = sum(&lost);
+    let by_check: BTreeMap<(&str, &str), BTreeSet<u64>> = told
+        .streams
+        .iter()
+        .map(|stream| {
+            let name = (&*stream.account, &*stream.name);
+            (name, expand(stream.lost.iter().copied()))
+        })
+        .collect();
+    let by_start: BTreeMap<(&str, &str), BTreeSet<u64>> = shards
+        .iter()
+        .flat_map(Shard::streams)
+        .map(|stream| {
+            let name = (stream.account(), &*stream.config().name);
+            (name, expand(stream.lost()))
+        })
+        .collect();
+    if by_check != by_start {
+        return Err(format!(
+            "the check tells {by_check:?}, the start {by_start:?}"
+        ));
+    }
+    if told.is_clean() && outcome.lost > 0 && built.orderly {
+        return Err("the check finds nothing".to_owned());
+    }
+    go_on(built, shards, &lost)?;
+    Ok(outcome)
+}
+
+struct Judged<'b> {
+    built: &'b Built,
+    kind: Kind,
+    hits: &'b Hits,
+    shard: usize,
+    kept: &'b Kept,
+    /// Whether the check finds anything.
+    told_at_all: bool,
+}
+
+impl Judged<'_> {
+    /// The newest record of each live message.
+    fn records(&self) -> BTreeMap<u64, &Found> {
+        let records = self.built.records[self.shard].iter();
+        records
+            .filter(|record| record.kind == MESSAGE && record.stream == self.kept.id)
+            .filter(|record| self.kept.live.contains_key(&record.seq))
+            .map(|record| (record.seq, record))
+            .collect()
+    }
+
+    /// For whoever looks into a failure.
+    fn situation(&self) -> String {
+        let hit: Vec<String> = self.built.records[self.shard]
+            .iter()
+            .filter(|record| self.is_hit(record))
+            .map(|record| {
+                let Found {
+                    kind,
+                    stream,
+                    seq,
+                    from,
+                    ..
+                } = record;
+                format!("kind {kind} of stream {stream} seq {seq} at {from}")
+            })
+            .collect();
+        let end = self.built.records[self.shard].last();
+        format!(
+            "shard {}, orderly: {}, stream {} ended at {}; hit in {}: {hit:?}; the log ended at {:?}, its last commit began at {:?}",
+            self.shard,
+            self.built.orderly,
+            self.kept.id,
+            self.kept.last,
+            self.hits.file.display(),
+            end.map(|record| (&record.file, record.from)),
+            self.built.last_commit[self.shard],
+        )
+    }
+
+    fn is_hit(&self, record: &Found) -> bool {
+        self.hits.touch(&record.file, record.from, record.to)
+    }
+
+    /// Nothing vouches for the last commit of a store that did not stop in order, nor for the end of its last segment.
+    fn is_unvouched(&self, record: &Found) -> bool {
+        if self.built.orderly || self.hits.file.parent() != record.file.parent() {
+            return false;
+        }
+        let name = |path: &std::path::Path| -> u32 {
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            stem.and_then(|stem| stem.parse().ok()).unwrap_or(0)
+        };
+        let segment = name(&record.file);
+        let last = self.built.records[self.shard]
+            .last()
+            .map_or(0, |record| name(&record.file));
+        let (commit, offset) = self.built.last_commit[self.shard];
+        let in_last_commit =
+            (segment, record.from as u64) >= (commit, u64::from(offset)) && commit > 0;
+        in_last_commit || (self.hits.cut && segment == last && self.is_hit(record))
+    }
+
+    /// Whether a record other than a message's was hit: what it said is not known any more.
+    fn other_records_hit(&self) -> bool {
+        let mut records = self.built.records[self.shard].iter();
+        records.any(|record| {
+            record.kind != MESSAGE
+                && record.stream == self.kept.id
+                && (self.is_hit(record) || self.is_unvouched(record))
+        })
+    }
+
+    /// Compares what is served; answers what is missing.
+    fn served(&self, shard: &mut Shard, outcome: &mut Outcome) -> Result<BTreeSet<u64>, String> {
+        let id = StreamId(self.kept.id);
+        let Some(stream) = shard.stream(id) else {
+            // Its configuration was hit, and no checkpoint has it.
+            if self.other_records_hit() {
+                return Ok(BTreeSet::new());
+            }
+            return Err("the stream is gone".to_owned());
+        };
+        let last = stream.last_seq().0;
+        let found = read_all(shard, id)?;
+        self.unaltered(&found)?;
+        let missing: BTreeSet<u64> = self
+            .kept
+            .live
+            .keys()
+            .copied()
+            .filter(|seq| !found.contains_key(seq))
+            .collect();
+        let told = expand(shard.stream(id).into_iter().flat_map(Stream::lost));
+        let records = self.records();
+        outcome.messages += self.kept.live.len() as u64;
+        outcome.hit += records
+            .values()
+            .filter(|record| self.is_hit(record))
+            .count() as u64;
+        let mut silent = false;
+        for seq in &missing {
+            let record = records.get(seq).ok_or("a message has no record")?;
+            let unvouched = self.is_unvouched(record);
+            silent |= unvouched;
+            if !self.is_hit(record) && !unvouched {
+                return Err(format!("{seq} is lost and was not hit"));
+            }
+            if told.contains(seq) || unvouched {
+                continue;
+            }
+            // Nothing behind the last checkpoint but its own record knows of a stream's last message.
+            if *seq > last && !self.built.orderly && self.told_at_all {
+                outcome.told_by_place += 1;
+                continue;
+            }
+            return Err(format!("{seq} is lost and nobody says so"));
+        }
+        let was_hit = |seq: &u64| {
+            let all = self.built.records[self.shard].iter();
+            all.filter(|r| r.kind == MESSAGE && r.stream == self.kept.id && r.seq == *seq)
+                .any(|record| self.is_hit(record))
+        };
+        let wrong = told
+            .iter()
+            .find(|seq| !missing.contains(seq) && !was_hit(seq));
+        // Unless the record of its removal was.
+        if let Some(seq) = wrong
+            && !self.other_records_hit()
+        {
+            return Err(format!("{seq} is said to be lost"));
+        }
+        if last < self.kept.last && !silent && !self.other_records_hit() && self.built.orderly {
+            return Err(format!("ends at {last}, not at {}", self.kept.last));
+        }
+        Ok(missing)
+    }
+
+    /// Whatever is served is what was stored, and nothing has come back without reason.
+    fn unaltered(&self, found: &BTreeMap<u64, Content>) -> Result<(), String> {
+        for (seq, content) in found {
+            match self.kept.ever.get(seq) {
+                Some(stored) if stored == content => {}
+                Some(_) => return Err(format!("{seq} is altered")),
+                None => return Err(format!("{seq} never was")),
+            }
+            if !self.kept.live.contains_key(seq) {
+                let reason =
+                    self.kind == Kind::Segment && (self.other_records_hit() || self.kept.limited);
+                if !reason {
+                    return Err(format!("{seq} is back"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The consumer is there with its last progress, unless one of the stream's records that are no messages was hit.
+    fn consumer(&self, found: Option<u64>) -> Result<(), String> {
+        let told = self.kept.progress;
+        match found {
+            Some(found) if found > told => Err(format!("progress {found} never was")),
+            Some(found) if found == told => Ok(()),
+            _ if self.other_records_hit() => Ok(()),
+            found => Err(format!("the consumer has progress {found:?}, not {told}")),
+        }
+    }
+}
+
+/// The last progress of each stream's consumer.
+fn progress(shard: &mut Shard) -> BTreeMap<u32, u64> {
+    let recovered = shard.recovered_consumers().into_iter();
+    recovered
+        .map(|consumer| {
+            let last = consumer.deltas.last().or(consumer.checkpoint.as_ref());
+            let told = last.and_then(|bytes| bytes.as_slice().try_into().ok());
+            (consumer.stream.0, told.map_or(0, u64::from_le_bytes))
+        })
+        .collect()
+}
+
+fn expand(runs: impl Iterator<Item = (StreamSeq, StreamSeq)>) -> BTreeSet<u64> {
+    runs.flat_map(|(first, last)| first.0..=last.0).collect()
+}
+
+/// The damaged store goes on: it takes messages, gives space back, and is the same after another start.
+fn go_on(built: &Built, mut shards: Vec<Shard>, lost: &Lost) -> Result<(), String> {
+    let mut now = built.now;
+    for shard in &mut shards {
+        let ids: Vec<StreamId> = shard.streams().map(Stream::id).collect();
+        for id in ids {
+            let name = shard.stream(id).map(|stream| stream.config().name.clone());
+            let subject = format!("{}.new", name.unwrap_or_default());
+            let message = Publish {
+                subject: subject.as_bytes(),
+                headers: b"",
+                payload: b"behind the damage",
+                has_interest: true,
+                sender: Sender::Client,
+            };
+            shard
+                .publish(id, &message, now)
+                .map_err(|error| format!("takes no messages: {error}"))?;
+        }
+        for _ in 0..4 {
+            now = Timestamp(now.0 + LATER.get());
+            shard.tick(now);
+            commit(shard)?;
+            let states: Vec<(ConsumerKey, Vec<u8>)> =
+                shard.consumer_keys().map(|key| (key, vec![0; 8])).collect();
+            let checkpoint = shard.take_checkpoint(states.into_iter());
+            commit(shard)?;
+            let done = checkpoint.run(shard.synced());
+            shard
+                .finish_checkpoint(done)
+                .map_err(|error| format!("writes no checkpoint: {error}"))?;
+        }
+    }
+    let before = contents(&mut shards)?;
+    drop(shards);
+    let mut shards = open(&built.options, now)
+        .map_err(|error| format!("once more: {error}"))?
+        .shards;
+    if contents(&mut shards)? != before {
+        return Err("another start finds something else".to_owned());
+    }
+    for ((number, name), seqs) in lost {
+        let streams = shards[*number].streams();
+        for stream in streams.filter(|stream| stream.config().name == *name) {
+            let told = expand(stream.lost());
+            if built.orderly && !seqs.iter().all(|seq| told.contains(seq)) {
+                return Err(format!("{name}: what was lost is forgotten"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn commit(shard: &mut Shard) -> Result<(), String> {
+    while let Some(commit) = shard.take_commit() {
+        shard
+            .finish_commit(commit.run())
+            .map_err(|error| format!("does not commit: {error}"))?;
+    }
+    while let Some(maintenance) = shard.take_maintenance() {
+        shard.finish_maintenance(maintenance.run());
+    }
+    Ok(())
+}
+
+type Contents = Vec<Vec<(StreamId, u64, BTreeMap<u64, Content>)>>;
+
+fn contents(shards: &mut [Shard]) -> Result<Contents, String> {
+    let mut all = Vec::new();
+    for shard in shards {
+        let ids: Vec<(StreamId, u64)> = shard
+            .streams()
+            .map(|stream| (stream.id(), stream.last_seq().0))
+            .collect();
+        let mut streams = Vec::new();
+        for (id, last) in ids {
+            streams.push((id, last, read_all(shard, id)?));
+        }
+        all.push(streams);
+    }
+    Ok(all)
+}
