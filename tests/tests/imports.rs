@@ -72,6 +72,16 @@ impl Store {
         report
     }
 
+    /// What the new store is opened with.
+    fn settings(&self) -> String {
+        let description = fs::read_to_string(self.target().join("jetstream/store.json"));
+        if description.expect("a store").contains("encryption") {
+            format!("jetstream {{ key: \"{KEY}\" }}")
+        } else {
+            String::new()
+        }
+    }
+
     /// What a client sees of the new store, in the form of the recorded one.
     fn seen(&self) -> Value {
         let accounts: String = ACCOUNTS
@@ -81,7 +91,7 @@ impl Store {
             })
             .collect();
         let server = Launch::new()
-            .config(format!("accounts {{ {accounts} }}"))
+            .config(format!("accounts {{ {accounts} }}\n{}", self.settings()))
             .jetstream(self.target())
             .start()
             .expect("the server starts");
@@ -224,6 +234,37 @@ fn a_store_encrypted_with_chacha_is_carried_over_whole() {
 #[test]
 fn a_store_encrypted_with_aes_is_carried_over_whole() {
     carries_everything("aes", &["--verify", "--key-env", "THE_KEY"]);
+}
+
+/// The new store is as secret as the old one was.
+#[test]
+fn the_new_store_is_encrypted_with_a_key_of_its_own() {
+    let store = Store::unpack("aes");
+    let options = [
+        "--verify",
+        "--key-env",
+        "THE_KEY",
+        "--new-key-env",
+        "THE_KEY",
+        "--new-cipher",
+        "aes",
+    ];
+    store.imported(&options, 0);
+    let names: Vec<&str> = store.expected["A"]
+        .as_object()
+        .expect("streams")
+        .keys()
+        .map(String::as_str)
+        .filter(|name| name.len() > 4)
+        .collect();
+    assert!(!names.is_empty());
+    for (path, (_, bytes)) in files(&store.target()) {
+        let text = String::from_utf8_lossy(&bytes);
+        for name in &names {
+            assert!(!text.contains(name), "{name} in {}", path.display());
+        }
+    }
+    same(&store.expected, &store.seen(), "aes");
 }
 
 #[test]

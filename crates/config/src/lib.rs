@@ -28,6 +28,6 @@ pub use options::{
     AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,
     JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorLogin,
     MonitorOptions, NATS_VERSION, OperatorOptions, Options, Port, Program, ResolverOptions,
-    SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
+    StoreCipher, SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
 };
 pub use reload::{ReloadDiff, ReloadError};

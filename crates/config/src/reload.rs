@@ -267,6 +267,14 @@ impl ReloadDiff {
             }
         }
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        // Where nats-server shows both keys, nothing is shown.
+        if old.encryption_key != new.encryption_key {
+            return Err(ReloadError::NotSupportedFor("JetStreamKey"));
+        }
+        if old.previous_encryption_key != new.previous_encryption_key {
+            return Err(ReloadError::NotSupportedFor("JetStreamOldKey"));
+        }
+        fixed("JetStreamCipher", &old.cipher, &new.cipher)?;
         fixed("JetStreamDomain", &text(&old.domain), &text(&new.domain))?;
         fixed(
             "JetStreamUniqueTag",

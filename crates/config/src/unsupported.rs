@@ -100,7 +100,6 @@ const PROFILING: &str = "there is no Go runtime to profile";
 const OCSP: &str = "OCSP comes with a later version";
 const CERTIFICATE_STORE: &str =
     "the Windows certificate store is not available; use cert_file and key_file";
-const ENCRYPTION: &str = "encryption at rest comes with a later version; use an encrypted volume";
 const META: &str = "it tunes the metadata group of a cluster; this server runs alone";
 
 static UNSUPPORTED: &[Unsupported] = &[
@@ -155,17 +154,8 @@ static UNSUPPORTED: &[Unsupported] = &[
     refuse(Block::AccountJetStream, &["cluster_traffic"], CLUSTERING),
     refuse(
         Block::JetStream,
-        &[
-            "encryption_key",
-            "key",
-            "ek",
-            "prev_encryption_key",
-            "prev_key",
-            "prev_ek",
-            "cipher",
-            "tpm",
-        ],
-        ENCRYPTION,
+        &["tpm"],
+        "keys of the store do not come from a TPM; give it as encryption_key, from a variable",
     ),
     refuse(
         Block::JetStream,

@@ -18,6 +18,15 @@ pub(crate) fn number() -> u64 {
     })
 }
 
+/// 32 random bytes, not to be guessed unless a seed was given.
+pub(crate) fn bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for eight in bytes.chunks_exact_mut(8) {
+        eight.copy_from_slice(&number().to_le_bytes());
+    }
+    bytes
+}
+
 /// Gives this thread a seed; `None` gives it the machine's randomness back.
 pub(crate) fn seed(seed: Option<u64>) {
     SEEDED.set(seed.map(SmallRng::seed_from_u64));

@@ -347,6 +347,9 @@ fn log_jetstream(options: &JetStreamOptions, begun: Instant) {
     if let Some(domain) = &options.domain {
         tracing::info!("  Domain:          {domain}");
     }
+    if options.encryption_key.is_some() {
+        tracing::info!("  Encryption:      {}", options.cipher);
+    }
     tracing::info!("  API Level:       {}", crate::info::API_LEVEL);
     match options.sync {
         SyncPolicy::BeforeAck => tracing::info!("  Sync:            before each ack"),

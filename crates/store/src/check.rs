@@ -116,7 +116,7 @@ const RUN: u64 = 4096;
 /// directory for temporary files, since sled writes to what it opens.
 ///
 /// # Errors
-/// [`OpenError::InUse`] when a server has the store; [`OpenError`] when it can not be read at all. Damage is no error.
+/// [`OpenError::KeyMissing`] when the store is encrypted: that is not checked yet, a running server does. [`OpenError::InUse`] when a server has the store; [`OpenError`] when it can not be read at all. Damage is no error.
 pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
     let lock = StoreLock::take(dir)?;
     let storage: Arc<dyn Storage> = Arc::new(Overlay::default());
@@ -129,6 +129,9 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
         });
     }
     let description = description.description;
+    if description.encryption.is_some() {
+        return Err(OpenError::KeyMissing(dir.to_owned()));
+    }
     let catalog = CatalogCopy::open(&dir.join("catalog"))?;
     if let Some(what) = &catalog.damage {
         report.damage.push(DamagedFile {

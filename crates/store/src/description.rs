@@ -2,23 +2,27 @@
 
 use std::io;
 use std::num::{NonZero, NonZeroU8};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::encryption::Sealed;
 use crate::open::{OpenError, directory_error, io_error};
 use crate::storage::{OpenMode, Storage};
 use crate::{MAX_SHARDS, StoreOptions};
 
 /// What the store is. Nothing can be read without it, so there are two files of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Description {
     format: u32,
     pub(crate) shards: NonZeroU8,
     /// Mixed into every checksum of the logs.
     pub(crate) secret: u32,
-    /// crc32c of the three, little-endian in this order.
+    /// Of a store that is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) encryption: Option<Sealed>,
+    /// crc32c of the first three, little-endian in this order, and of the JSON of `encryption` if there is any.
     check: u32,
 }
 
@@ -55,17 +59,33 @@ impl Description {
             format: FORMAT,
             shards,
             secret,
+            encryption: None,
             check: 0,
         };
         description.check = description.checksum();
         description
     }
 
-    fn checksum(&self) -> u32 {
+    /// The fields that every store has.
+    pub(crate) fn plain_fields(&self) -> Vec<u8> {
         let mut bytes = self.format.to_le_bytes().to_vec();
         bytes.push(self.shards.get());
         bytes.extend_from_slice(&self.secret.to_le_bytes());
+        bytes
+    }
+
+    fn checksum(&self) -> u32 {
+        let mut bytes = self.plain_fields();
+        if let Some(sealed) = &self.encryption {
+            bytes.extend(serde_json::to_vec(sealed).expect("texts and numbers are always JSON"));
+        }
         crc32c::crc32c(&bytes)
+    }
+
+    /// The store is encrypted so from now on.
+    pub(crate) fn encrypt(&mut self, sealed: Sealed) {
+        self.encryption = Some(sealed);
+        self.check = self.checksum();
     }
 
     /// Reads the store's description and makes it whole again; makes one if the store is new.
@@ -176,7 +196,7 @@ impl Description {
 
     fn write(&self, dir: &Path, name: &str, storage: &dyn Storage) -> Result<(), OpenError> {
         let (path, fresh) = (dir.join(name), dir.join("store.json.new"));
-        let bytes = serde_json::to_vec(self).expect("four numbers are always JSON");
+        let bytes = serde_json::to_vec(self).expect("texts and numbers are always JSON");
         let file = storage
             .open(&fresh, OpenMode::Create)
             .map_err(|source| directory_error(dir, source))?;
@@ -186,6 +206,16 @@ impl Description {
             .and_then(|()| storage.sync_dir(dir))
             .map_err(|source| io_error("writing the description", &path, source))
     }
+}
+
+/// Where the log of a shard lies.
+pub(crate) fn shard_dir(store: &Path, number: u8) -> PathBuf {
+    store.join(shard_name(number))
+}
+
+/// The name of a shard's directory.
+pub(crate) fn shard_name(number: u8) -> String {
+    format!("shard-{number:02}")
 }
 
 /// Whether there are logs, which another secret would not open.
@@ -217,7 +247,7 @@ mod tests {
         assert_eq!(found, made);
         for name in [DESCRIPTION, DESCRIPTION_COPY] {
             let mended = Description::read(dir.path(), name, &FsStorage).unwrap();
-            assert_eq!(mended, OneFile::Good(made), "{name} is there again");
+            assert_eq!(mended, OneFile::Good(made.clone()), "{name} is there again");
         }
         Ok(found)
     }

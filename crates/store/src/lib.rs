@@ -12,8 +12,10 @@ pub mod backup;
 pub mod catalog;
 pub mod check;
 mod checkpoint;
+mod crypt;
 mod description;
 mod duplicates;
+mod encryption;
 pub mod log;
 mod open;
 mod options;
@@ -24,7 +26,9 @@ mod stream;
 
 pub use catalog::{CatalogError, CatalogState};
 pub use checkpoint::{Checkpoint, CheckpointError, Checkpointed};
+pub use crypt::{Cipher, Encryption, StoreKey, UnknownCipher};
 pub use duplicates::SetAside;
+pub use encryption::EncryptionState;
 pub use log::{
     AppendError, Commit, CommitError, Committed, ConsumerKey, Damage, LogPosition, LogReport,
     Maintained, Maintenance, ReadError, Selection, StreamId, SyncPolicy,

@@ -8,8 +8,8 @@ use std::thread;
 use jetsled_jetstream_api::Timestamp;
 
 use crate::catalog::{Catalog, CatalogError, CatalogState};
-use crate::description::Description;
 use crate::duplicates::{SetAside, set_older_aside};
+use crate::encryption::{Described, EncryptionState};
 use crate::log::{self, LogReport};
 use crate::shard::{Seat, recover};
 use crate::storage::{Storage, StorageLock};
@@ -29,6 +29,8 @@ pub struct Opened {
 pub struct OpenReport {
     /// The catalog.
     pub catalog: CatalogState,
+    /// The encryption.
+    pub encryption: EncryptionState,
     /// Each shard's log.
     pub shards: Vec<ShardReport>,
     /// Streams that stand behind a newer one of their name.
@@ -46,6 +48,8 @@ pub struct ShardReport {
     pub checkpoint_unusable: Option<String>,
     /// Messages of streams whose configuration is lost: kept on disk, not served.
     pub orphaned_messages: u64,
+    /// Segments from before the store was encrypted that are still there; they are being rewritten.
+    pub plain_segments: usize,
 }
 
 /// Why a store did not open.
@@ -94,6 +98,12 @@ pub enum OpenError {
     /// Both files that describe the store are missing or make no sense.
     #[error("store description {0} and its copy are damaged")]
     DescriptionDamaged(PathBuf),
+    /// The store is encrypted, and no key was given.
+    #[error("store {0} is encrypted and there is no key for it")]
+    KeyMissing(PathBuf),
+    /// The store is encrypted with another key.
+    #[error("store {0} is encrypted with another key")]
+    WrongKey(PathBuf),
     /// A shard's log.
     #[error(transparent)]
     Log(#[from] log::OpenError),
@@ -126,18 +136,21 @@ pub fn open(
             _ => directory_error(dir, source),
         })?;
     let lock: Arc<dyn StorageLock> = Arc::from(lock);
-    let description = Description::load_or_create(options, &*storage)?;
-    let (catalog, catalog_state) = Catalog::open(&dir.join("catalog"))?;
+    let described = Described::load_or_create(options, &*storage)?;
+    let description = &described.description;
+    let (catalog, catalog_state) = Catalog::open_in(dir, described.data_key.clone())?;
     let seats = (0..description.shards.get()).map(|number| {
         let (storage, lock) = (Arc::clone(&storage), Arc::clone(&lock));
-        Seat::new(
+        let mut seat = Seat::new(
             number,
             options,
             description.secret,
             storage,
             catalog.clone(),
             lock,
-        )
+        );
+        seat.log_options.keys = described.log_keys(number).map(Arc::new);
+        seat
     });
     let recovered: Vec<_> = if options.parallel {
         recover_in_parallel(seats)
@@ -159,6 +172,7 @@ pub fn open(
         shards,
         report: OpenReport {
             catalog: catalog_state,
+            encryption: described.encryption,
             shards: reports,
             set_aside_streams,
         },

@@ -3,6 +3,7 @@
 use std::num::NonZeroU8;
 use std::path::PathBuf;
 
+use crate::crypt::Encryption;
 use crate::log::SyncPolicy;
 
 /// How to open a store.
@@ -25,6 +26,8 @@ pub struct StoreOptions {
     pub random: u64,
     /// How much log may be written before [`crate::Shard::checkpoint_due`] asks for a checkpoint, in bytes; bounds the replay at a start.
     pub checkpoint_log_bytes: u64,
+    /// The keys of an encrypted store; a new store is encrypted if there are any, and a plain one from now on.
+    pub encryption: Option<Encryption>,
 }
 
 /// The most shards that a store may have.
@@ -43,6 +46,7 @@ impl StoreOptions {
             parallel: true,
             random,
             checkpoint_log_bytes: 256 << 20,
+            encryption: None,
         }
     }
 }

@@ -53,7 +53,7 @@ fn append_batch(log: &mut Log, seqs: std::ops::RangeInclusive<u64>) -> Vec<Recor
         .clone()
         .map(|seq| with_record(seq, Log::bytes_of))
         .sum();
-    log.begin_batch(bytes).unwrap();
+    log.begin_batch(1, bytes).unwrap();
     let mut places: Vec<_> = seqs.clone().map(|seq| append(log, seq)).collect();
     let (first, last) = (*seqs.start(), *seqs.end());
     let stream = STREAM;
@@ -165,7 +165,7 @@ fn an_abandoned_batch_leaves_nothing_behind() {
     let (mut log, ..) = open(&disk);
     append(&mut log, 1);
     let before = log.position();
-    log.begin_batch(1000).unwrap();
+    log.begin_batch(1, 1000).unwrap();
     let taken_back = append(&mut log, 2);
     append(&mut log, 3);
     log.abandon_batch();
@@ -186,12 +186,12 @@ fn a_batch_is_bounded_by_its_segment_and_by_what_was_announced() {
     let disk = FaultyStorage::new();
     let (mut log, ..) = open(&disk);
     let limit = log.batch_limit();
-    let refused = log.begin_batch(limit + 8);
+    let refused = log.begin_batch(1, limit + 8);
     assert!(
         matches!(refused, Err(AppendError::TooLarge { .. })),
         "{refused:?}"
     );
-    log.begin_batch(limit).unwrap();
+    log.begin_batch(1, limit).unwrap();
     let mut seq = 1;
     let refused = loop {
         match with_record(seq, |record| log.append(record)) {

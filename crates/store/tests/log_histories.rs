@@ -6,11 +6,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jetsled_store::Cipher;
 use jetsled_store::log::{
     BatchCommit, CommitError, Log, LogCheckpoint, LogOptions, LogPosition, Message, Record,
     RecordAt, SegmentNo, Selection, StreamId, SyncPolicy,
 };
-use jetsled_testkit::{Call, Fault, FaultyStorage};
+use jetsled_testkit::{Call, Fault, FaultyStorage, log_keys};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -46,13 +47,20 @@ struct Life {
     checkpoint: Option<LogCheckpoint>,
     random: StdRng,
     policy: SyncPolicy,
+    cipher: Option<Cipher>,
 }
 
-fn options(policy: SyncPolicy) -> LogOptions {
+/// Two of three histories are of a sealed log.
+fn cipher(seed: u64) -> Option<Cipher> {
+    [None, Some(Cipher::ChaCha), Some(Cipher::Aes)][(seed % 3) as usize]
+}
+
+fn options(policy: SyncPolicy, cipher: Option<Cipher>) -> LogOptions {
     let mut options = LogOptions::new(0xFEED);
     options.segment_bytes = 64 << 10;
     options.sync = policy;
     options.tail_cache_bytes = 96 << 10;
+    options.keys = cipher.map(log_keys);
     options
 }
 
@@ -85,7 +93,8 @@ fn with_record<T>(id: u64, f: impl FnOnce(&Record<'_>) -> T) -> T {
 
 impl Life {
     fn begin(disk: FaultyStorage, policy: SyncPolicy, seed: u64) -> Self {
-        let (log, _) = open(&disk, policy, None, &mut |_, _| ());
+        let cipher = cipher(seed);
+        let (log, _) = open(&disk, (policy, cipher), None, &mut |_, _| ());
         let announced = log.durable();
         let (random, appended) = (StdRng::seed_from_u64(seed), Vec::new());
         Self {
@@ -97,6 +106,7 @@ impl Life {
             checkpoint: None,
             random,
             policy,
+            cipher,
         }
     }
 
@@ -167,10 +177,11 @@ impl Life {
         let bytes = (first..=last)
             .map(|id| with_record(id, Log::bytes_of))
             .sum::<u64>();
-        if bytes > self.log.batch_limit() {
+        let records = (last + 1 - first) as usize;
+        if bytes + records as u64 * Log::SEAL_BYTES > self.log.batch_limit() {
             return true;
         }
-        if self.log.begin_batch(bytes).is_err() {
+        if self.log.begin_batch(records, bytes).is_err() {
             return false;
         }
         let mut batch = Vec::new();
@@ -241,15 +252,20 @@ impl Life {
             let checkpoint = self.checkpoint.as_ref().filter(|_| with_checkpoint);
             let from = checkpoint.map_or(LogPosition::ZERO, |checkpoint| checkpoint.position);
             let mut replayed = Vec::new();
-            let (log, report) = open(&disk, self.policy, checkpoint, &mut |id, at| {
-                assert!(at.start() >= from);
-                let batch = self.appended.iter().find(|other| other.at == at);
-                replayed.push(Appended {
-                    id,
-                    at,
-                    batch: batch.and_then(|other| other.batch),
-                });
-            });
+            let (log, report) = open(
+                &disk,
+                (self.policy, self.cipher),
+                checkpoint,
+                &mut |id, at| {
+                    assert!(at.start() >= from);
+                    let batch = self.appended.iter().find(|other| other.at == at);
+                    replayed.push(Appended {
+                        id,
+                        at,
+                        batch: batch.and_then(|other| other.batch),
+                    });
+                },
+            );
             assert_eq!(report.damage, [], "a power cut damages nothing");
             assert!(
                 log.durable() >= self.announced,
@@ -309,14 +325,14 @@ impl Life {
 
 fn open(
     disk: &FaultyStorage,
-    policy: SyncPolicy,
+    (policy, cipher): (SyncPolicy, Option<Cipher>),
     checkpoint: Option<&LogCheckpoint>,
     visit: &mut dyn FnMut(u64, RecordAt),
 ) -> (Log, jetsled_store::log::LogReport) {
     Log::open(
         Arc::new(disk.clone()),
         Path::new(DIR),
-        options(policy),
+        options(policy, cipher),
         checkpoint,
         &mut |replayed, _| {
             let message = match replayed.record {

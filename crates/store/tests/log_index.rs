@@ -7,24 +7,26 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use jetsled_store::Cipher;
 use jetsled_store::log::{
     Log, LogOptions, Message, Record, RecordAt, SegmentNo, Selection, StreamId, SubjectInSegment,
 };
-use jetsled_testkit::FaultyStorage;
+use jetsled_testkit::{FaultyStorage, log_keys};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 type Model = BTreeMap<(u32, u64), (RecordAt, String)>;
 
-fn open(disk: &FaultyStorage) -> Log {
-    open_with(disk, 64 << 10)
+fn open(disk: &FaultyStorage, cipher: Option<Cipher>) -> Log {
+    open_with(disk, 64 << 10, cipher)
 }
 
-fn open_with(disk: &FaultyStorage, segment_bytes: u32) -> Log {
+fn open_with(disk: &FaultyStorage, segment_bytes: u32, cipher: Option<Cipher>) -> Log {
     let mut options = LogOptions::new(1);
     options.segment_bytes = segment_bytes;
     options.index_cache_bytes = 8 << 10;
     options.tail_cache_bytes = 80 << 10;
+    options.keys = cipher.map(log_keys);
     Log::open(
         Arc::new(disk.clone()),
         Path::new("/log"),
@@ -128,9 +130,10 @@ fn check(log: &mut Log, model: &Model, random: &mut StdRng) {
 fn a_search_finds_what_a_plain_map_has() {
     for seed in 0..3u64 {
         println!("seed {seed}");
+        let cipher = [None, Some(Cipher::ChaCha), Some(Cipher::Aes)][seed as usize];
         let mut random = StdRng::seed_from_u64(seed);
         let disk = FaultyStorage::new();
-        let mut log = open(&disk);
+        let mut log = open(&disk, cipher);
         let mut model = Model::new();
         let mut next = [1, 1u64 << 40, 7];
         for _ in 0..50 {
@@ -169,7 +172,7 @@ fn a_search_finds_what_a_plain_map_has() {
                 }
                 5 => {
                     commit(&mut log);
-                    log = open(&disk);
+                    log = open(&disk, cipher);
                 }
                 6 => rewrite_one(&mut log, &mut model),
                 _ => {}
@@ -183,7 +186,7 @@ fn a_search_finds_what_a_plain_map_has() {
 fn an_index_is_made_in_one_pass_over_its_segment_however_many_streams_it_has() {
     let segment = 4 << 20;
     let disk = FaultyStorage::new();
-    let mut log = open_with(&disk, segment);
+    let mut log = open_with(&disk, segment, None);
     let mut seq = 0;
     let job = loop {
         seq += 1;

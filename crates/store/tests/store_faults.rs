@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
-    CommitError, DeletedDetails, Erase, OpenError, Publish, Published, Purge, Sender, Shard,
-    StorageMeter, StoreOptions, StreamId,
+    Cipher, CommitError, DeletedDetails, Erase, OpenError, Publish, Published, Purge, Sender,
+    Shard, StorageMeter, StoreOptions, StreamId,
 };
-use jetsled_testkit::{Call, Fault, FaultyStorage};
+use jetsled_testkit::{Call, Fault, FaultyStorage, encryption};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -33,9 +33,13 @@ impl Run {
     fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let dir = tempfile::tempdir().expect("a directory");
+        // Two of three are encrypted.
+        let ciphers = [None, Some(Cipher::ChaCha), Some(Cipher::Aes)];
+        let cipher = ciphers[(seed % 3) as usize];
         let options = StoreOptions {
             shards: NonZeroU8::new(1),
             segment_bytes: 64 << 10,
+            encryption: cipher.map(|cipher| encryption("a key", None, cipher)),
             ..StoreOptions::new(dir.path(), 3)
         };
         let disk = FaultyStorage::new();
@@ -245,7 +249,11 @@ impl Run {
         self.shard = None;
         self.disk = cut;
         if self.random.random_ratio(1, 3) {
-            std::fs::remove_dir_all(self.options.dir.join("catalog")).expect("a catalog");
+            let name = match self.options.encryption {
+                Some(_) => "catalog.sealed",
+                None => "catalog",
+            };
+            std::fs::remove_dir_all(self.options.dir.join(name)).expect("a catalog");
         }
         self.shard = Some(open(&self.disk, &self.options, self.now));
         self.join_account();

@@ -5,23 +5,51 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The directory and a copy that was once made of it.
+/// The directories that a catalog may lie in, plain and encrypted, and copies that were once made of them.
 #[derive(Debug)]
-pub(crate) struct CatalogCopies {
+pub(crate) struct CatalogCopies([CatalogCopy; 2]);
+
+#[derive(Debug)]
+struct CatalogCopy {
     dir: PathBuf,
     copy: PathBuf,
 }
 
 impl CatalogCopies {
     pub(crate) fn new(store: &Path) -> Self {
-        Self {
-            dir: store.join("catalog"),
-            copy: store.join("older-catalog"),
-        }
+        Self(["catalog", "catalog.sealed"].map(|name| CatalogCopy {
+            dir: store.join(name),
+            copy: store.join(format!("older-{name}")),
+        }))
     }
 
     /// Waits until sled has let go of it: its threads do so some time after the store was closed.
     pub(crate) fn wait_until_free(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(CatalogCopy::wait_until_free)
+    }
+
+    /// Makes a copy for later. The store must be closed.
+    pub(crate) fn keep_copy(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|it| replace(&it.dir, &it.copy))
+    }
+
+    pub(crate) fn put_back_copy(&self) -> io::Result<()> {
+        self.0.iter().try_for_each(|it| replace(&it.copy, &it.dir))
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for CatalogCopy { dir, .. } in &self.0 {
+            match fs::remove_dir_all(dir) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CatalogCopy {
+    fn wait_until_free(&self) -> io::Result<()> {
         let path = self.dir.join("db");
         let patience = Instant::now() + Duration::from_secs(20);
         while path.exists() {
@@ -34,22 +62,6 @@ impl CatalogCopies {
             }
         }
         Ok(())
-    }
-
-    /// Makes a copy for later. The store must be closed.
-    pub(crate) fn keep_copy(&self) -> io::Result<()> {
-        replace(&self.dir, &self.copy)
-    }
-
-    pub(crate) fn put_back_copy(&self) -> io::Result<()> {
-        replace(&self.copy, &self.dir)
-    }
-
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -76,6 +76,13 @@ impl World {
             2..6 => self.catalog.keep_copy().map_err(failed)?,
             _ => {}
         }
+        if let Some(keys) = &mut self.keys
+            && keys.change(&mut self.store)
+        {
+            self.figures.key_changes += 1;
+            let encryption = &self.store.encryption;
+            self.history.note(format_args!("{encryption:?}"));
+        }
         let flipped = self.may_damage && self.random.random_bool(0.5) && self.flip_bits();
         for stream in 0..self.streams.len() {
             if self.streams[stream].model.in_memory {

@@ -25,6 +25,8 @@ pub struct Figures {
     pub full: u64,
     /// Bits flipped, in segments or their indexes.
     pub flips: u64,
+    /// Changes of the store's key or cipher, the first key included.
+    pub key_changes: u64,
     /// Times that streams and consumers were compared with the model.
     pub checks: u64,
 }
@@ -45,6 +47,7 @@ impl std::ops::Add for Figures {
             disk_faults: self.disk_faults + other.disk_faults,
             full: self.full + other.full,
             flips: self.flips + other.flips,
+            key_changes: self.key_changes + other.key_changes,
             checks: self.checks + other.checks,
         }
     }

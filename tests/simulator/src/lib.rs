@@ -9,7 +9,7 @@
 //! | `world` | a run, and what happens next |
 //! | `plan` | a run's streams and consumers |
 //! | `workload`, `answers` | what clients ask for, and make of the answers |
-//! | `faults`, `disk_events`, `catalog` | crashes, failures, damage |
+//! | `faults`, `disk_events`, `catalog`, `keys` | crashes, failures, damage, encryption |
 //! | `interrupt` | a disk that lets others work while it syncs |
 //! | `breakage` | rules broken on purpose, to see that it is noticed |
 //! | `client` | a connection: bytes on their way |
@@ -26,6 +26,7 @@ mod faults;
 mod figures;
 mod history;
 mod interrupt;
+mod keys;
 mod model;
 mod payload;
 mod plan;

@@ -21,6 +21,7 @@ use crate::disk_events::DiskEvents;
 use crate::figures::Figures;
 use crate::history::History;
 use crate::interrupt::{InterruptedStorage, set_hook};
+use crate::keys::Keys;
 use crate::model::{ConsumerModel, Limits, StreamModel};
 use crate::plan::{ConsumerPlan, StreamPlan};
 
@@ -107,6 +108,7 @@ pub(crate) struct World {
     /// Whether bits of segments may be flipped in this run.
     pub(crate) may_damage: bool,
     pub(crate) damaged: bool,
+    pub(crate) keys: Option<Keys>,
     broken: Option<Rule>,
 }
 
@@ -128,13 +130,18 @@ impl World {
                 consumers.push(ConsumerRun::new(plan));
             }
         }
-        let store = StoreOptions {
+        let mut store = StoreOptions {
             shards: std::num::NonZeroU8::new(random.random_range(1..3)),
             segment_bytes: 64 << 10,
             cache_bytes: [1 << 20, 96 << 10][random.random_range(0..2)],
             checkpoint_log_bytes: [32 << 10, 200 << 10][random.random_range(0..2)],
             parallel: false,
             ..StoreOptions::new(dir, random.random())
+        };
+        // Who breaks a rule alters what is written, and can not alter what is sealed.
+        let keys = match broken {
+            None => Keys::of(seed, &mut store),
+            Some(_) => None,
         };
         let may_damage = random.random_bool(0.25);
         let disk_events = DiskEvents::new(random.random());
@@ -159,6 +166,7 @@ impl World {
             may_go_on: false,
             may_damage,
             damaged: false,
+            keys,
             broken,
         }
         .with_clients(clients)

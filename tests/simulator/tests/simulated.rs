@@ -34,6 +34,7 @@ fn promises_are_kept_whatever_happens() {
     assert!(figures.acknowledged > SEEDS * 20, "{figures:?}");
     assert!(figures.power_cuts + figures.kills > SEEDS, "{figures:?}");
     assert!(figures.flips > 0 && figures.full > 0, "{figures:?}");
+    assert!(figures.key_changes > 0, "{figures:?}");
 }
 
 #[test]

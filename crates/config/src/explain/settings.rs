@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use jetsled_auth::Secret;
+
 use crate::{Options, Port, Program, SyncPolicy, duration};
 
 /// One of them.
@@ -128,6 +130,26 @@ pub(super) const SETTINGS: &[Setting] = &[
             SyncPolicy::Every(time) => duration::show(time),
         },
     ),
+    setting(
+        &["jetstream.encryption_key", "jetstream.key", "jetstream.ek"],
+        &[],
+        |o| secret(&o.jetstream.encryption_key),
+    ),
+    setting(
+        &[
+            "jetstream.prev_encryption_key",
+            "jetstream.prev_key",
+            "jetstream.prev_ek",
+        ],
+        &[],
+        |o| secret(&o.jetstream.previous_encryption_key),
+    ),
+    setting(&["jetstream.cipher"], &[], |o| {
+        match &o.jetstream.encryption_key {
+            Some(_) => o.jetstream.cipher.to_string(),
+            None => "none: the store is not encrypted".to_owned(),
+        }
+    }),
     setting(&["jetstream.domain"], &[], |o| {
         text(&o.jetstream.domain, "none")
     }),
@@ -168,6 +190,13 @@ fn on(is_on: bool) -> String {
 
 fn text(text: &Option<String>, none: &str) -> String {
     text.clone().unwrap_or_else(|| none.to_owned())
+}
+
+fn secret(secret: &Option<Secret>) -> String {
+    match secret {
+        Some(_) => "(not shown)".to_owned(),
+        None => "none".to_owned(),
+    }
 }
 
 fn file(path: &Option<PathBuf>, none: &str) -> String {

@@ -1,5 +1,7 @@
+use jetsled_auth::Secret;
+
 use crate::{
-    ConfigError, JetStreamLimits, JetStreamOptions, SyncPolicy,
+    ConfigError, JetStreamLimits, JetStreamOptions, StoreCipher, SyncPolicy,
     language::{Kind, Map, Value},
     reader::{Field, Report, each_field},
     unsupported::Block,
@@ -75,6 +77,11 @@ fn read_block(map: &Map, options: &mut JetStreamOptions, report: &mut Report) {
                 }
             },
             "sync" | "sync_interval" => options.sync = sync(name, value, report)?,
+            "key" | "ek" | "encryption_key" => options.encryption_key = secret(value)?,
+            "prev_key" | "prev_ek" | "prev_encryption_key" => {
+                options.previous_encryption_key = secret(value)?;
+            }
+            "cipher" => options.cipher = cipher(value)?,
             "unique_tag" => {
                 options.unique_tag = value.filled()?.map(|tag| tag.trim().to_lowercase());
             }
@@ -97,6 +104,19 @@ fn read_block(map: &Map, options: &mut JetStreamOptions, report: &mut Report) {
         Ok(Field::Read)
     });
     options.info_queue_limit = info_queue_limit.unwrap_or(options.request_queue_limit);
+}
+
+fn secret(value: &Value) -> Result<Option<Secret>, ConfigError> {
+    Ok(value.filled()?.map(Secret::new))
+}
+
+fn cipher(value: &Value) -> Result<StoreCipher, ConfigError> {
+    let name = value.string()?;
+    match name.to_lowercase().as_str() {
+        "chacha" | "chachapoly" => Ok(StoreCipher::ChaCha),
+        "aes" => Ok(StoreCipher::Aes),
+        _ => Err(value.error(format!("Unknown cipher type: {name:?}"))),
+    }
 }
 
 fn sync(name: &str, value: &Value, report: &mut Report) -> Result<SyncPolicy, ConfigError> {

@@ -63,7 +63,9 @@ impl LanguageError {
 /// Whether the value of this key is a password, a token or a key.
 pub(super) fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
-    key == "key"
+    ["key", "ek"].contains(&&*key)
+        || key.ends_with("_key")
+        || key.ends_with("_ek")
         || ["pass", "token", "secret"]
             .iter()
             .any(|word| key.contains(word))

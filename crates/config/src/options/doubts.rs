@@ -27,6 +27,11 @@ impl Options {
                 duration::show(interval)
             ));
         }
+        let jetstream = &self.jetstream;
+        if jetstream.encryption_key.is_none() && jetstream.previous_encryption_key.is_some() {
+            doubts
+                .push("prev_encryption_key without an encryption_key encrypts nothing".to_owned());
+        }
         doubts
     }
 
@@ -92,6 +97,18 @@ mod tests {
                 options.jetstream.sync = every;
             },
             &["sync_interval is 2m0s"],
+        );
+        let key = || Some(Secret::from("k"));
+        check(
+            |options| options.jetstream.previous_encryption_key = key(),
+            &["prev_encryption_key without"],
+        );
+        check(
+            |options| {
+                options.jetstream.encryption_key = key();
+                options.jetstream.previous_encryption_key = key();
+            },
+            &[],
         );
     }
 }

@@ -1,4 +1,7 @@
+use std::fmt;
 use std::{path::PathBuf, time::Duration};
+
+use jetsled_auth::Secret;
 
 /// The `jetstream` block and its flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +23,12 @@ pub struct JetStreamOptions {
     pub ack_fc_v2: bool,
     /// When written messages are synced to the disk.
     pub sync: SyncPolicy,
+    /// `key`: the store is encrypted with it; `None`: it is not.
+    pub encryption_key: Option<Secret>,
+    /// `prev_key`: what the store is still encrypted with where `key` is new. Without that it means nothing.
+    pub previous_encryption_key: Option<Secret>,
+    /// What is written is sealed with this.
+    pub cipher: StoreCipher,
     /// Tag that replicas of a stream must differ in; shown in `/varz`.
     pub unique_tag: Option<String>,
     /// Bounds on what API requests may ask for.
@@ -45,6 +54,9 @@ impl Default for JetStreamOptions {
             strict: true,
             ack_fc_v2: false,
             sync: SyncPolicy::default(),
+            encryption_key: None,
+            previous_encryption_key: None,
+            cipher: StoreCipher::default(),
             unique_tag: None,
             limits: JetStreamLimits::default(),
             max_buffered_msgs: 10_000,
@@ -74,6 +86,25 @@ pub enum SyncPolicy {
     BeforeAck,
     /// A duration: acknowledgements leave after the write, the disk is synced this often (nats-server's trade).
     Every(Duration),
+}
+
+/// `cipher`: what an encrypted store is sealed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreCipher {
+    /// `chacha` or `chachapoly`, and the default.
+    #[default]
+    ChaCha,
+    /// `aes`.
+    Aes,
+}
+
+impl fmt::Display for StoreCipher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ChaCha => "ChaCha20-Poly1305",
+            Self::Aes => "AES-GCM",
+        })
+    }
 }
 
 /// `jetstream.limits`. `None` is nats-server's default.

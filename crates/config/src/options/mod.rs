@@ -24,7 +24,7 @@ pub use account::{
 };
 pub use auth_callout::AuthCalloutOptions;
 pub use authorization::AuthorizationOptions;
-pub use jetstream::{JetStreamLimits, JetStreamOptions, SyncPolicy};
+pub use jetstream::{JetStreamLimits, JetStreamOptions, StoreCipher, SyncPolicy};
 pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
 pub use process::{LameDuckOptions, LogOptions, MonitorLogin, MonitorOptions};
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};

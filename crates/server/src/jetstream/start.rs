@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use hashbrown::HashMap;
+use jetsled_auth::Secret;
 use jetsled_config::{
-    AccountJetStreamOptions, JetStreamLimits, JetStreamOptions, Options, SyncPolicy,
+    AccountJetStreamOptions, JetStreamLimits, JetStreamOptions, Options, StoreCipher, SyncPolicy,
 };
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
 use jetsled_store::storage::{FsStorage, Storage};
-use jetsled_store::{OpenReport, Opened, RecoveredConsumer, StorageMeters, StoreOptions, StreamId};
+use jetsled_store::{
+    Cipher, Encryption, EncryptionState, OpenReport, Opened, RecoveredConsumer, StorageMeters,
+    StoreKey, StoreOptions, StreamId,
+};
 use parking_lot::Mutex;
 
 use super::access::resting_state;
@@ -128,6 +132,7 @@ impl JetStream {
         if let SyncPolicy::Every(interval) = jetstream.sync {
             store.sync = jetsled_store::SyncPolicy::Interval(interval);
         }
+        store.encryption = encryption(jetstream);
         let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
         Self::serve(server, opened, start_threads)
     }
@@ -438,6 +443,20 @@ fn start_thread(
     thread.spawn(run).map_err(StartError::Thread)
 }
 
+/// How the store is to be encrypted, if it is. An empty key is none (observed nats-server 2.15.1).
+fn encryption(options: &JetStreamOptions) -> Option<Encryption> {
+    let key = |secret: &Secret| StoreKey::new(secret.expose());
+    Some(Encryption {
+        key: options.encryption_key.as_ref().map(key)?,
+        previous: options.previous_encryption_key.as_ref().map(key),
+        cipher: match options.cipher {
+            StoreCipher::ChaCha => Cipher::ChaCha,
+            StoreCipher::Aes => Cipher::Aes,
+        },
+        random: Arc::new(chance::bytes),
+    })
+}
+
 /// Tells the operator what opening the store has found.
 fn report(report: &OpenReport) {
     for older in &report.set_aside_streams {
@@ -447,6 +466,19 @@ fn report(report: &OpenReport) {
             older.name,
             older.created,
             older.messages,
+        );
+    }
+    let plain: usize = report.shards.iter().map(|shard| shard.plain_segments).sum();
+    match report.encryption {
+        EncryptionState::Begun => tracing::info!("Encrypting the store"),
+        EncryptionState::KeyChanged => {
+            tracing::info!("The store was encrypted with the previous key and has the new one now");
+        }
+        EncryptionState::Plain | EncryptionState::Created | EncryptionState::Opened => {}
+    }
+    if plain > 0 {
+        tracing::info!(
+            "{plain} segments are from before the store was encrypted; they are being rewritten"
         );
     }
     for (index, shard) in report.shards.iter().enumerate() {

@@ -43,7 +43,7 @@ pub use manifest::{CopiedSegment, Manifest};
 pub use take::Taken;
 
 use crate::OpenError;
-use crate::description::Description;
+use crate::description::{Description, shard_name};
 use crate::storage::{FsStorage, Storage, StorageLock};
 
 /// A directory of backups of one store.
@@ -302,11 +302,6 @@ impl Backups {
 
 fn mark_of(description: &Description) -> String {
     hex(&Sha256::digest(description.secret.to_le_bytes())[..8])
-}
-
-/// The name of a shard's directory, in a store as in a backup.
-fn shard_name(shard: u8) -> String {
-    format!("shard-{shard:02}")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -56,7 +56,7 @@ impl Backups {
             .description;
         let backups = Self::open_for(dir, &description)?;
         let _lock = backups.lock()?;
-        let mut taking = Taking::new(&backups, store, description)?;
+        let mut taking = Taking::new(&backups, store, &description)?;
         let began = now();
         let mut pass = 1;
         let segments = loop {
@@ -75,7 +75,7 @@ impl Backups {
             format: FORMAT,
             began,
             ended: now(),
-            store: description,
+            store: description.clone(),
             segments,
         };
         // Two within a millisecond would have the same name.
@@ -93,7 +93,7 @@ impl Backups {
 struct Taking<'b> {
     backups: &'b Backups,
     store: PathBuf,
-    description: Description,
+    description: &'b Description,
     /// What there is a copy of.
     known: HashMap<Place, CopiedSegment>,
     copied: u64,
@@ -103,7 +103,7 @@ impl<'b> Taking<'b> {
     fn new(
         backups: &'b Backups,
         store: &Path,
-        description: Description,
+        description: &'b Description,
     ) -> Result<Self, BackupError> {
         for shard in 0..description.shards.get() {
             make_dir(&backups.shard_dir(shard))?;

@@ -12,7 +12,7 @@ use rand::{RngExt, SeedableRng};
 use super::{BackupError, Backups, Manifest};
 use crate::storage::FsStorage;
 use crate::tests::{Store, config};
-use crate::{Erase, Opened, StoreOptions, StreamId};
+use crate::{Cipher, Encryption, Erase, OpenError, Opened, StoreKey, StoreOptions, StreamId};
 
 fn take(store: &Store, dir: &Path, at: i64) -> Manifest {
     let taken = Backups::take(&store.options.dir, dir, &|| Timestamp(at), &mut |_, _| {});
@@ -259,4 +259,50 @@ fn backups_taken_while_a_server_writes_have_all_that_was_acknowledged_and_nothin
         stop.store(true, Ordering::Relaxed);
     });
     assert!(given_back > 2, "segments are given back meanwhile");
+}
+
+/// It is taken and restored without the key, and opens with it.
+#[test]
+fn the_backup_of_an_encrypted_store_is_encrypted() {
+    let dir = tempfile::tempdir().unwrap();
+    let backups = dir.path().join("backups");
+    let mut store = Store::new(1 << 16);
+    let encryption = Encryption {
+        key: StoreKey::new("a key"),
+        previous: None,
+        cipher: Cipher::Aes,
+        random: Arc::new(|| [7; 32]),
+    };
+    store.options.encryption = Some(encryption.clone());
+    store.reopen(true);
+    let stream = store.create(config("S", StorageType::File));
+    for number in 0..400 {
+        let body = format!("zwieback {number} ").repeat(20);
+        store.publish(stream, "S.x", &[], body.as_bytes()).unwrap();
+        store.commit();
+    }
+    let manifest = take(&store, &backups, 1);
+    assert!(manifest.segments.len() > 1);
+    assert!(manifest.segments.iter().all(|copy| copy.damage.is_empty()));
+    let opened = Backups::open(&backups).unwrap();
+    for copy in &manifest.segments {
+        let bytes = fs::read(opened.segment_path(copy)).unwrap();
+        assert!(copy.stored > 0 && bytes.len() as u64 == copy.stored);
+        assert!(!bytes.windows(8).any(|part| part == b"zwieback"));
+    }
+    let into = dir.path().join("restored");
+    opened.restore(&manifest, &into, &mut |_, _| {}).unwrap();
+    let options = |encryption| StoreOptions {
+        encryption,
+        ..StoreOptions::new(&into, 7)
+    };
+    let open = |options: &StoreOptions| crate::open(options, Arc::new(FsStorage), Timestamp(1));
+    assert!(matches!(
+        open(&options(None)),
+        Err(OpenError::KeyMissing(_))
+    ));
+    let mut opened = open(&options(Some(encryption))).unwrap();
+    let found = messages(&mut opened);
+    assert_eq!(found.len(), 400);
+    assert!(found[399].1.starts_with(b"zwieback 399 "));
 }

@@ -1,5 +1,7 @@
 //! How entries lie in sled.
 
+use crate::crypt::{Aead, Cipher, TAG};
+
 /// The parts of a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -25,30 +27,93 @@ pub(super) const CHUNK_HEADER: usize = 8;
 pub(super) struct Head {
     pub(super) generation: u64,
     pub(super) entries: u32,
+    pub(super) sealed: Option<Sealed>,
+}
+
+/// What the entries of a checkpoint are sealed with, beside the store's key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sealed {
+    pub(super) cipher: Cipher,
+    pub(super) salt: [u8; 16],
 }
 
 impl Head {
-    pub(super) fn encode(self) -> [u8; 16] {
-        let mut out = [0; 16];
-        out[..8].copy_from_slice(&self.generation.to_le_bytes());
-        out[8..12].copy_from_slice(&self.entries.to_le_bytes());
-        let checksum = crc32c::crc32c(&out[..12]);
-        out[12..].copy_from_slice(&checksum.to_le_bytes());
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(33);
+        out.extend_from_slice(&self.generation.to_le_bytes());
+        out.extend_from_slice(&self.entries.to_le_bytes());
+        if let Some(Sealed { cipher, salt }) = self.sealed {
+            out.push(cipher as u8);
+            out.extend_from_slice(&salt);
+        }
+        let checksum = crc32c::crc32c(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
         out
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (fields, checksum) = bytes.split_at_checked(12)?;
+        let (fields, checksum) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
         if *checksum != crc32c::crc32c(fields).to_le_bytes() {
             return None;
         }
         let (generation, entries) = fields.split_first_chunk()?;
-        let entries = u32::from_le_bytes(*entries.first_chunk()?);
+        let (entries, rest) = entries.split_first_chunk()?;
+        let entries = u32::from_le_bytes(*entries);
+        let sealed = match rest.split_first() {
+            None => None,
+            Some((cipher, salt)) => Some(Sealed {
+                cipher: Cipher::from_number(*cipher)?,
+                salt: salt.try_into().ok()?,
+            }),
+        };
         Some(Self {
             generation: u64::from_le_bytes(*generation),
             entries,
+            sealed,
         })
     }
+}
+
+/// Seals and opens the values of one checkpoint: each is its number, sealed bytes, tag.
+#[derive(Debug)]
+pub(super) struct ValueSeal {
+    pub(super) key: Aead,
+    pub(super) generation: u64,
+}
+
+impl ValueSeal {
+    /// `number`: of the entry; not two of a checkpoint have the same.
+    pub(super) fn seal(&self, number: u32, section: Section, key: &[u8], value: &[u8]) -> Vec<u8> {
+        let number = number.to_le_bytes();
+        let mut out = Vec::with_capacity(number.len() + value.len() + TAG);
+        out.extend_from_slice(&number);
+        out.extend_from_slice(value);
+        let context = self.context(section, key);
+        let tag = self
+            .key
+            .seal(nonce(number), &context, &mut out[number.len()..]);
+        out.extend_from_slice(&tag);
+        out
+    }
+
+    pub(super) fn open(&self, section: Section, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        let (number, sealed) = value.split_first_chunk()?;
+        let (sealed, tag) = sealed.split_last_chunk()?;
+        let mut out = sealed.to_vec();
+        self.key
+            .open(nonce(*number), &self.context(section, key), &mut out, *tag)?;
+        Some(out)
+    }
+
+    fn context(&self, section: Section, key: &[u8]) -> Vec<u8> {
+        [&self.generation.to_le_bytes(), &[section as u8][..], key].concat()
+    }
+}
+
+fn nonce(number: [u8; 4]) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&number);
+    nonce
 }
 
 /// An entry of which some chunks have been read.

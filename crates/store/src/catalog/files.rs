@@ -34,6 +34,37 @@ pub(super) fn sync_files(dir: &Path) -> Result<(), CatalogError> {
     })
 }
 
+/// Removes the catalogs, set aside or not, that a store had before it was encrypted. What they say the log says, too.
+pub(super) fn remove_plain(store: &Path, name: &str) -> Result<(), CatalogError> {
+    let aside = format!("{name}.damaged-");
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        |source| CatalogError::Io {
+            doing: "removing",
+            path,
+            source,
+        }
+    };
+    for entry in fs::read_dir(store).map_err(failed(store))? {
+        let entry = entry.map_err(failed(store))?;
+        let is_plain = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|found| found == name || found.starts_with(&aside));
+        if is_plain {
+            let path = entry.path();
+            let is_dir = entry.file_type().map_err(failed(&path))?.is_dir();
+            let removed = if is_dir {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            removed.map_err(failed(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Renames what can't be opened to a name that is free.
 pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, CatalogError> {
     let name = |number: u32| {

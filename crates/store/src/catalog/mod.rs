@@ -10,6 +10,9 @@
 //!                  -> chunk 0: value length u32, checksum u32, bytes; the others: bytes
 //! ```
 //!
+//! The catalog of an encrypted store lies beside where a plain one would; its values are sealed with a key a checkpoint, and its heads
+//! have what that is made of: cipher u8, salt 16 bytes before the checksum.
+//!
 //! Values are little-endian; a checksum is the crc32c of the fields before it, and of an entry's section,
 //! key and whole value.
 
@@ -24,12 +27,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 pub use entry::Section;
-use entry::{Head, Reading, checksum, split_key};
+use entry::{Head, Reading, Sealed, ValueSeal, checksum, split_key};
 pub use error::CatalogError;
 use error::sled_error;
-use files::{set_aside, sync_files};
+use files::{remove_plain, set_aside, sync_files};
 pub use writer::CheckpointWriter;
 use writer::drop_generations;
+
+use crate::crypt::DataKey;
 
 /// An open catalog. Cheap to clone; shards share it.
 #[derive(Debug, Clone)]
@@ -37,6 +42,7 @@ pub struct Catalog {
     dir: PathBuf,
     db: sled::Db,
     heads: sled::Tree,
+    key: Option<DataKey>,
 }
 
 /// How a catalog was found.
@@ -59,6 +65,9 @@ pub enum CatalogState {
 pub type EntryVisitor<'v> = &'v mut dyn FnMut(Section, &[u8], Vec<u8>);
 
 const CACHE_BYTES: u64 = 8 << 20;
+/// Where the catalog lies in a store, and where that of an encrypted store does.
+const PLAIN: &str = "catalog";
+const SEALED: &str = "catalog.sealed";
 
 impl Catalog {
     /// Opens or creates the catalog directory. One that can't be opened because of what is in it is
@@ -68,6 +77,30 @@ impl Catalog {
     /// # Errors
     /// When it is left alone, or when not even a new one can be made.
     pub fn open(dir: &Path) -> Result<(Self, CatalogState), CatalogError> {
+        Self::open_with(dir, None)
+    }
+
+    /// Opens or creates the catalog in a store's directory. That of a store which has been encrypted since is removed: it is made anew
+    /// from the log.
+    pub(crate) fn open_in(
+        store: &Path,
+        key: Option<DataKey>,
+    ) -> Result<(Self, CatalogState), CatalogError> {
+        let plain = store.join(PLAIN);
+        if key.is_none() {
+            return Self::open(&plain);
+        }
+        remove_plain(store, PLAIN)?;
+        Self::open_with(&store.join(SEALED), key)
+    }
+
+    fn open_with(dir: &Path, key: Option<DataKey>) -> Result<(Self, CatalogState), CatalogError> {
+        let (mut catalog, state) = Self::open_unsealed(dir)?;
+        catalog.key = key;
+        Ok((catalog, state))
+    }
+
+    fn open_unsealed(dir: &Path) -> Result<(Self, CatalogState), CatalogError> {
         let existed = dir.exists();
         match Self::open_db(dir) {
             Ok(catalog) if existed => Ok((catalog, CatalogState::Loaded)),
@@ -97,6 +130,7 @@ impl Catalog {
                 dir: dir.to_owned(),
                 db,
                 heads,
+                key: None,
             }),
             Ok(Err(source)) => Err(CatalogError::Sled {
                 doing: "open",
@@ -139,6 +173,7 @@ impl Catalog {
             return Ok(None);
         };
         let tree = self.tree(shard)?;
+        let seal = self.seal_of(shard, &head)?;
         let mut entries = 0;
         let mut reading: Option<Reading> = None;
         for item in tree.scan_prefix(head.generation.to_be_bytes()) {
@@ -161,7 +196,13 @@ impl Catalog {
                     return Err(damaged());
                 }
                 entries += 1;
-                visit(done.section, &done.key, done.value);
+                let value = match &seal {
+                    Some(seal) => seal
+                        .open(done.section, &done.key, &done.value)
+                        .ok_or_else(damaged)?,
+                    None => done.value,
+                };
+                visit(done.section, &done.key, value);
             }
         }
         if reading.is_some() || entries != head.entries {
@@ -169,6 +210,21 @@ impl Catalog {
             return Err(CatalogError::Damaged { shard, section });
         }
         Ok(Some(()))
+    }
+
+    /// What opens the entries of a checkpoint. One that is sealed though the store is not, or the other way round, is not ours.
+    fn seal_of(&self, shard: u8, head: &Head) -> Result<Option<ValueSeal>, CatalogError> {
+        match (&self.key, head.sealed) {
+            (None, None) => Ok(None),
+            (Some(key), Some(Sealed { cipher, salt })) => Ok(Some(ValueSeal {
+                key: key.checkpoint(cipher, shard, &salt),
+                generation: head.generation,
+            })),
+            _ => Err(CatalogError::Damaged {
+                shard,
+                section: None,
+            }),
+        }
     }
 
     /// Begins a new checkpoint of a shard; an unfinished earlier one is dropped.

@@ -1,6 +1,6 @@
 //! Writing a checkpoint.
 
-use super::entry::{CHUNK, CHUNK_HEADER, Head, checksum, join_key};
+use super::entry::{CHUNK, CHUNK_HEADER, Head, Sealed, ValueSeal, checksum, join_key};
 use super::error::{CatalogError, sled_error};
 use super::{Catalog, Section};
 
@@ -15,6 +15,7 @@ pub struct CheckpointWriter {
     tree: sled::Tree,
     generation: u64,
     entries: u32,
+    sealed: Option<(Sealed, ValueSeal)>,
     batch: sled::Batch,
     batched: usize,
 }
@@ -32,12 +33,18 @@ impl CheckpointWriter {
         let newest = newest.and_then(|(key, _)| Some(u64::from_be_bytes(*key.first_chunk()?)));
         let generation = current.max(newest).unwrap_or(0) + 1;
         drop_generations(&tree, |other| Some(other) != current)?;
+        let sealed = catalog.key.as_ref().map(|key| {
+            let (cipher, salt) = (key.cipher(), key.salt());
+            let key = key.checkpoint(cipher, shard, &salt);
+            (Sealed { cipher, salt }, ValueSeal { key, generation })
+        });
         Ok(CheckpointWriter {
             catalog: catalog.clone(),
             shard,
             tree,
             generation,
             entries: 0,
+            sealed,
             batch: sled::Batch::default(),
             batched: 0,
         })
@@ -48,6 +55,9 @@ impl CheckpointWriter {
     /// # Errors
     /// sled's, or [`CatalogError::TooLong`].
     pub fn put(&mut self, section: Section, key: &[u8], value: &[u8]) -> Result<(), CatalogError> {
+        let sealed = self.sealed.as_ref();
+        let sealed = sealed.map(|(_, seal)| seal.seal(self.entries, section, key, value));
+        let value = sealed.as_deref().unwrap_or(value);
         let too_long = |field, len, limit| CatalogError::TooLong { field, len, limit };
         let key_len = u16::try_from(key.len())
             .map_err(|_| too_long("key", key.len(), usize::from(u16::MAX)))?;
@@ -95,11 +105,9 @@ impl CheckpointWriter {
         let head = Head {
             generation: self.generation,
             entries: self.entries,
+            sealed: self.sealed.as_ref().map(|(sealed, _)| *sealed),
         };
-        let changed = self
-            .catalog
-            .heads
-            .insert([self.shard], head.encode().to_vec());
+        let changed = self.catalog.heads.insert([self.shard], head.encode());
         changed.map_err(sled_error("write"))?;
         self.catalog.sync()?;
         drop_generations(&self.tree, |generation| generation != self.generation)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::catalog::{Catalog, CatalogState};
-use crate::description::{DESCRIPTION, DESCRIPTION_COPY};
+use crate::description::{DESCRIPTION, DESCRIPTION_COPY, shard_name};
 use crate::log::LogFile;
 use crate::open::{OpenError, io_error};
 use crate::storage::StorageLock;
@@ -97,7 +97,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 
 /// What is in the store and nothing reads.
 pub(super) fn superfluous(dir: &Path, shards: u8) -> Result<Vec<PathBuf>, OpenError> {
-    let shards: BTreeSet<String> = (0..shards).map(|n| format!("shard-{n:02}")).collect();
+    let shards: BTreeSet<String> = (0..shards).map(shard_name).collect();
     let mut found = Vec::new();
     for name in names(dir)? {
         let known = ["catalog", "lock", DESCRIPTION, DESCRIPTION_COPY];

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::frame::{self, FRAME_HEADER, Seed, Stamp};
+use super::frame::{self, FRAME_HEADER, Stamp};
+use super::guard::SEAL;
 use super::index::building::BuildingIndex;
 use super::memory::CHUNK_FULL;
 use super::position::padded;
@@ -29,7 +30,7 @@ impl Log {
             return Err(AppendError::Fenced(Arc::clone(error)));
         }
         record.check()?;
-        let len = self.make_room(u64::from(FRAME_HEADER) + record.body_len())?;
+        let len = self.make_room(u64::from(FRAME_HEADER + self.seal()) + record.body_len())?;
         let session = self.session;
         let in_batch = self.batch.is_some();
         let Some(active) = &mut self.active else {
@@ -54,6 +55,11 @@ impl Log {
             offset,
             len,
         })
+    }
+
+    /// What a record takes beside header and body, in bytes.
+    pub(super) fn seal(&self) -> u32 {
+        if self.options.keys.is_some() { SEAL } else { 0 }
     }
 
     /// Makes sure that so many bytes fit the active segment, in a new one if need be, and that they may follow.
@@ -86,7 +92,11 @@ impl Log {
             Some(chunk) if chunk.segment == active.segment => &mut chunk.bytes,
             _ => self.memory.begin_chunk(active.segment, active.end),
         };
-        frame::encode_mark(out, active.stamp(session, false), kind);
+        let stamp = Stamp {
+            cipher: None,
+            ..active.stamp(session, false)
+        };
+        frame::encode_mark(out, stamp, kind);
         active.end += FRAME_HEADER;
     }
 
@@ -113,12 +123,12 @@ impl Log {
         self.append_mark(kind::SEAL);
         self.seal_active();
         self.next_segment = segment.next();
-        let seed = Seed::new(self.options.secret, segment);
+        let guard = self.options.guards().of(segment);
         let index = BuildingIndex::new(segment);
         let (end, stable, live) = (SEGMENT_HEADER, SEGMENT_HEADER, 0);
         self.active = Some(Active {
             segment,
-            seed,
+            guard,
             len,
             end,
             stable,
@@ -130,6 +140,7 @@ impl Log {
             segment,
             segment_len: len,
             session: self.session,
+            key_mark: self.options.key_mark(),
         };
         let out = self.memory.begin_chunk(segment, 0);
         out.extend_from_slice(&header.encode(self.options.secret));
@@ -195,11 +206,12 @@ impl Active {
 
     fn stamp(&self, session: u32, in_batch: bool) -> Stamp {
         Stamp {
-            seed: self.seed,
+            seed: self.guard.seed,
             offset: self.end,
             stable: self.stable,
             session,
             in_batch,
+            cipher: self.guard.cipher(),
         }
     }
 }

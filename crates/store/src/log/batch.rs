@@ -5,32 +5,41 @@
 
 use super::append::RESERVE;
 use super::frame::FRAME_HEADER;
+use super::guard::SEAL;
 use super::position::padded;
 use super::segment::SEGMENT_HEADER;
 use super::{AppendError, BatchCommit, Log, Record, RecordAt};
 
 impl Log {
-    /// What this record takes in a segment, in bytes.
+    /// What a sealed record takes in addition, in bytes.
+    pub const SEAL_BYTES: u64 = SEAL as u64;
+
+    /// What this record takes in a segment, in bytes, without a seal.
     pub fn bytes_of(record: &Record<'_>) -> u64 {
         u64::from(FRAME_HEADER) + record.body_len().next_multiple_of(8)
     }
 
     /// The most that a batch may take, in bytes.
     pub fn batch_limit(&self) -> u64 {
-        u64::from(self.options.segment_len() - SEGMENT_HEADER - RESERVE - COMMIT)
+        u64::from(self.options.segment_len() - SEGMENT_HEADER - RESERVE - COMMIT - self.seal())
     }
 
-    /// Begins a batch: what is appended until [`Log::commit_batch`] counts only with that. `bytes`: the sum of
-    /// [`Log::bytes_of`] over all its records, or more.
+    /// Begins a batch of so many records: what is appended until [`Log::commit_batch`] counts only with that. `bytes`: the sum of
+    /// [`Log::bytes_of`] over all of them, or more.
     ///
     /// # Errors
     /// [`AppendError::TooLarge`] when they do not fit one segment, else as [`Log::append`]; no batch is open then.
-    pub fn begin_batch(&mut self, bytes: u64) -> Result<(), AppendError> {
+    pub fn begin_batch(&mut self, records: usize, bytes: u64) -> Result<(), AppendError> {
         debug_assert!(self.batch.is_none(), "one batch at a time");
         if let Some(error) = &self.fenced {
             return Err(AppendError::Fenced(std::sync::Arc::clone(error)));
         }
-        self.make_room(bytes.saturating_add(u64::from(COMMIT)))?;
+        let seals = u64::from(self.seal()).saturating_mul(records as u64 + 1);
+        self.make_room(
+            bytes
+                .saturating_add(u64::from(COMMIT))
+                .saturating_add(seals),
+        )?;
         self.batch = self.active.as_ref().map(|active| active.end);
         Ok(())
     }

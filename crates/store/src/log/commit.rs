@@ -8,9 +8,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::memory::Chunk;
-use super::segment::{index_path, segment_path, spare_path};
+use super::guard::{Guard, Guards};
+use super::memory::{CHUNK_FULL, Chunk};
+use super::segment::{SEGMENT_HEADER, index_path, segment_path, spare_path};
 use super::{Erasure, LogPosition, SegmentNo, erase};
+use crate::crypt::SALT;
 use crate::storage::{Storage, StorageFile};
 
 /// What one group commit writes.
@@ -18,6 +20,9 @@ use crate::storage::{Storage, StorageFile};
 pub struct Commit {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) dir: PathBuf,
+    pub(super) guards: Guards,
+    /// For sealing, where the log is sealed.
+    pub(super) sealing: Option<Sealing>,
     /// Files have been made or renamed whose names must be durable first.
     pub(super) sync_names: bool,
     pub(super) writes: Vec<Write>,
@@ -39,6 +44,15 @@ pub(super) struct Write {
     pub(super) chunk: Arc<Chunk>,
 }
 
+/// Seals chunks in a buffer of its own: those in memory stay plain, to be read from there.
+#[derive(Debug)]
+pub(super) struct Sealing {
+    pub(super) buffer: Vec<u8>,
+    pub(super) salt: [u8; SALT],
+    /// Of the segment that was sealed last.
+    pub(super) guard: Option<(SegmentNo, Guard)>,
+}
+
 /// A segment whose file is given back, to be kept for reuse if there is need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Recycle {
@@ -54,6 +68,8 @@ pub struct Committed {
     pub(super) outcome: Outcome,
     /// Segments whose files are durably gone.
     pub(super) recycled: Vec<Recycle>,
+    /// The buffer of [`Sealing`], for the next commit.
+    pub(super) sealing: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -82,6 +98,30 @@ impl Committed {
     }
 }
 
+impl Sealing {
+    /// A chunk as it is to stand in its segment.
+    fn seal(&mut self, chunk: &Chunk, guards: &Guards) -> &[u8] {
+        let Self {
+            buffer,
+            salt,
+            guard,
+        } = self;
+        if guard
+            .as_ref()
+            .is_none_or(|(segment, _)| *segment != chunk.segment)
+        {
+            *guard = Some((chunk.segment, guards.of(chunk.segment)));
+        }
+        buffer.clear();
+        buffer.extend_from_slice(&chunk.bytes);
+        let header = if chunk.start == 0 { SEGMENT_HEADER } else { 0 };
+        if let (Some((_, guard)), Some(records)) = (guard, buffer.get_mut(header as usize..)) {
+            guard.seal_all(records, chunk.start + header, *salt);
+        }
+        buffer
+    }
+}
+
 impl Commit {
     /// The position that is durable when this has succeeded.
     #[must_use]
@@ -99,9 +139,15 @@ impl Commit {
     /// One write and one fdatasync as a rule; more when the batch is larger than 1 MiB or reaches
     /// into another segment. Blocks; holds no lock.
     #[must_use = "give it to Log::finish_commit"]
-    pub fn run(self) -> Committed {
+    pub fn run(mut self) -> Committed {
         let (start, end) = (self.start, self.end);
-        match self.write() {
+        let mut sealing = self.sealing.take();
+        let written = self.write(&mut sealing);
+        let mut sealing = sealing.map(|sealing| sealing.buffer).unwrap_or_default();
+        if sealing.capacity() > 2 * CHUNK_FULL {
+            sealing = Vec::new();
+        }
+        match written {
             Ok(synced) => {
                 let recycled = self.recycle();
                 Committed {
@@ -109,6 +155,7 @@ impl Commit {
                     end,
                     outcome: Outcome::Written { synced },
                     recycled,
+                    sealing,
                 }
             }
             Err(failure) => {
@@ -121,12 +168,13 @@ impl Commit {
                     end,
                     outcome,
                     recycled: Vec::new(),
+                    sealing,
                 }
             }
         }
     }
 
-    fn write(&self) -> Result<Option<LogPosition>, Failure> {
+    fn write(&self, sealing: &mut Option<Sealing>) -> Result<Option<LogPosition>, Failure> {
         if self.sync_names {
             self.storage.sync_dir(&self.dir).map_err(Failure::Sync)?;
         }
@@ -141,7 +189,10 @@ impl Commit {
                 }
                 synced = Some(written);
             }
-            let mut bytes = &chunk.bytes[..];
+            let mut bytes = match sealing {
+                Some(sealing) => sealing.seal(chunk, &self.guards),
+                None => &chunk.bytes[..],
+            };
             let mut offset = u64::from(chunk.start);
             if let Some((first, rest)) = bytes.split_at_checked(std::mem::take(&mut barrier))
                 && !first.is_empty()
@@ -162,7 +213,7 @@ impl Commit {
             synced = Some(self.end);
         }
         // A deletion was promised that can not be kept: as after a failed sync, only a new start can tell what is on the disk.
-        erase::run(&*self.storage, &self.dir, &self.erase).map_err(Failure::Sync)?;
+        erase::run(&*self.storage, &self.dir, &self.guards, &self.erase).map_err(Failure::Sync)?;
         Ok(synced)
     }
 

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::frame::{self, Frame, Seed};
+use super::frame::{self, Frame};
+use super::guard::{Guard, Guards};
 use super::position::padded;
 use super::segment::segment_path;
 use super::{LogPosition, ReadError, RecordAt, SegmentNo, StreamId};
@@ -16,23 +17,33 @@ use crate::storage::{OpenMode, Storage, StorageFile};
 pub(crate) struct Disk {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
-    secret: u32,
+    guards: Guards,
     /// Open files, the most recently used last.
-    files: Vec<(SegmentNo, Arc<dyn StorageFile>)>,
+    files: Vec<OpenFile>,
     windows: Vec<Window>,
     clock: u64,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    segment: SegmentNo,
+    file: Arc<dyn StorageFile>,
+    guard: Guard,
 }
 
 /// A piece of a segment in memory.
 #[derive(Debug)]
 struct Window {
     segment: SegmentNo,
+    guard: Guard,
     start: u32,
     bytes: Vec<u8>,
     /// Where the last record served ended: a read from here on is a sequential one.
     served: u32,
     /// Records in this range have passed their checksums since they were read.
     checked: Range<u32>,
+    /// Of a sealed log instead: a bit for each 8 bytes, where a record begins that has been opened.
+    opened: Vec<u64>,
     used_at: u64,
 }
 
@@ -44,11 +55,11 @@ const SKIP: u32 = 32 << 10;
 const FILES: usize = 64;
 
 impl Disk {
-    pub(crate) fn new(storage: Arc<dyn Storage>, dir: PathBuf, secret: u32) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, dir: PathBuf, guards: Guards) -> Self {
         Self {
             storage,
             dir,
-            secret,
+            guards,
             files: Vec::new(),
             windows: Vec::new(),
             clock: 0,
@@ -94,12 +105,14 @@ impl Disk {
         let window = &mut self.windows[window];
         window.used_at = self.clock;
         window.served = end;
+        if window.guard.cipher().is_some() {
+            return window.open(at);
+        }
         let checked = &mut window.checked;
         if at.offset < checked.start || end > checked.end {
             let from = (at.offset - window.start) as usize;
             let bytes = &window.bytes[from..from + at.len as usize];
-            let seed = Seed::new(self.secret, at.segment);
-            frame::decode(bytes, seed, at.offset).ok_or(ReadError::Damaged(at))?;
+            frame::decode(bytes, window.guard.seed, at.offset).ok_or(ReadError::Damaged(at))?;
             if at.offset >= checked.start && at.offset <= padded(checked.end) {
                 checked.end = end;
             } else {
@@ -111,37 +124,44 @@ impl Disk {
 
     /// The record that begins at `start`, if this window holds it and it claims to be this message.
     pub(crate) fn message_at(
-        &self,
+        &mut self,
         window: usize,
         start: LogPosition,
         (stream, seq): (StreamId, u64),
     ) -> Option<RecordAt> {
-        let window = self.windows.get(window)?;
+        let window = self.windows.get_mut(window)?;
         if window.segment != start.segment() {
             return None;
         }
         let from = start.offset().checked_sub(window.start)? as usize;
-        let (found, len) = frame::claimed_message(window.bytes.get(from..)?)?;
+        let len = frame::claimed_len(window.bytes.get(from..)?)?;
         let at = RecordAt {
             segment: window.segment,
             offset: start.offset(),
             len,
         };
+        if window.guard.cipher().is_some() && window.holds(at) {
+            window.open(at).ok()?;
+        }
+        let found = frame::claimed_message(window.bytes.get(from..)?)?;
         (found == (stream, seq) && window.holds(at)).then_some(at)
     }
 
     /// Forgets a segment whose bytes change.
     pub(crate) fn forget(&mut self, segment: SegmentNo) {
-        self.files.retain(|(other, _)| *other != segment);
+        self.files.retain(|open| open.segment != segment);
         self.windows.retain(|window| window.segment != segment);
     }
 
     pub(crate) fn file(&mut self, segment: SegmentNo) -> Result<Arc<dyn StorageFile>, ReadError> {
-        if let Some(index) = self.files.iter().position(|(other, _)| *other == segment) {
+        self.open_file(segment).map(|open| Arc::clone(&open.file))
+    }
+
+    fn open_file(&mut self, segment: SegmentNo) -> Result<&OpenFile, ReadError> {
+        if let Some(index) = self.files.iter().position(|open| open.segment == segment) {
             let entry = self.files.remove(index);
-            let file = Arc::clone(&entry.1);
             self.files.push(entry);
-            return Ok(file);
+            return Ok(&self.files[self.files.len() - 1]);
         }
         let file = self
             .storage
@@ -150,14 +170,20 @@ impl Disk {
         if self.files.len() >= FILES {
             self.files.remove(0);
         }
-        self.files.push((segment, Arc::clone(&file)));
-        Ok(file)
+        let guard = self.guards.of(segment);
+        self.files.push(OpenFile {
+            segment,
+            file,
+            guard,
+        });
+        Ok(&self.files[self.files.len() - 1])
     }
 
     /// Reads what holds the record into a window and returns its index.
     fn fill(&mut self, at: RecordAt, written: u32) -> Result<usize, ReadError> {
         let segment = at.segment;
-        let file = self.file(segment)?;
+        let open = self.open_file(segment)?;
+        let (file, guard) = (Arc::clone(&open.file), open.guard.clone());
         let follows = |window: &Window| {
             let skipped = at.offset.checked_sub(window.served);
             window.segment == segment && skipped.is_some_and(|skipped| skipped <= SKIP)
@@ -173,10 +199,12 @@ impl Disk {
             let (start, served) = (at.offset, at.offset);
             self.windows.push(Window {
                 segment,
+                guard: guard.clone(),
                 start,
                 bytes: Vec::new(),
                 served,
                 checked: start..start,
+                opened: Vec::new(),
                 used_at: 0,
             });
             self.windows.len() - 1
@@ -190,6 +218,8 @@ impl Disk {
         };
         let window = &mut self.windows[index];
         window.segment = segment;
+        window.guard = guard;
+        window.opened.clear();
         window.start = at.offset;
         window.checked = at.offset..at.offset;
         if window.bytes.capacity() > 4 * READ_AHEAD as usize {
@@ -214,6 +244,22 @@ impl Disk {
 }
 
 impl Window {
+    /// Opens a record of a sealed log, which this window holds, if it has not been yet.
+    fn open(&mut self, at: RecordAt) -> Result<(), ReadError> {
+        let from = (at.offset - self.start) as usize;
+        let (word, bit) = (from / (8 * 64), 1 << (from / 8 % 64));
+        if self.opened.len() <= word {
+            self.opened.resize(word + 1, 0);
+        }
+        if self.opened[word] & bit == 0 {
+            let bytes = &mut self.bytes[from..from + at.len as usize];
+            let opened = self.guard.open(bytes, at.offset);
+            opened.ok_or(ReadError::Damaged(at))?;
+            self.opened[word] |= bit;
+        }
+        Ok(())
+    }
+
     fn holds(&self, at: RecordAt) -> bool {
         self.segment == at.segment
             && at.offset >= self.start

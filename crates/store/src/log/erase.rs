@@ -16,10 +16,11 @@ use std::io;
 use std::path::Path;
 
 use super::disk::read_full;
-use super::frame::{self, Seed, Stamp};
+use super::frame::{self, Stamp};
+use super::guard::{Guards, SEAL};
 use super::record::Erase;
 use super::segment::{index_path, segment_path};
-use super::{AppendError, Log, Message, ReadError, Record, RecordAt, StreamId};
+use super::{AppendError, Log, LogOptions, Message, ReadError, Record, RecordAt, StreamId};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// A record to overwrite.
@@ -74,7 +75,7 @@ impl Log {
 
     /// How the record begins that takes the place of one; empty if that can not be read.
     fn blank_front(&mut self, at: RecordAt) -> Result<Vec<u8>, ReadError> {
-        let seed = Seed::new(self.options.secret, at.segment);
+        let seed = self.options.guards().of(at.segment).seed;
         let frame = match self.memory.get(at) {
             Some(bytes) => frame::decode_trusted(bytes),
             None => {
@@ -104,10 +105,12 @@ impl Log {
             stable: frame.stable,
             session: frame.session,
             in_batch: frame.in_batch(),
+            cipher: frame.cipher(),
         };
         let mut front = Vec::new();
         frame::encode(&mut front, stamp, &blanked, at.len);
-        front.truncate(at.len as usize - payload.len());
+        let seal = if stamp.cipher.is_some() { SEAL } else { 0 };
+        front.truncate((at.len - seal) as usize - payload.len());
         Ok(front)
     }
 }
@@ -128,12 +131,18 @@ impl InterruptedErasures {
 
     /// Overwrites what was noted. Answers whether some record had been left half overwritten: the log must be opened once more then, since
     /// it was read without that.
-    pub(crate) fn run(&self, storage: &dyn Storage, dir: &Path, secret: u32) -> io::Result<bool> {
+    pub(crate) fn run(
+        &self,
+        storage: &dyn Storage,
+        dir: &Path,
+        options: &LogOptions,
+    ) -> io::Result<bool> {
+        let guards = options.guards();
         let mut torn = BTreeSet::new();
         for erasure in &self.erasures {
             let segment = erasure.at.segment;
             match storage.open(&segment_path(dir, segment), OpenMode::Read) {
-                Ok(file) if !erasure.front.is_empty() && erasure.is_torn(&*file, secret)? => {
+                Ok(file) if !erasure.front.is_empty() && erasure.is_torn(&*file, &guards)? => {
                     torn.insert(segment);
                 }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -150,28 +159,38 @@ impl InterruptedErasures {
         if !torn.is_empty() {
             storage.sync_dir(dir)?;
         }
-        run(storage, dir, &self.erasures)?;
+        run(storage, dir, &guards, &self.erasures)?;
         Ok(!torn.is_empty())
     }
 }
 
 impl Erasure {
-    fn is_torn(&self, file: &dyn StorageFile, secret: u32) -> io::Result<bool> {
-        let seed = Seed::new(secret, self.at.segment);
+    fn is_torn(&self, file: &dyn StorageFile, guards: &Guards) -> io::Result<bool> {
+        let guard = guards.of(self.at.segment);
         let mut bytes = vec![0; self.at.len as usize];
         let read = read_full(file, &mut bytes, u64::from(self.at.offset))?;
         bytes.truncate(read);
-        Ok(frame::decode(&bytes, seed, self.at.offset).is_none())
+        Ok(guard.open(&mut bytes, self.at.offset).is_none())
     }
 }
 
-/// Overwrites records and syncs their files. A segment that is no more needs none.
-pub(super) fn run(storage: &dyn Storage, dir: &Path, erasures: &[Erasure]) -> io::Result<()> {
+/// Overwrites records and syncs their files. A segment that is no more needs none. What takes the place of a sealed record is sealed with
+/// a salt of its own, each time.
+pub(super) fn run(
+    storage: &dyn Storage,
+    dir: &Path,
+    guards: &Guards,
+    erasures: &[Erasure],
+) -> io::Result<()> {
     for Erasure { at, front } in erasures {
         match storage.open(&segment_path(dir, at.segment), OpenMode::Write) {
             Ok(file) => {
                 let mut bytes = front.clone();
                 bytes.resize(at.len as usize, 0);
+                if let Some(keys) = guards.keys.as_ref().filter(|_| frame::is_sealed(&bytes)) {
+                    let guard = guards.of(at.segment);
+                    guard.seal(&mut bytes, at.offset, keys.salt());
+                }
                 file.write_all_at(&bytes, u64::from(at.offset))?;
                 file.sync_data()?;
             }

@@ -29,6 +29,12 @@ pub enum OpenError {
         /// Ours.
         known: u16,
     },
+    /// The segment is sealed, and the store is said not to be.
+    #[error("segment {path} is encrypted and the store has no key")]
+    Sealed {
+        /// The segment's file.
+        path: PathBuf,
+    },
     /// The segment belongs to another store, or the store's secret was lost.
     #[error("segment {path} belongs to another store")]
     ForeignSegment {

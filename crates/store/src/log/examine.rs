@@ -4,9 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::frame::Seed;
+use super::guard::Guards;
 use super::index::building::BuildingIndex;
-use super::index::file;
+use super::index::file::{self, IndexSeal};
 use super::index::pages::{PageError, Pages};
 use super::scan::{Found, Scan};
 use super::segment::{HeaderCheck, SEGMENT_HEADER, SegmentHeader, index_path};
@@ -56,8 +56,9 @@ impl Log {
                 to: SEGMENT_HEADER,
             });
         }
-        let seed = Seed::new(self.options.secret, segment);
-        let mut scan = Scan::new(&*file, segment, seed, (SEGMENT_HEADER, used), 0);
+        let guards = self.options.guards();
+        let guard = guards.of(segment);
+        let mut scan = Scan::new(&*file, segment, guard, (SEGMENT_HEADER, used), 0);
         let mut index = BuildingIndex::new(segment);
         let mut end = SEGMENT_HEADER;
         while let Found::Frame {
@@ -90,8 +91,11 @@ impl Log {
         }
         let sealed = self.sealed.get(&segment);
         if let Some(sealed) = sealed.filter(|sealed| sealed.building.is_none()) {
-            let (made, _) = file::encode(&index, sealed.used, sealed.session);
-            let state = index_on_disk(&self.dir, segment, &made, !examined.damage.is_empty());
+            let made = |seal: Option<&IndexSeal>| {
+                file::encode(&index, sealed.used, sealed.session, seal).0
+            };
+            let is_damaged = !examined.damage.is_empty();
+            let state = index_on_disk(&self.dir, (segment, &guards), made, is_damaged);
             examined.index = Some(state.map_err(io)?);
         }
         Ok(examined)
@@ -102,14 +106,19 @@ impl Log {
 /// damaged segment the index knows more than the segment: only its checksums are looked at.
 fn index_on_disk(
     dir: &Path,
-    segment: SegmentNo,
-    made: &[u8],
+    (segment, guards): (SegmentNo, &Guards),
+    made: impl FnOnce(Option<&IndexSeal>) -> Vec<u8>,
     segment_is_damaged: bool,
 ) -> io::Result<IndexFile> {
     let file = match FsStorage.open(&index_path(dir, segment), OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(IndexFile::Missing),
         file => file?,
     };
+    let Some(seal) = IndexSeal::of_file(&*file, guards, segment)? else {
+        return Ok(IndexFile::Damaged);
+    };
+    // With the same salt the same content is sealed to the same bytes.
+    let made = made(seal.as_ref());
     let mut found = vec![0; usize::try_from(file.len()?).unwrap_or(0)];
     let read = read_full(&*file, &mut found, 0)?;
     found.truncate(read);
@@ -119,13 +128,14 @@ fn index_on_disk(
     let Some(table) = file::decode_table(&found, segment) else {
         return Ok(IndexFile::Damaged);
     };
-    if file::decode_table(made, segment).is_none_or(|made| made.used != table.used) {
+    if file::decode_table(&made, segment).is_none_or(|made| made.used != table.used) {
         return Ok(IndexFile::Outdated);
     }
     let memory = Arc::default();
     let is_whole = |section: &file::SectionRef| {
         let (offset, len) = (u64::from(section.offset), section.len as usize);
-        match Pages::open(&file, offset, len, section.checksum, &memory)
+        let page_seal = seal.as_ref().map(|seal| seal.section(section.offset));
+        match Pages::open(&file, offset, len, section.checksum, &memory, page_seal)
             .and_then(|pages| pages.load_all())
         {
             Ok(()) => Ok(true),

@@ -2,7 +2,7 @@ use std::io;
 
 use super::SegmentNo;
 use super::disk::read_full;
-use super::frame::Seed;
+use super::guard::Guard;
 use super::record::kind;
 use super::scan::{Found, Scan};
 use super::segment::{HeaderCheck, SEGMENT_HEADER, SegmentHeader};
@@ -19,7 +19,7 @@ pub(crate) struct Extent {
     pub(crate) holes: Vec<(u32, u32)>,
 }
 
-/// Reads a segment's file; `None` if nothing was ever written to it under this number, or its header is lost.
+/// Reads a segment's file, whose records may be sealed; `None` if nothing was ever written to it under this number, or its header is lost.
 ///
 /// # Errors
 /// What the operating system says.
@@ -33,9 +33,9 @@ pub(crate) fn extent(
     let HeaderCheck::Valid(header) = SegmentHeader::check(&header, secret, segment) else {
         return Ok(None);
     };
-    let seed = Seed::new(secret, segment);
+    let guard = Guard::of_checksums(secret, segment);
     let range = (SEGMENT_HEADER, header.segment_len);
-    let mut scan = Scan::new(file, segment, seed, range, 0);
+    let mut scan = Scan::new(file, segment, guard, range, 0);
     let mut extent = Extent {
         end: SEGMENT_HEADER,
         sealed: false,

@@ -5,23 +5,28 @@
 //!          segment's number and the record's offset, so that it holds at this place only
 //!  4  u16  magic
 //!  6  u8   kind
-//!  7  u8   flags: 1, part of an atomic batch
+//!  7  u8   flags: 1, part of an atomic batch; 2, body sealed with ChaCha20-Poly1305; 4, with AES-GCM
 //!  8  u32  len, header included, padding not
 //! 12  u32  stable: all bytes of the segment below this offset were durable before this was written
 //! 16  u32  session: grows with each opening and each failed write; a record of a lower session than one
 //!          before it is a leftover
 //! 20  u32  stream
-//! 24       body
+//! 24       body, and its seal if it is sealed (see `guard`)
 //! ```
 
+use super::guard::SEAL;
 use super::position::padded;
 use super::record::{Record, StreamId, kind};
 use super::{RecordAt, SegmentNo};
+use crate::crypt::Cipher;
 
 pub(crate) const FRAME_HEADER: u32 = 24;
 const MAGIC: u16 = 0x7A4A;
 /// The flag of records that count only with the [`BatchCommit`](super::BatchCommit) behind them.
 const IN_BATCH: u8 = 1;
+/// The flags of sealed records, by the number of their cipher.
+const SEALED: u8 = 0b110;
+const CIPHER_SHIFT: u32 = 1;
 
 /// What a record's checksum begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,13 @@ impl Seed {
     fn checksum(self, offset: u32, bytes: &[u8]) -> u32 {
         crc32c::crc32c_append(self.0 ^ offset, bytes)
     }
+
+    /// Makes the checksum of a record that is all there is of `record`.
+    pub(crate) fn stamp(self, record: &mut [u8], offset: u32) {
+        if let Some((checksum, checked)) = record.split_first_chunk_mut() {
+            *checksum = self.checksum(offset, checked).to_le_bytes();
+        }
+    }
 }
 
 /// What the log says about a record besides its content.
@@ -47,6 +59,8 @@ pub(crate) struct Stamp {
     pub(crate) session: u32,
     /// Whether the record counts only with the batch that it is part of.
     pub(crate) in_batch: bool,
+    /// What the record will be sealed with; its checksum is made then.
+    pub(crate) cipher: Option<Cipher>,
 }
 
 /// A frame whose checksum holds.
@@ -70,6 +84,11 @@ impl<'a> Frame<'a> {
         self.flags & IN_BATCH != 0
     }
 
+    /// What the record is or was sealed with.
+    pub(crate) const fn cipher(&self) -> Option<Cipher> {
+        Cipher::from_number((self.flags & SEALED) >> CIPHER_SHIFT)
+    }
+
     pub(crate) const fn at(&self, segment: SegmentNo, offset: u32) -> RecordAt {
         RecordAt {
             segment,
@@ -79,7 +98,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// Appends a record's frame and padding; `len` is [`FRAME_HEADER`] plus the body's length.
+/// Appends a record's frame and padding; `len` is [`FRAME_HEADER`] plus the body's length, and [`SEAL`] if it is to be sealed.
 pub(crate) fn encode(out: &mut Vec<u8>, stamp: Stamp, record: &Record<'_>, len: u32) {
     encode_with(out, stamp, (record.kind(), record.stream()), len, |out| {
         record.encode_body(out)
@@ -104,19 +123,27 @@ fn encode_with(
     header[4..6].copy_from_slice(&MAGIC.to_le_bytes());
     header[6] = kind;
     header[7] = if stamp.in_batch { IN_BATCH } else { 0 };
+    if let Some(cipher) = stamp.cipher {
+        header[7] |= (cipher as u8) << CIPHER_SHIFT;
+    }
     header[8..12].copy_from_slice(&len.to_le_bytes());
     header[12..16].copy_from_slice(&stamp.stable.to_le_bytes());
     header[16..20].copy_from_slice(&stamp.session.to_le_bytes());
     header[20..24].copy_from_slice(&stream.0.to_le_bytes());
     out.extend_from_slice(&header);
     body(out);
+    if stamp.cipher.is_some() {
+        out.extend_from_slice(&[0; SEAL as usize]);
+    }
     debug_assert_eq!(
         out.len() - start,
         len as usize,
         "a body has the length that it announced"
     );
-    let checksum = stamp.seed.checksum(stamp.offset, &out[start + 4..]);
-    out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
+    if stamp.cipher.is_none() {
+        let checksum = stamp.seed.checksum(stamp.offset, &out[start + 4..]);
+        out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
+    }
     const PADDING: [u8; 8] = [0; 8];
     out.extend_from_slice(&PADDING[..(padded(len) - len) as usize]);
 }
@@ -132,13 +159,18 @@ pub(crate) fn claimed_len(bytes: &[u8]) -> Option<u32> {
     (len >= FRAME_HEADER).then_some(len)
 }
 
-/// Which message the record at the front of `bytes` claims to be, and the record's length, if it claims to be one at all.
-pub(crate) fn claimed_message(bytes: &[u8]) -> Option<((StreamId, u64), u32)> {
-    let len = claimed_len(bytes)?;
+/// Whether the record at the front of `bytes`, if there is one, is or will be sealed.
+pub(crate) fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.get(7).is_some_and(|flags| flags & SEALED != 0)
+}
+
+/// Which message the record at the front of `bytes` claims to be, if it claims to be one at all.
+pub(crate) fn claimed_message(bytes: &[u8]) -> Option<(StreamId, u64)> {
+    claimed_len(bytes)?;
     let header = bytes.first_chunk::<{ FRAME_HEADER as usize }>()?;
     let seq = bytes.get(FRAME_HEADER as usize..)?.first_chunk()?;
     let message = (StreamId(u32_at(header, 20)), u64::from_le_bytes(*seq));
-    (header[6] == kind::MESSAGE).then_some((message, len))
+    (header[6] == kind::MESSAGE).then_some(message)
 }
 
 /// The frame at the front of `bytes`, if its checksum holds there.
@@ -149,11 +181,12 @@ pub(crate) fn decode(bytes: &[u8], seed: Seed, offset: u32) -> Option<Frame<'_>>
     (seed.checksum(offset, checked) == checksum).then_some(frame)
 }
 
-/// The same without the checksum, for bytes that never left memory.
+/// The same without the checksum, for bytes that never left memory or have been [opened](super::guard::Guard::open).
 pub(crate) fn decode_trusted(bytes: &[u8]) -> Option<Frame<'_>> {
     let len = claimed_len(bytes)?;
     let header = bytes.first_chunk::<{ FRAME_HEADER as usize }>()?;
-    let body = bytes.get(FRAME_HEADER as usize..len as usize)?;
+    let seal = if header[7] & SEALED == 0 { 0 } else { SEAL };
+    let body = bytes.get(FRAME_HEADER as usize..len.checked_sub(seal)? as usize)?;
     Some(Frame {
         kind: header[6],
         flags: header[7],
@@ -189,6 +222,7 @@ mod tests {
             stable: 64,
             session: 3,
             in_batch: true,
+            cipher: None,
         }
     }
 

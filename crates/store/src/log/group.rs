@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::commit::{Commit, Committed, Outcome, Recycle, Write};
+use super::commit::{Commit, Committed, Outcome, Recycle, Sealing, Write};
 use super::frame::FRAME_HEADER;
 use super::record::kind;
 use super::segment::SEGMENT_HEADER;
@@ -74,6 +74,12 @@ impl Log {
                 writes.push(Write { file, chunk });
             }
         }
+        let guards = self.options.guards();
+        let sealing = guards.keys.is_some().then(|| Sealing {
+            buffer: std::mem::take(&mut self.sealing),
+            salt: self.salt,
+            guard: None,
+        });
         let unsynced = if self.synced < self.written {
             self.file_of(self.written.segment())
         } else {
@@ -104,6 +110,8 @@ impl Log {
         Some(Commit {
             storage: Arc::clone(&self.storage),
             dir: self.dir.clone(),
+            guards,
+            sealing,
             sync_names: std::mem::take(&mut self.new_names),
             writes,
             barrier,
@@ -127,8 +135,10 @@ impl Log {
             end,
             outcome,
             recycled,
+            sealing,
         } = committed;
         self.in_flight = false;
+        self.sealing = sealing;
         match outcome {
             Outcome::Written { synced } => {
                 self.memory.written();
@@ -176,6 +186,7 @@ impl Log {
         self.erasures.clear();
         self.disk.forget(start.segment());
         self.session += 1;
+        self.salt = self.options.salt();
         self.new_names = true;
         // At offset 0 not even its header had been written.
         let kept = |segment: SegmentNo| LogPosition::new(segment, 0) < start;
@@ -201,17 +212,19 @@ impl Log {
         if self.active.is_none()
             && let Some(mut sealed) = self.sealed.remove(&start.segment())
         {
-            match sealed.building.take() {
+            // It was full, or otherwise done with, before this commit began.
+            let was_sealed = sealed.used <= start.offset();
+            match sealed.building.take_if(|_| !was_sealed) {
                 Some(building) => {
                     let segment = start.segment();
-                    let seed = super::Seed::new(self.options.secret, segment);
+                    let guard = self.options.guards().of(segment);
                     let (len, end, live) = (building.len, sealed.used, sealed.live);
                     let stable = SEGMENT_HEADER;
                     let file = building.file;
                     let index = Arc::unwrap_or_clone(building.index);
                     let active = Active {
                         segment,
-                        seed,
+                        guard,
                         len,
                         end,
                         stable,
@@ -221,7 +234,6 @@ impl Log {
                     };
                     self.active = Some(active);
                 }
-                // It was full before this commit began.
                 None => {
                     self.sealed.insert(start.segment(), sealed);
                 }

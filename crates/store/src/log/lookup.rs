@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::disk::Disk;
-use super::frame::{self, Seed};
+use super::frame;
 use super::index::building::{BuildingIndex, BuildingStream};
-use super::index::file::{self, SectionRef};
+use super::index::file::{self, IndexSeal, SectionRef};
 use super::index::pages::{PageError, Pages};
 use super::index::rebuild::rebuild;
 use super::index::section::Section;
@@ -369,9 +369,10 @@ impl Log {
             .ok_or(ReadError::NoSegment(segment))?;
         let (used, session) = (sealed.used, sealed.session);
         let file = self.disk.file(segment)?;
-        let seed = Seed::new(self.options.secret, segment);
-        let index = rebuild(&*file, segment, seed, used).map_err(io)?;
-        let (bytes, table) = file::encode(&index, used, session);
+        let guards = self.options.guards();
+        let index = rebuild(&*file, segment, guards.of(segment), used).map_err(io)?;
+        let seal = IndexSeal::new(&guards, segment);
+        let (bytes, table) = file::encode(&index, used, session, seal.as_ref());
         tracing::warn!(%segment, "log index was damaged and has been rebuilt");
         if let Err(error) = file::write(&*self.storage, &self.dir, segment, &bytes) {
             tracing::warn!(%segment, %error, "rebuilt log index could not be written");
@@ -383,7 +384,8 @@ impl Log {
         let section = self.directory.get(stream, segment).and_then(|section| {
             let from = section.offset as usize;
             let sealed = bytes.get(from..from + section.len as usize)?;
-            let section_in_memory = Section::new(Pages::in_memory(Pages::content(sealed)?)).ok()?;
+            let page_seal = seal.as_ref().map(|seal| seal.section(section.offset));
+            let section_in_memory = Section::new(Pages::whole(sealed, page_seal)?).ok()?;
             Some((Arc::new(section_in_memory), section.checksum))
         });
         section.ok_or(ReadError::NoSegment(segment))

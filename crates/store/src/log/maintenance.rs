@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::guard::Guards;
 use super::index::building::BuildingIndex;
-use super::index::file::{self, IndexTable};
+use super::index::file::{self, IndexSeal, IndexTable};
 use super::lookup::name_every_stream;
 use super::segment::spare_path;
 use super::{Log, SegmentNo, SyncPolicy};
@@ -17,7 +18,7 @@ use crate::storage::{OpenMode, Storage, StorageFile};
 pub struct Maintenance {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
-    secret: u32,
+    guards: Guards,
     job: Job,
 }
 
@@ -106,7 +107,7 @@ impl Log {
         Some(Maintenance {
             storage,
             dir,
-            secret: self.options.secret,
+            guards: self.options.guards(),
             job,
         })
     }
@@ -151,7 +152,7 @@ impl Maintenance {
         let Self {
             storage,
             dir,
-            secret,
+            guards,
             job,
         } = self;
         Maintained(match job {
@@ -161,9 +162,10 @@ impl Maintenance {
                 used,
                 session,
             } => {
-                let disk = Disk::new(Arc::clone(&storage), dir.clone(), secret);
+                let seal = IndexSeal::new(&guards, segment);
+                let disk = Disk::new(Arc::clone(&storage), dir.clone(), guards);
                 let table = name_rest(index, used, disk).and_then(|index| {
-                    let (bytes, table) = file::encode(&index, used, session);
+                    let (bytes, table) = file::encode(&index, used, session, seal.as_ref());
                     file::write(&*storage, &dir, segment, &bytes)?;
                     Ok(table)
                 });

@@ -23,6 +23,7 @@ mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
+mod guard;
 mod index;
 mod live;
 mod locate;
@@ -54,7 +55,7 @@ pub(crate) use follow::Pass;
 pub use index::{Located, Selection, SubjectInSegment, SubjectMatcher};
 pub use live::{LiveBytes, LogCheckpoint};
 pub use maintenance::{Maintained, Maintenance};
-pub use options::{LogOptions, SyncPolicy};
+pub use options::{LogKeys, LogOptions, SyncPolicy};
 pub use position::{LogPosition, RecordAt, SegmentNo};
 pub use record::{
     BatchCommit, ConsumerConfig, ConsumerDeleted, ConsumerKey, ConsumerProgress, ConsumerState,
@@ -62,11 +63,12 @@ pub use record::{
     StreamState,
 };
 pub use report::{Damage, LogReport, ReplayedRecord, SegmentUsage};
+pub(crate) use segment::highest_segment;
 
 use commit::Recycle;
 use disk::Disk;
 use follow::Following;
-use frame::Seed;
+use guard::Guard;
 use index::building::BuildingIndex;
 use index::directory::{Directory, SectionCache};
 use locate::LastSection;
@@ -74,6 +76,7 @@ use memory::Memory;
 use scan::{Found, Scan};
 pub(crate) use segment::{LogFile, SEGMENT_HEADER, segment_path};
 
+use crate::crypt::SALT;
 use crate::storage::{Storage, StorageFile};
 
 /// A shard's log.
@@ -88,6 +91,8 @@ pub struct Log {
     /// Never goes back, so that no number is used twice.
     next_segment: SegmentNo,
     session: u32,
+    /// What this session's records are sealed with, beside the key.
+    salt: [u8; SALT],
     /// A resume mark must be durable before anything else is written.
     resume: bool,
     /// The open or taken commit begins with that mark.
@@ -108,6 +113,8 @@ pub struct Log {
     recycling: Vec<Recycle>,
     /// What the open commit overwrites when it is durable.
     erasures: Vec<Erasure>,
+    /// A buffer for sealing commits.
+    sealing: Vec<u8>,
     /// Files have been made or renamed since the directory was last synced.
     new_names: bool,
     /// Where the open commit begins.
@@ -130,7 +137,7 @@ pub struct Log {
 /// The segment being filled.
 struct Active {
     segment: SegmentNo,
-    seed: Seed,
+    guard: Guard,
     /// Bytes that the segment may hold.
     len: u32,
     /// Where the next record goes.
@@ -294,6 +301,8 @@ impl Log {
             self.directory.remove(segment);
             self.sections.forget(segment);
             self.disk.forget(segment);
+            // A spare must hold nothing that is plain.
+            let keep = keep && !self.is_plain(segment);
             self.recycling.push(Recycle { segment, keep });
         }
     }
@@ -309,6 +318,13 @@ impl Log {
         self.located.clear();
         self.following.forget();
         self.last_section = None;
+    }
+
+    /// Whether a segment is from before the log was sealed: its records may be plain.
+    #[must_use]
+    pub fn is_plain(&self, segment: SegmentNo) -> bool {
+        let keys = self.options.keys.as_ref();
+        keys.is_some_and(|keys| keys.may_be_plain(segment))
     }
 
     /// Whether a segment is durably gone.
@@ -345,8 +361,8 @@ impl Log {
         };
         let file = self.disk.file(segment)?;
         let start = from.max(SEGMENT_HEADER).next_multiple_of(8);
-        let seed = Seed::new(self.options.secret, segment);
-        let mut scan = Scan::new(&*file, segment, seed, (start, used), 0);
+        let guard = self.options.guards().of(segment);
+        let mut scan = Scan::new(&*file, segment, guard, (start, used), 0);
         loop {
             match scan
                 .step()

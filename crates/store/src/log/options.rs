@@ -1,6 +1,11 @@
 //! How a log is set up.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::guard::Guards;
+pub use crate::crypt::LogKeys;
+use crate::crypt::SALT;
 
 /// When written records are forced to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct LogOptions {
     /// into every checksum, so that no payload can be made that looks like a record, and no
     /// other store's segment is mistaken for ours.
     pub secret: u32,
+    /// What records and indexes are sealed with; `None`, the default: nothing is.
+    pub keys: Option<Arc<LogKeys>>,
 }
 
 impl LogOptions {
@@ -44,6 +51,24 @@ impl LogOptions {
             index_cache_bytes: 32 << 20,
             spare_segments: 2,
             secret,
+            keys: None,
+        }
+    }
+
+    /// What the header of a segment says that is begun now.
+    pub(crate) fn key_mark(&self) -> u32 {
+        self.keys.as_ref().map_or(0, |keys| keys.mark())
+    }
+
+    /// A new salt for the records of a session.
+    pub(crate) fn salt(&self) -> [u8; SALT] {
+        self.keys.as_ref().map_or([0; SALT], |keys| keys.salt())
+    }
+
+    pub(crate) fn guards(&self) -> Guards {
+        Guards {
+            secret: self.secret,
+            keys: self.keys.clone(),
         }
     }
 

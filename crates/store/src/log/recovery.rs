@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use super::disk::{Disk, read_full};
 use super::follow::Following;
-use super::frame::{self, FRAME_HEADER, Seed, Stamp};
+use super::frame::{self, FRAME_HEADER, Stamp};
+use super::guard::Guard;
 use super::index::building::BuildingIndex;
 use super::index::directory::{Directory, SectionCache};
-use super::index::file;
+use super::index::file::{self, IndexSeal};
 use super::index::rebuild::rebuild;
 use super::memory::Memory;
 use super::record::kind;
@@ -82,7 +83,7 @@ struct Recovery {
 /// A segment's file, opened.
 struct Segment {
     no: SegmentNo,
-    seed: Seed,
+    guard: Guard,
     file: Arc<dyn StorageFile>,
     header: HeaderCheck,
     len: u32,
@@ -190,12 +191,26 @@ impl Recovery {
         for no in indexes {
             self.remove(&index_path(&self.dir, no))?;
         }
+        let (plain, spares) = listing
+            .spares
+            .into_iter()
+            .partition(|no| self.is_plain(*no));
+        listing.spares = spares;
+        for no in plain {
+            self.remove(&spare_path(&self.dir, no))?;
+        }
         while listing.spares.len() > self.options.spare_segments
             && let Some(no) = listing.spares.pop()
         {
             self.remove(&spare_path(&self.dir, no))?;
         }
         Ok(listing)
+    }
+
+    /// Whether a file of this number may hold plain records, and none should.
+    fn is_plain(&self, no: SegmentNo) -> bool {
+        let keys = self.options.keys.as_ref();
+        keys.is_some_and(|keys| keys.may_be_plain(no))
     }
 
     fn remove(&self, path: &Path) -> Result<(), OpenError> {
@@ -214,6 +229,7 @@ impl Recovery {
         let mut bytes = [0; SEGMENT_HEADER as usize];
         read_full(&*file, &mut bytes, 0).map_err(|source| io_error("reading", &path, source))?;
         let header = SegmentHeader::check(&bytes, self.options.secret, no);
+        let header = self.check_key(&path, no, header)?;
         let file_len = u32::try_from(file_len).unwrap_or(!0xfff);
         let len = match header {
             HeaderCheck::Valid(header) => header.segment_len,
@@ -229,17 +245,38 @@ impl Recovery {
         };
         Ok(Segment {
             no,
-            seed: Seed::new(self.options.secret, no),
+            guard: self.options.guards().of(no),
             file,
             header,
             len,
         })
     }
 
+    /// Whether a segment was begun with our key.
+    fn check_key(
+        &self,
+        path: &Path,
+        no: SegmentNo,
+        header: HeaderCheck,
+    ) -> Result<HeaderCheck, OpenError> {
+        let HeaderCheck::Valid(SegmentHeader { key_mark, .. }) = header else {
+            return Ok(header);
+        };
+        let path = || path.to_owned();
+        match &self.options.keys {
+            None if key_mark != 0 => Err(OpenError::Sealed { path: path() }),
+            Some(keys) if key_mark == 0 && !keys.may_be_plain(no) => Ok(HeaderCheck::Invalid),
+            Some(keys) if key_mark != 0 && key_mark != keys.mark() => {
+                Err(OpenError::ForeignSegment { path: path() })
+            }
+            _ => Ok(header),
+        }
+    }
+
     /// A segment before the checkpoint: its index says all that is needed.
     fn load_sealed(&mut self, no: SegmentNo) -> Result<(), OpenError> {
         let path = index_path(&self.dir, no);
-        let table = file::read_table(&*self.storage, &self.dir, no)
+        let table = file::read_table(&*self.storage, &self.dir, no, &self.options.guards())
             .map_err(|source| io_error("reading", &path, source))?;
         if let Some(table) = table {
             let live = self.live.get(no);
@@ -272,7 +309,8 @@ impl Recovery {
         let no = segment.no;
         let path = segment_path(&self.dir, no);
         let read_error = |source| io_error("reading", &path, source);
-        let indexed = file::read_table(&*self.storage, &self.dir, no).map_err(read_error)?;
+        let indexed = file::read_table(&*self.storage, &self.dir, no, &self.options.guards())
+            .map_err(read_error)?;
         if let HeaderCheck::Valid(header) = segment.header {
             self.session = self.session.max(header.session);
         }
@@ -357,7 +395,7 @@ impl Recovery {
                 self.directory.insert(&table);
             } else {
                 // Written for a life of this segment that a cut has taken back, or its end is damaged.
-                let rebuilt = rebuild(&*segment.file, no, segment.seed, walked.end);
+                let rebuilt = rebuild(&*segment.file, no, segment.guard.clone(), walked.end);
                 walked.index = Some(rebuilt.map_err(read_error)?);
             }
         }
@@ -440,7 +478,8 @@ impl Recovery {
         let mut building = None;
         if let Some(index) = walked.index {
             self.report.rebuilt_indexes += 1;
-            let (bytes, table) = file::encode(&index, used, session);
+            let seal = IndexSeal::new(&self.options.guards(), no);
+            let (bytes, table) = file::encode(&index, used, session, seal.as_ref());
             match file::write(&*self.storage, &self.dir, no, &bytes) {
                 Ok(()) => self.directory.insert(&table),
                 Err(error) => {
@@ -476,7 +515,7 @@ impl Recovery {
         for (Segment { no, len, .. }, voided) in empty {
             let path = segment_path(&self.dir, no);
             let unused = voided || last.is_none_or(|last| no > last);
-            if unused && spares.len() < self.options.spare_segments {
+            if unused && spares.len() < self.options.spare_segments && !self.is_plain(no) {
                 let renamed = self.storage.rename(&path, &spare_path(&self.dir, no));
                 renamed.map_err(|source| io_error("renaming", &path, source))?;
                 spares.push(no);
@@ -508,7 +547,7 @@ impl Recovery {
         }
         let Segment {
             no,
-            seed,
+            guard,
             file,
             header,
             len,
@@ -516,6 +555,11 @@ impl Recovery {
         let path = segment_path(&self.dir, no);
         let write_error = |source| io_error("writing", &path, source);
         self.session += 1;
+        let plain = match (header, &self.options.keys) {
+            (HeaderCheck::Valid(header), _) => header.key_mark == 0,
+            (_, Some(keys)) => keys.may_be_plain(no),
+            (_, None) => true,
+        };
         if file.len().map_err(write_error)? < u64::from(len) {
             file.preallocate(u64::from(len)).map_err(write_error)?;
         }
@@ -524,17 +568,20 @@ impl Recovery {
                 segment: no,
                 segment_len: len,
                 session: 0,
+                key_mark: if plain { 0 } else { self.options.key_mark() },
             };
             file.write_all_at(&header.encode(self.options.secret), 0)
                 .map_err(write_error)?;
         }
-        let full = walked.end + 2 * FRAME_HEADER > len;
+        // A segment that was begun plain stays so: what comes is sealed, in one of its own.
+        let full = walked.end + 2 * FRAME_HEADER > len || plain != self.options.keys.is_none();
         let stamp = Stamp {
-            seed,
+            seed: guard.seed,
             offset: walked.end,
             stable: walked.end,
             session: self.session,
             in_batch: false,
+            cipher: None,
         };
         let mut mark = Vec::new();
         frame::encode_mark(
@@ -554,7 +601,7 @@ impl Recovery {
             let (sealed, records, index) = (true, walked.records, Some(index));
             let segment = Segment {
                 no,
-                seed,
+                guard,
                 file,
                 header,
                 len,
@@ -574,7 +621,7 @@ impl Recovery {
         let live = self.live.get(no);
         Ok(Some(Active {
             segment: no,
-            seed,
+            guard,
             len,
             end,
             stable: end,
@@ -599,15 +646,16 @@ impl Recovery {
             sealed.building.is_some().then_some(*segment)
         };
         let unindexed_from = self.sealed.iter().find_map(unindexed);
+        let salt = self.options.salt();
         let log = Log {
             unindexed_from: unindexed_from.unwrap_or(next_segment),
             memory: Memory::new(self.options.tail_cache_bytes),
             disk: Disk::new(
                 Arc::clone(&self.storage),
                 self.dir.clone(),
-                self.options.secret,
+                self.options.guards(),
             ),
-            sections: SectionCache::new(self.options.index_cache_bytes),
+            sections: SectionCache::new(self.options.index_cache_bytes, self.options.guards()),
             storage: self.storage,
             dir: self.dir,
             options: self.options,
@@ -615,6 +663,7 @@ impl Recovery {
             sealed: self.sealed,
             next_segment,
             session: self.session,
+            salt,
             resume: false,
             barrier: false,
             directory: self.directory,
@@ -624,6 +673,7 @@ impl Recovery {
             spares,
             recycling: Vec::new(),
             erasures: Vec::new(),
+            sealing: Vec::new(),
             new_names: false,
             commit_start: position,
             in_flight: false,
@@ -655,7 +705,8 @@ impl Segment {
     }
 
     fn scan(&self, from: u32, session: u32) -> Scan<'_> {
-        Scan::new(&*self.file, self.no, self.seed, (from, self.len), session)
+        let guard = self.guard.clone();
+        Scan::new(&*self.file, self.no, guard, (from, self.len), session)
     }
 }
 

@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::RecordAt;
 use super::SegmentNo;
 use super::disk::read_full;
-use super::frame::{self, FRAME_HEADER, Frame, Seed};
+use super::frame::{self, FRAME_HEADER, Frame};
+use super::guard::Guard;
 use super::position::padded;
 use crate::storage::StorageFile;
 
@@ -15,7 +16,7 @@ use crate::storage::StorageFile;
 pub(crate) struct Scan<'f> {
     file: &'f dyn StorageFile,
     segment: SegmentNo,
-    seed: Seed,
+    guard: Guard,
     /// Where the segment ends.
     len: u32,
     /// Records of a lower session are leftovers.
@@ -52,14 +53,14 @@ impl<'f> Scan<'f> {
     pub(crate) fn new(
         file: &'f dyn StorageFile,
         segment: SegmentNo,
-        seed: Seed,
+        guard: Guard,
         (from, len): (u32, u32),
         session: u32,
     ) -> Self {
         Self {
             file,
             segment,
-            seed,
+            guard,
             len,
             session,
             next: from,
@@ -97,7 +98,9 @@ impl<'f> Scan<'f> {
                 && self.fill(offset, len)?
             {
                 let from = (offset - self.buf_start) as usize;
-                let valid = frame::decode(&self.buf[from..], self.seed, offset)
+                let valid = self
+                    .guard
+                    .open(&mut self.buf[from..], offset)
                     .is_some_and(|frame| frame.session >= self.session);
                 if valid {
                     self.next = offset + padded(len);
@@ -107,7 +110,7 @@ impl<'f> Scan<'f> {
             offset += STEP;
         }
         let from = (offset - self.buf_start) as usize;
-        // Decoded a second time, without the checksum: the borrow could not leave the loop.
+        // Decoded once more, without the checksum: the borrow could not leave the loop.
         match frame::decode_trusted(&self.buf[from..]) {
             Some(frame) => {
                 self.session = frame.session;

@@ -9,12 +9,15 @@
 //! 20  u32     length of the segment in bytes
 //! 24  u32     session in which the segment was begun
 //! 28  u32     mark of the store's secret
-//! 32  zeros up to 64
+//! 32  u32     mark of the key that its records are sealed with; zero: they are plain
+//! 36  zeros up to 64
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::SegmentNo;
+use crate::storage::Storage;
 
 /// Records begin here.
 pub(crate) const SEGMENT_HEADER: u32 = 64;
@@ -28,6 +31,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) segment: SegmentNo,
     pub(crate) segment_len: u32,
     pub(crate) session: u32,
+    pub(crate) key_mark: u32,
 }
 
 /// What the first bytes of a segment's file turned out to be.
@@ -50,6 +54,7 @@ impl SegmentHeader {
         out[20..24].copy_from_slice(&self.segment_len.to_le_bytes());
         out[24..28].copy_from_slice(&self.session.to_le_bytes());
         out[28..32].copy_from_slice(&secret_mark(secret).to_le_bytes());
+        out[32..36].copy_from_slice(&self.key_mark.to_le_bytes());
         let checksum = checksum(&out);
         out[12..16].copy_from_slice(&checksum.to_le_bytes());
         out
@@ -71,6 +76,7 @@ impl SegmentHeader {
             segment: SegmentNo(u32_at(16)),
             segment_len: u32_at(20),
             session: u32_at(24),
+            key_mark: u32_at(32),
         };
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
         if version > FORMAT_VERSION {
@@ -109,6 +115,15 @@ pub(crate) fn spare_path(dir: &Path, segment: SegmentNo) -> PathBuf {
 /// A segment's file that held nothing of use where it should have; kept for whoever wants to look.
 pub(crate) fn aside_path(dir: &Path, segment: SegmentNo) -> PathBuf {
     dir.join(format!("{segment}.aside"))
+}
+
+/// The highest number that a file in a log's directory has.
+pub(crate) fn highest_segment(storage: &dyn Storage, dir: &Path) -> io::Result<Option<u32>> {
+    let entries = storage.list(dir)?;
+    let numbers = entries
+        .iter()
+        .filter_map(|entry| LogFile::parse(&entry.name)?.number());
+    Ok(numbers.map(SegmentNo::get).max())
 }
 
 /// What a file of the log's directory is, by its name.
@@ -159,6 +174,7 @@ mod tests {
             segment,
             segment_len: 1 << 20,
             session: 3,
+            key_mark: 5,
         };
         let bytes = header.encode(9);
         let check =

@@ -126,6 +126,10 @@ impl Shard {
                 self.log.recycle(*segment);
             }
         }
+        if gone.keys().any(|segment| self.log.is_plain(*segment)) {
+            let (shard, left) = (self.seat.number, self.plain_segments());
+            tracing::info!(shard, left, "segments from before the store was encrypted");
+        }
         !gone.is_empty()
     }
 
@@ -133,11 +137,15 @@ impl Shard {
     fn find_segment(&mut self) -> Result<bool, AppendError> {
         let live = self.live_bytes();
         // What is not synced can still turn out never to have been.
-        let synced = self.log.synced().segment();
+        let synced = self.log.synced();
         let sealed: Vec<SegmentUsage> = self
             .log
             .segments()
-            .filter(|usage| usage.sealed && usage.segment < synced)
+            .filter(|usage| {
+                let end = LogPosition::new(usage.segment, usage.used);
+                let is_synced = usage.segment < synced.segment();
+                usage.sealed && (is_synced || self.log.is_plain(usage.segment) && end <= synced)
+            })
             .filter(|usage| !self.reclaim.leaving.contains_key(&usage.segment))
             .filter(|usage| !self.reclaim.kept.contains_key(&usage.segment))
             .collect();
@@ -146,7 +154,9 @@ impl Shard {
         for usage in sealed {
             let segment = usage.segment;
             let live = live.get(&segment).copied().unwrap_or(0);
-            if live > 0 && live * 2 > u64::from(usage.used) {
+            // What is from before the store was encrypted goes whatever lives there.
+            let plain = self.log.is_plain(segment);
+            if live > 0 && live * 2 > u64::from(usage.used) && !plain {
                 continue;
             }
             if live == 0 {
@@ -179,6 +189,15 @@ impl Shard {
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         self.log.is_unsettled()
+    }
+
+    /// How many segments from before the store was encrypted are still there.
+    #[must_use]
+    pub fn plain_segments(&self) -> usize {
+        let segments = self.log.segments();
+        segments
+            .filter(|usage| self.log.is_plain(usage.segment))
+            .count()
     }
 
     /// How many segments the log has.

@@ -12,6 +12,7 @@ use super::consumers::ConsumerEntry;
 use super::{Graves, Metering, Reclaim, Shard, StoredConfig};
 use crate::catalog::{Catalog, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
+use crate::description::shard_dir;
 use crate::log::{
     AppendError, ConsumerDeleted, ConsumerKey, InterruptedErasures, Log, LogCheckpoint, LogOptions,
     LogPosition, LogReport, ReadError, Record, RecordAt, ReplayedRecord, SegmentNo, StreamDeleted,
@@ -47,7 +48,7 @@ impl Seat {
     ) -> Self {
         Self {
             number,
-            dir: options.dir.join(format!("shard-{number:02}")),
+            dir: shard_dir(&options.dir, number),
             storage,
             log_options: LogOptions {
                 segment_bytes: options.segment_bytes,
@@ -103,6 +104,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         scheduled: Vec::new(),
         broken: None,
     };
+    let plain_segments = shard.plain_segments();
     let rebuilt = checkpoint.is_none();
     let records_miss = !log_report.damage.is_empty() || !log_report.set_aside.is_empty();
     let orphaned_messages = shard.restore(checkpoint, records_miss)?;
@@ -113,6 +115,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
             rebuilt,
             checkpoint_unusable: unusable,
             orphaned_messages,
+            plain_segments,
         },
     ))
 }
@@ -141,7 +144,7 @@ fn open_log(
     let mut interrupted = InterruptedErasures::default();
     let opened = open(&mut interrupted)?;
     let torn = interrupted
-        .run(&*seat.storage, &seat.dir, seat.log_options.secret)
+        .run(&*seat.storage, &seat.dir, &seat.log_options)
         .map_err(|source| OpenError::Io {
             doing: "erasing deleted messages",
             path: seat.dir.clone(),

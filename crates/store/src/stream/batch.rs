@@ -152,11 +152,13 @@ impl Stream {
             return Ok(None);
         }
         let first = self.last + 1;
-        let bytes = (first..)
-            .zip(messages)
-            .map(|(seq, message)| self.log_bytes_of(seq, message, time))
-            .sum();
-        log.begin_batch(bytes)?;
+        let (mut records, mut bytes) = (0, 0);
+        for (seq, message) in (first..).zip(messages) {
+            let (more, longer) = self.log_bytes_of(seq, message, time);
+            records += more;
+            bytes += longer;
+        }
+        log.begin_batch(records, bytes)?;
         let appended = (|| {
             for (seq, message) in (first..).zip(messages) {
                 let message_kept = self.keeps(message);
@@ -182,16 +184,17 @@ impl Stream {
         }
     }
 
-    /// What a message takes in the log, stored or skipped.
-    fn log_bytes_of(&self, seq: u64, message: &Publish<'_>, time: Timestamp) -> u64 {
+    /// How many records a message takes in the log, stored or skipped, and how many bytes.
+    fn log_bytes_of(&self, seq: u64, message: &Publish<'_>, time: Timestamp) -> (usize, u64) {
         let kept = self.keeps(message);
         let message = accepted(message);
         if kept {
-            Log::bytes_of(&self.record_of(seq, &message, time))
+            (1, Log::bytes_of(&self.record_of(seq, &message, time)))
         } else {
             self.skip_records(seq, message.subject, &message.steering)
-                .map(|record| Log::bytes_of(&record))
-                .sum()
+                .fold((0, 0), |(records, bytes), record| {
+                    (records + 1, bytes + Log::bytes_of(&record))
+                })
         }
     }
 

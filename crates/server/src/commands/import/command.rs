@@ -2,8 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jetsled_import::StoreKeys;
+use jetsled_store::{Encryption, StoreKey, UnknownCipher};
+
+use crate::chance;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Import {
     pub(super) to: Option<PathBuf>,
     pub(super) verify: bool,
     pub(super) keys: StoreKeys,
+    /// What the new store is encrypted with; nothing: it is plain.
+    pub(super) encryption: Option<Encryption>,
 }
 
 /// Arguments that are no import.
@@ -41,6 +47,10 @@ pub(super) enum CommandError {
     },
     #[error("the key file {0} is empty")]
     EmptyKeyFile(PathBuf),
+    #[error(transparent)]
+    Cipher(#[from] UnknownCipher),
+    #[error("--new-cipher without a key for the new store")]
+    CipherAlone,
 }
 
 /// How it is called.
@@ -56,7 +66,13 @@ consumers. NATS_STORE_DIR is that server's store_dir, and is only read; NEW_STOR
   --key-env VARIABLE   the key of an encrypted store, in a variable
   --key-file FILE      the key of an encrypted store, in a file; a line end behind it does not count
 
-Keys may be given more than once, for a server with a prev_key. Exit code 0: all was carried over; 2: something was
+The new store is encrypted if it is given a key: the encryption_key of jetsled's configuration.
+
+  --new-key-env VARIABLE   that key, in a variable
+  --new-key-file FILE      that key, in a file
+  --new-cipher NAME        chacha (the default) or aes
+
+Keys of the old store may be given more than once, for a server with a prev_key. Exit code 0: all was carried over; 2: something was
 not, as the report says; 1: nothing was made.
 ";
 
@@ -66,6 +82,7 @@ impl Command {
         let (mut from, mut to) = (None, None);
         let (mut dry_run, mut verify) = (false, false);
         let mut keys = StoreKeys::default();
+        let (mut new_key, mut cipher) = (None, None);
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
@@ -75,6 +92,9 @@ impl Command {
                 Long("verify") => verify = true,
                 Long("key-env") => keys.add(key_in_variable(&parser.value()?.string()?)?),
                 Long("key-file") => keys.add(key_in_file(parser.value()?.into())?),
+                Long("new-key-env") => new_key = Some(key_in_variable(&parser.value()?.string()?)?),
+                Long("new-key-file") => new_key = Some(key_in_file(parser.value()?.into())?),
+                Long("new-cipher") => cipher = Some(parser.value()?.string()?.parse()?),
                 Long("help") | Short('h') => return Ok(Self::Help),
                 other => return Err(other.unexpected().into()),
             }
@@ -85,11 +105,22 @@ impl Command {
         } else {
             Some(to.ok_or(CommandError::NoTarget)?)
         };
+        let encryption = match (new_key, cipher) {
+            (None, Some(_)) => return Err(CommandError::CipherAlone),
+            (None, None) => None,
+            (Some(key), cipher) => Some(Encryption {
+                key: StoreKey::new(key),
+                previous: None,
+                cipher: cipher.unwrap_or_default(),
+                random: Arc::new(chance::bytes),
+            }),
+        };
         Ok(Self::Import(Import {
             from,
             to,
             verify,
             keys,
+            encryption,
         }))
     }
 }
@@ -156,5 +187,13 @@ mod tests {
         );
         let missing = check("/old --dry-run --key-file /no/such/file");
         assert!(missing.starts_with("can't read the key file /no/such/file: "));
+        assert_eq!(
+            check("/old --store /new --new-cipher des"),
+            "unknown cipher type: \"des\""
+        );
+        assert_eq!(
+            check("/old --store /new --new-cipher aes"),
+            "--new-cipher without a key for the new store"
+        );
     }
 }

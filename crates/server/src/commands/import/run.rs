@@ -138,6 +138,7 @@ fn into_new_store(
     let unfinished = to.join(UNFINISHED);
     let options = StoreOptions {
         sync: SYNC,
+        encryption: import.encryption.clone(),
         ..StoreOptions::new(&unfinished, chance::number())
     };
     let storage: Arc<dyn Storage> = Arc::new(FsStorage);

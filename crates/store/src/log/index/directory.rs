@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hashbrown::HashMap;
 
-use super::file::{IndexTable, SectionRef};
+use super::file::{IndexSeal, IndexTable, SectionRef};
 use super::pages::{PageError, Pages};
 use super::section::Section;
+use crate::log::guard::Guards;
 use crate::log::{SegmentNo, StreamId};
 use crate::storage::StorageFile;
 
@@ -104,12 +105,20 @@ impl Sections {
     }
 }
 
+#[derive(Debug)]
+struct OpenFile {
+    segment: SegmentNo,
+    file: Arc<dyn StorageFile>,
+    seal: Option<IndexSeal>,
+}
+
 /// Sections that have been asked for, within a budget of bytes and of open files.
 #[derive(Debug)]
 pub(crate) struct SectionCache {
     sections: HashMap<(SegmentNo, StreamId), (Arc<Section>, u64)>,
     /// Open index files, the most recently used last.
-    files: Vec<(SegmentNo, Arc<dyn StorageFile>)>,
+    files: Vec<OpenFile>,
+    guards: Guards,
     /// Memory of all sections, also of those that are no longer here but in use.
     bytes: Arc<AtomicUsize>,
     limit: usize,
@@ -119,10 +128,11 @@ pub(crate) struct SectionCache {
 const FILES: usize = 64;
 
 impl SectionCache {
-    pub(crate) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize, guards: Guards) -> Self {
         Self {
             sections: HashMap::new(),
             files: Vec::new(),
+            guards,
             bytes: Arc::default(),
             limit,
             clock: 0,
@@ -152,37 +162,46 @@ impl SectionCache {
         section: &SectionRef,
         open_file: impl FnOnce() -> io::Result<Arc<dyn StorageFile>>,
     ) -> Result<Section, PageError> {
-        let file = self.file(section.segment, open_file)?;
+        self.open_file(section.segment, open_file)?;
+        let OpenFile { file, seal, .. } = self.files.last().ok_or(PageError::Damaged)?;
+        let seal = seal.as_ref().map(|seal| seal.section(section.offset));
         let (offset, len) = (u64::from(section.offset), section.len as usize);
         Section::new(Pages::open(
-            &file,
+            file,
             offset,
             len,
             section.checksum,
             &self.bytes,
+            seal,
         )?)
     }
 
-    fn file(
+    /// Makes sure that a segment's index file is the last of the open ones.
+    fn open_file(
         &mut self,
         segment: SegmentNo,
         open_file: impl FnOnce() -> io::Result<Arc<dyn StorageFile>>,
-    ) -> io::Result<Arc<dyn StorageFile>> {
-        if let Some(at) = self.files.iter().position(|(other, _)| *other == segment) {
+    ) -> Result<(), PageError> {
+        if let Some(at) = self.files.iter().position(|open| open.segment == segment) {
             let entry = self.files.remove(at);
-            let file = Arc::clone(&entry.1);
             self.files.push(entry);
-            return Ok(file);
+            return Ok(());
         }
         let file = open_file()?;
+        let seal = IndexSeal::of_file(&*file, &self.guards, segment)?;
+        let seal = seal.ok_or(PageError::Damaged)?;
         if self.files.len() >= FILES
-            && let Some((oldest, _)) = self.files.first()
+            && let Some(oldest) = self.files.first()
         {
             // Its sections hold it open.
-            self.forget(*oldest);
+            self.forget(oldest.segment);
         }
-        self.files.push((segment, Arc::clone(&file)));
-        Ok(file)
+        self.files.push(OpenFile {
+            segment,
+            file,
+            seal,
+        });
+        Ok(())
     }
 
     /// Drops the longest unused until a quarter of the budget is free, so that this is rare.
@@ -206,7 +225,7 @@ impl SectionCache {
     }
 
     pub(crate) fn forget(&mut self, segment: SegmentNo) {
-        self.files.retain(|(other, _)| *other != segment);
+        self.files.retain(|open| open.segment != segment);
         self.sections.retain(|(other, _), _| *other != segment);
     }
 }

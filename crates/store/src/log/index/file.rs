@@ -4,12 +4,13 @@
 //!  0  [u8; 8] magic
 //!  8  u32     crc32c of bytes 12.. up to the first section, begun with the segment's number
 //! 12  u16     format version
-//! 14  u16     reserved, 0
+//! 14  u16     0, or the number of the cipher that sections are sealed with
 //! 16  u32     segment number
 //! 20  u32     bytes used in the segment
 //! 24  u32     highest session in the segment
 //! 28  u32     number of streams
-//! 32  a table entry a stream:
+//! 32  salt of the key that they are sealed with, 16 bytes if they are
+//! ..  a table entry a stream:
 //!       u32 stream, u32 crc32c of the section's checksums, u64 first sequence, u64 last sequence,
 //!       u32 messages, u32 offset of the section, u32 length of the section, u32 reserved
 //! ..  sections
@@ -17,18 +18,23 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::building::BuildingIndex;
+use super::pages::PageSeal;
 use super::{pages, section};
+use crate::crypt::{Aead, Cipher};
 use crate::log::disk::read_full;
+use crate::log::guard::Guards;
 use crate::log::segment::index_path;
 use crate::log::{SegmentNo, StreamId};
-use crate::storage::{OpenMode, Storage};
+use crate::storage::{OpenMode, Storage, StorageFile};
 
 const MAGIC: &[u8; 8] = b"JETSLIDX";
 const VERSION: u16 = 2;
 const HEADER: usize = 32;
 const ENTRY: usize = 40;
+const SALT: usize = 16;
 
 /// What an index file says before its sections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,20 +57,89 @@ pub(crate) struct SectionRef {
     pub(crate) checksum: u32,
 }
 
+/// What the sections of an index file are sealed with.
+#[derive(Debug)]
+pub(crate) struct IndexSeal {
+    cipher: Cipher,
+    salt: [u8; SALT],
+    key: Arc<Aead>,
+}
+
+impl IndexSeal {
+    /// For a new file; `None` if it is not to be sealed.
+    pub(crate) fn new(guards: &Guards, segment: SegmentNo) -> Option<Self> {
+        let keys = guards.keys.as_ref()?;
+        let (cipher, salt) = (keys.cipher(), keys.salt());
+        let key = Arc::new(keys.index(cipher, segment, &salt));
+        Some(Self { cipher, salt, key })
+    }
+
+    /// What a file is sealed with; the outer `None` if we can not read it, or should not since nothing here may be plain.
+    pub(crate) fn of_file(
+        file: &dyn StorageFile,
+        guards: &Guards,
+        segment: SegmentNo,
+    ) -> io::Result<Option<Option<Self>>> {
+        let Some(keys) = &guards.keys else {
+            return Ok(Some(None));
+        };
+        let mut bytes = [0; HEADER + SALT];
+        let read = read_full(file, &mut bytes, 0)?;
+        Ok(match cipher_of(&bytes[..read]) {
+            Some(None) => keys.may_be_plain(segment).then_some(None),
+            Some(Some((cipher, salt))) => {
+                let key = Arc::new(keys.index(cipher, segment, &salt));
+                Some(Some(Self { cipher, salt, key }))
+            }
+            None => None,
+        })
+    }
+
+    /// Seals and opens the section at this place.
+    pub(crate) fn section(&self, offset: u32) -> PageSeal {
+        PageSeal {
+            key: Arc::clone(&self.key),
+            section: offset,
+        }
+    }
+}
+
+/// What the front of a file says that it is sealed with.
+fn cipher_of(bytes: &[u8]) -> Option<Option<(Cipher, [u8; SALT])>> {
+    let number = u16::from_le_bytes(*bytes.get(14..)?.first_chunk()?);
+    if number == 0 {
+        return Some(None);
+    }
+    let cipher = Cipher::from_number(u8::try_from(number).ok()?)?;
+    Some(Some((cipher, *bytes.get(HEADER..)?.first_chunk()?)))
+}
+
 /// The file's bytes and its table. All messages must have been named.
-pub(crate) fn encode(index: &BuildingIndex, used: u32, session: u32) -> (Vec<u8>, IndexTable) {
+pub(crate) fn encode(
+    index: &BuildingIndex,
+    used: u32,
+    session: u32,
+    seal: Option<&IndexSeal>,
+) -> (Vec<u8>, IndexTable) {
     let segment = index.segment();
     let mut sections = Vec::new();
     let mut streams = Vec::new();
-    for stream in index.streams() {
-        let Some((first, last)) = stream.range() else {
-            continue;
-        };
+    let listed = || {
+        let ranges = index
+            .streams()
+            .map(|stream| Some((stream, stream.range()?)));
+        ranges.flatten()
+    };
+    let header = HEADER + seal.map_or(0, |_| SALT);
+    let table_end = (header + listed().count() * ENTRY) as u32;
+    for (stream, (first, last)) in listed() {
         let merged = stream.merged();
         let start = sections.len();
         section::encode(&mut sections, &merged, &stream.subjects);
-        let checksum = pages::seal(&mut sections, start);
-        let (offset, len) = (start as u32, (sections.len() - start) as u32);
+        let offset = table_end + start as u32;
+        let page_seal = seal.map(|seal| seal.section(offset));
+        let checksum = pages::seal(&mut sections, start, page_seal.as_ref());
+        let len = (sections.len() - start) as u32;
         let messages = merged.seqs.len() as u32;
         let section = SectionRef {
             segment,
@@ -77,17 +152,19 @@ pub(crate) fn encode(index: &BuildingIndex, used: u32, session: u32) -> (Vec<u8>
         };
         streams.push((stream.stream, section));
     }
-    let table_end = (HEADER + streams.len() * ENTRY) as u32;
     let mut out = Vec::with_capacity(table_end as usize + sections.len());
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
+    let cipher = seal.map_or(0, |seal| seal.cipher as u16);
+    out.extend_from_slice(&cipher.to_le_bytes());
     for field in [segment.0, used, session, streams.len() as u32] {
         out.extend_from_slice(&field.to_le_bytes());
     }
-    for (stream, section) in &mut streams {
-        section.offset += table_end;
+    if let Some(seal) = seal {
+        out.extend_from_slice(&seal.salt);
+    }
+    for (stream, section) in &streams {
         out.extend_from_slice(&stream.0.to_le_bytes());
         out.extend_from_slice(&section.checksum.to_le_bytes());
         out.extend_from_slice(&section.first.to_le_bytes());
@@ -119,8 +196,9 @@ pub(crate) fn decode_table(bytes: &[u8], segment: SegmentNo) -> Option<IndexTabl
     if u32_at(8)? != table_checksum(segment, table) || u32_at(16)? != segment.0 {
         return None;
     }
+    let header = header_len(bytes)?;
     let entry = |number: usize| {
-        let at = HEADER + number * ENTRY;
+        let at = header + number * ENTRY;
         let section = SectionRef {
             segment,
             first: u64_at(at + 8)?,
@@ -151,7 +229,11 @@ fn table_len(bytes: &[u8]) -> Option<usize> {
         return None;
     }
     let streams = u32::from_le_bytes(*header.get(28..)?.first_chunk()?) as usize;
-    HEADER.checked_add(streams.checked_mul(ENTRY)?)
+    header_len(bytes)?.checked_add(streams.checked_mul(ENTRY)?)
+}
+
+fn header_len(bytes: &[u8]) -> Option<usize> {
+    Some(HEADER + cipher_of(bytes)?.map_or(0, |_| SALT))
 }
 
 /// Writes an index file so that its name stands for whole contents only.
@@ -176,12 +258,16 @@ pub(crate) fn read_table(
     storage: &dyn Storage,
     dir: &Path,
     segment: SegmentNo,
+    guards: &Guards,
 ) -> io::Result<Option<IndexTable>> {
     let file = match storage.open(&index_path(dir, segment), OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if IndexSeal::of_file(&*file, guards, segment)?.is_none() {
+        return Ok(None);
+    }
     let file_len = file.len()?;
     let mut bytes = vec![0; 4096.min(file_len as usize)];
     let read = read_full(&*file, &mut bytes, 0)?;

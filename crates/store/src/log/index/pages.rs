@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! content | u32 crc32c of each 4 KiB of it
+//! content, each 4 KiB of it sealed | the tag of each, 16 bytes      in a sealed file
 //! ```
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 
+use crate::crypt::{Aead, TAG};
 use crate::log::disk::read_full;
 use crate::storage::StorageFile;
 
@@ -42,9 +44,34 @@ pub(crate) struct Pages {
     /// The file and where the content begins in it; `None` if all is loaded.
     file: Option<(Arc<dyn StorageFile>, u64)>,
     len: usize,
-    checksums: Box<[u32]>,
+    checks: Checks,
     loaded: Box<[OnceLock<Box<[u8]>>]>,
     held: Held,
+}
+
+/// What tells that a page is as it was written.
+#[derive(Debug)]
+enum Checks {
+    Sums(Box<[u32]>),
+    Tags(Box<[[u8; TAG]]>, PageSeal),
+}
+
+/// Seals the pages of one section.
+#[derive(Debug, Clone)]
+pub(crate) struct PageSeal {
+    /// Of the file: no two have the same.
+    pub(crate) key: Arc<Aead>,
+    /// Where the section begins in the file.
+    pub(crate) section: u32,
+}
+
+impl PageSeal {
+    fn nonce(&self, page: usize) -> [u8; 12] {
+        let mut nonce = [0; 12];
+        nonce[..4].copy_from_slice(&self.section.to_le_bytes());
+        nonce[4..8].copy_from_slice(&(page as u32).to_le_bytes());
+        nonce
+    }
 }
 
 /// Bytes of memory that are counted in a sum over many holders.
@@ -54,21 +81,28 @@ struct Held {
     sum: Arc<AtomicUsize>,
 }
 
-/// Appends the checksums of all pages of the content, which begins at `start`. Returns what a reader needs to trust them.
-pub(crate) fn seal(out: &mut Vec<u8>, start: usize) -> u32 {
+/// Appends the checksums of all pages of the content, which begins at `start`, or seals them and appends their tags. Returns what a reader
+/// needs to trust those.
+pub(crate) fn seal(out: &mut Vec<u8>, start: usize, seal: Option<&PageSeal>) -> u32 {
     let content = out.len();
-    let checksums: Vec<u8> = out[start..]
-        .chunks(PAGE)
-        .flat_map(|page| crc32c::crc32c(page).to_le_bytes())
-        .collect();
+    let checksums: Vec<u8> = match seal {
+        None => out[start..]
+            .chunks(PAGE)
+            .flat_map(|page| crc32c::crc32c(page).to_le_bytes())
+            .collect(),
+        Some(seal) => (0..)
+            .zip(out[start..].chunks_mut(PAGE))
+            .flat_map(|(number, page)| seal.key.seal(seal.nonce(number), &[], page))
+            .collect(),
+    };
     out.extend_from_slice(&checksums);
     crc32c::crc32c(&out[content..])
 }
 
 /// How many of `len` bytes are content.
-fn content_len(len: usize) -> Option<usize> {
-    let pages = len.div_ceil(PAGE + CHECKSUM);
-    let content = len.checked_sub(pages * CHECKSUM)?;
+fn content_len(len: usize, check: usize) -> Option<usize> {
+    let pages = len.div_ceil(PAGE + check);
+    let content = len.checked_sub(pages * check)?;
     (content.div_ceil(PAGE) == pages).then_some(content)
 }
 
@@ -80,40 +114,45 @@ impl Pages {
         len: usize,
         checksum: u32,
         sum: &Arc<AtomicUsize>,
+        seal: Option<PageSeal>,
     ) -> Result<Self, PageError> {
-        let content = content_len(len).ok_or(PageError::Damaged)?;
+        let check = if seal.is_some() { TAG } else { CHECKSUM };
+        let content = content_len(len, check).ok_or(PageError::Damaged)?;
         let from = if len <= READ_WHOLE { 0 } else { content };
         let mut bytes = vec![0; len - from];
         if read_full(&**file, &mut bytes, offset + from as u64)? < bytes.len() {
             return Err(PageError::Damaged);
         }
         let (front, checksums) = bytes
-            .split_at_checked(content - from)
+            .split_at_mut_checked(content - from)
             .ok_or(PageError::Damaged)?;
         if crc32c::crc32c(checksums) != checksum {
             return Err(PageError::Damaged);
         }
-        let checksums = checksums
-            .as_chunks::<CHECKSUM>()
-            .0
-            .iter()
-            .map(|bytes| u32::from_le_bytes(*bytes));
-        let checksums: Box<[u32]> = checksums.collect();
+        let number_of_pages = content.div_ceil(PAGE);
+        let checks = match seal {
+            None => {
+                let sums = checksums.as_chunks().0.iter();
+                Checks::Sums(sums.map(|bytes| u32::from_le_bytes(*bytes)).collect())
+            }
+            Some(seal) => Checks::Tags(checksums.as_chunks().0.into(), seal),
+        };
         let pages = Self {
             file: Some((Arc::clone(file), offset)),
             len: content,
-            loaded: checksums.iter().map(|_| OnceLock::new()).collect(),
-            checksums,
+            loaded: (0..number_of_pages).map(|_| OnceLock::new()).collect(),
+            checks,
             held: Held {
                 own: AtomicUsize::new(0),
                 sum: Arc::clone(sum),
             },
         };
-        let slots = size_of::<OnceLock<Box<[u8]>>>() + CHECKSUM;
+        let slots = size_of::<OnceLock<Box<[u8]>>>() + check;
         pages
             .held
             .add(size_of::<Self>() + slots * pages.loaded.len());
         if from == 0 {
+            pages.check(0, front)?;
             pages.take(0, front)?;
         }
         Ok(pages)
@@ -125,15 +164,25 @@ impl Pages {
         Self {
             file: None,
             len: content.len(),
-            checksums: Box::default(),
+            checks: Checks::Sums(Box::default()),
             loaded: pages.map(|page| OnceLock::from(Box::from(page))).collect(),
             held: Held::default(),
         }
     }
 
-    /// The content of what [`seal`] has closed, if it is all there.
-    pub(crate) fn content(sealed: &[u8]) -> Option<&[u8]> {
-        sealed.get(..content_len(sealed.len())?)
+    /// What [`seal`] has closed, if it is all there.
+    pub(crate) fn whole(bytes: &[u8], seal: Option<PageSeal>) -> Option<Self> {
+        let Some(seal) = seal else {
+            return Some(Self::in_memory(
+                bytes.get(..content_len(bytes.len(), CHECKSUM)?)?,
+            ));
+        };
+        let (content, tags) = bytes.split_at_checked(content_len(bytes.len(), TAG)?)?;
+        let mut content = content.to_vec();
+        for ((number, page), tag) in (0..).zip(content.chunks_mut(PAGE)).zip(tags.as_chunks().0) {
+            seal.key.open(seal.nonce(number), &[], page, *tag)?;
+        }
+        Some(Self::in_memory(&content))
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -245,7 +294,6 @@ impl Pages {
     /// Keeps checked pages from `number` on.
     fn take(&self, number: usize, bytes: &[u8]) -> Result<(), PageError> {
         for (number, page) in (number..).zip(bytes.chunks(PAGE)) {
-            self.check(number, page)?;
             let slot = self.loaded.get(number).ok_or(PageError::Damaged)?;
             if slot.set(page.into()).is_ok() {
                 self.held.add(page.len());
@@ -263,18 +311,26 @@ impl Pages {
         if read_full(&**file, &mut bytes, offset + start as u64)? < bytes.len() {
             return Err(PageError::Damaged);
         }
-        for (number, page) in (number..).zip(bytes.chunks(PAGE)) {
-            self.check(number, page)?;
-        }
+        self.check(number, &mut bytes)?;
         Ok(bytes)
     }
 
-    fn check(&self, number: usize, page: &[u8]) -> Result<(), PageError> {
-        if self.checksums.get(number) == Some(&crc32c::crc32c(page)) {
-            Ok(())
-        } else {
-            Err(PageError::Damaged)
+    /// Whether the pages from `number` on are as they were written; opens them if they are sealed.
+    fn check(&self, number: usize, bytes: &mut [u8]) -> Result<(), PageError> {
+        for (number, page) in (number..).zip(bytes.chunks_mut(PAGE)) {
+            let holds = match &self.checks {
+                Checks::Sums(sums) => sums.get(number) == Some(&crc32c::crc32c(page)),
+                Checks::Tags(tags, seal) => {
+                    let nonce = seal.nonce(number);
+                    let open = |tag: &[u8; TAG]| seal.key.open(nonce, &[], page, *tag);
+                    tags.get(number).and_then(open).is_some()
+                }
+            };
+            if !holds {
+                return Err(PageError::Damaged);
+            }
         }
+        Ok(())
     }
 }
 
@@ -294,6 +350,8 @@ impl Drop for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypt::{Cipher, LogKeys};
+    use crate::log::SegmentNo;
 
     const AT: usize = 24;
 
@@ -330,28 +388,45 @@ mod tests {
         }
     }
 
+    fn page_seal() -> PageSeal {
+        let keys = LogKeys::new(&[1; 32], 0, Cipher::ChaCha, &[2; 32], 0);
+        PageSeal {
+            key: Arc::new(keys.index(Cipher::ChaCha, SegmentNo(1), &[3; 16])),
+            section: AT as u32,
+        }
+    }
+
     /// Some content of this length, and how it is sealed in a file, with the checksum of its checksums.
-    fn sealed(len: usize) -> (Vec<u8>, Vec<u8>, u32) {
+    fn sealed(len: usize, seal: Option<&PageSeal>) -> (Vec<u8>, Vec<u8>, u32) {
         let content: Vec<u8> = (0..len).map(|at| (at / 8 % 251) as u8).collect();
         let mut file = vec![0xEE; AT];
         file.extend_from_slice(&content);
-        let checksum = seal(&mut file, AT);
+        let checksum = super::seal(&mut file, AT, seal);
         (content, file, checksum)
     }
 
-    fn open(file: Vec<u8>, checksum: u32, sum: &Arc<AtomicUsize>) -> Result<Pages, PageError> {
+    fn open(
+        file: Vec<u8>,
+        checksum: u32,
+        sum: &Arc<AtomicUsize>,
+        seal: Option<PageSeal>,
+    ) -> Result<Pages, PageError> {
         let len = file.len() - AT;
         let file: Arc<dyn StorageFile> = Arc::new(Bytes(file));
-        Pages::open(&file, AT as u64, len, checksum, sum)
+        Pages::open(&file, AT as u64, len, checksum, sum, seal)
     }
 
     #[test]
     fn whatever_its_length_the_content_reads_back() {
-        for len in [8, 4088, 4096, 4104, 16376, 16384, 70_000, 600_000] {
-            let (content, file, checksum) = sealed(len);
-            assert_eq!(Pages::content(&file[AT..]), Some(&content[..]));
+        let lens = [8, 4088, 4096, 4104, 16376, 16384, 70_000, 600_000];
+        for (len, seal) in lens
+            .into_iter()
+            .flat_map(|len| [(len, None), (len, Some(page_seal()))])
+        {
+            let (content, file, checksum) = sealed(len, seal.as_ref());
             for pages in [
-                open(file, checksum, &Arc::default()).unwrap(),
+                Pages::whole(&file[AT..], seal.clone()).unwrap(),
+                open(file, checksum, &Arc::default(), seal).unwrap(),
                 Pages::in_memory(&content),
             ] {
                 assert_eq!(pages.len(), len);
@@ -374,23 +449,29 @@ mod tests {
 
     #[test]
     fn damage_shows_when_its_page_is_read() {
-        let (_, mut file, checksum) = sealed(70_000);
+        for seal in [None, Some(page_seal())] {
+            damage_shows(seal);
+        }
+    }
+
+    fn damage_shows(seal: Option<PageSeal>) {
+        let (_, mut file, checksum) = sealed(70_000, seal.as_ref());
         file[AT + 8192 + 100] ^= 1;
-        let pages = open(file.clone(), checksum, &Arc::default()).unwrap();
+        let pages = open(file.clone(), checksum, &Arc::default(), seal.clone()).unwrap();
         assert!(pages.u32_at(8188).is_ok());
         assert!(matches!(pages.u32_at(8192), Err(PageError::Damaged)));
         assert!(matches!(pages.copy(0..20_000), Err(PageError::Damaged)));
         assert!(matches!(pages.load_all(), Err(PageError::Damaged)));
-        assert!(open(file.clone(), checksum ^ 1, &Arc::default()).is_err());
+        assert!(open(file.clone(), checksum ^ 1, &Arc::default(), seal.clone()).is_err());
         file.truncate(file.len() - 4);
-        assert!(open(file, checksum, &Arc::default()).is_err());
+        assert!(open(file, checksum, &Arc::default(), seal).is_err());
     }
 
     #[test]
     fn memory_used_is_counted_and_given_back() {
-        let (_, file, checksum) = sealed(70_000);
+        let (_, file, checksum) = sealed(70_000, None);
         let sum = Arc::default();
-        let pages = open(file, checksum, &sum).unwrap();
+        let pages = open(file, checksum, &sum, None).unwrap();
         let opened = sum.load(Relaxed);
         assert!((1..2000).contains(&opened), "{opened}");
         pages.u32_at(0).unwrap();

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::building::BuildingIndex;
-use crate::log::frame::Seed;
+use crate::log::guard::Guard;
 use crate::log::scan::{Found, Scan};
 use crate::log::segment::SEGMENT_HEADER;
 use crate::log::{Record, SegmentNo};
@@ -13,11 +13,11 @@ use crate::storage::StorageFile;
 pub(crate) fn rebuild(
     file: &dyn StorageFile,
     segment: SegmentNo,
-    seed: Seed,
+    guard: Guard,
     used: u32,
 ) -> io::Result<BuildingIndex> {
     let mut index = BuildingIndex::new(segment);
-    let mut scan = Scan::new(file, segment, seed, (SEGMENT_HEADER, used), 0);
+    let mut scan = Scan::new(file, segment, guard, (SEGMENT_HEADER, used), 0);
     while let Found::Frame { at, frame, .. } = scan.step()? {
         if let Some(Record::Message(message) | Record::ErasedMessage(message)) = frame.record() {
             index.push_named(

@@ -56,7 +56,7 @@ impl StagedBatch {
         self.messages.is_empty()
     }
 
-    /// What its messages would take in the log, in bytes: about its size in memory, and bounded by
+    /// What its messages would take in the log, sealed, in bytes: about its size in memory, and bounded by
     /// [`Shard::batch_limit`](crate::Shard::batch_limit).
     #[must_use]
     pub fn log_bytes(&self) -> u64 {
@@ -66,14 +66,15 @@ impl StagedBatch {
     /// What this message adds to [`StagedBatch::log_bytes`].
     #[must_use]
     pub fn log_bytes_of(message: &StagedMessage<'_>) -> u64 {
-        Log::bytes_of(&Record::Message(Message {
+        let plain = Log::bytes_of(&Record::Message(Message {
             stream: StreamId(0),
             seq: 0,
             timestamp: 0,
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
-        }))
+        }));
+        plain + Log::SEAL_BYTES
     }
 
     /// The messages, in order.
