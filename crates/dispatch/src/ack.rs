@@ -66,6 +66,22 @@ impl Consumer {
         self.validate_in_debug();
     }
 
+    /// Plain acks that want no confirmation, `count` of them: the first with these numbers, each for the delivery and the message behind the
+    /// one before.
+    pub fn on_acks(&mut self, first: &AckNumbers, count: u64, ctx: &mut Context<'_>) {
+        if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
+            return;
+        }
+        self.inactivity.touch(ctx.now);
+        let mut numbers = *first;
+        for _ in 0..count {
+            self.ack(&numbers, Sample::Yes, ctx);
+            numbers.stream_seq = numbers.stream_seq.next();
+            numbers.consumer_seq = numbers.consumer_seq.next();
+        }
+        self.validate_in_debug();
+    }
+
     /// `+NXT`: the rest of the payload is a pull request.
     fn pull_next(&mut self, payload: &[u8], reply: Option<Bytes>, ctx: &mut Context<'_>) {
         if let Some(reply) = reply {

@@ -34,7 +34,10 @@ mod stream;
 mod time;
 mod wire_enum;
 
-pub use ack::{AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix};
+pub use ack::{
+    AckKind, AckNumbers, AckOrigin, AckSubject, AckSubjectPrefix, AckSubjectReader,
+    AckSubjectWriter,
+};
 pub use batch_flow::BatchFlow;
 pub use consumer::{
     AckPolicy, ConsumerConfig, ConsumerInfo, ConsumerRules, ConsumerState, DeliverPolicy,

@@ -212,7 +212,7 @@ impl Tokens {
 
 /// The decimal number at `place` in an ack subject; anything else, overflow included, is the highest.
 #[inline]
-fn number(subject: &[u8], place: Range<usize>) -> u64 {
+pub(super) fn number(subject: &[u8], place: Range<usize>) -> u64 {
     let Some(token) = subject.get(place.clone()).filter(|token| !token.is_empty()) else {
         return u64::MAX;
     };

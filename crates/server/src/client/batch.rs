@@ -67,7 +67,10 @@ impl Session {
             {
                 break self.refuse_without_login();
             }
-            let repeated = self.publish_again(input);
+            let repeated = match self.acks_again(input) {
+                0 => self.publish_again(input),
+                acks => acks,
+            };
             if repeated > 0 {
                 at += repeated;
                 continue;
@@ -107,6 +110,7 @@ impl Session {
                 ClientOp::Pub(publish) => {
                     self.last_pub.remember(&publish, whole);
                     self.publish_op(op, whole, None);
+                    self.expect_acks(&publish, whole);
                 }
                 ClientOp::HPub(_) => self.publish_op(op, whole, None),
                 ClientOp::Sub(sub) => self.subscribe(sub),

@@ -3,6 +3,7 @@
 //! [`Client`] is the part that others hold: its outbound queue, its subscriptions, its counters. The
 //! connection's own task owns a `Session`, which parses and acts on what the task reads.
 
+mod ack_run;
 mod attentive;
 mod backlog;
 mod batch;

@@ -231,7 +231,7 @@ impl Session {
         }
     }
 
-    fn count(&mut self, messages: usize, bytes: usize) {
+    pub(super) fn count(&mut self, messages: usize, bytes: usize) {
         self.active = true;
         self.in_messages += messages as u64;
         self.in_bytes += bytes as u64;

@@ -11,11 +11,12 @@ use jetsled_config::TraceOptions;
 use jetsled_protocol::TailIndependence;
 use smallvec::SmallVec;
 
+use super::ack_run::AckRun;
 use crate::account::Account;
 use crate::client::Client;
 use crate::routing::Route;
-use crate::routing::RouteFor;
 use crate::routing::admission::{self, Admitted, AdmittedSubject, Denied, Principal};
+use crate::routing::{RouteFor, UsedFor};
 use crate::wiring::Wiring;
 
 /// Entries at most; one more, and the cache starts anew.
@@ -38,6 +39,8 @@ pub(super) struct RouteCache {
     last_subject: Vec<u8>,
     /// The entry last found by its prefix.
     last_prefix: LastPrefix,
+    /// Acks that are expected to go on.
+    pub(super) acks: Option<Box<AckRun>>,
     /// Entries used since the last [`RouteCache::end_batch`].
     touched: Vec<usize>,
     /// What rewrites published subjects, if anything does.
@@ -145,6 +148,14 @@ impl RouteCache {
         entry
     }
 
+    /// The entry used last, if it is for all subjects with the leading tokens of the one it was used for.
+    pub(super) fn last_of_many(&self) -> Option<&Entry> {
+        let is_of_many = self.last_subject.is_empty()
+            && !self.last_prefix.leading.is_empty()
+            && self.last_prefix.at == self.last;
+        is_of_many.then(|| self.entries.get(self.last)).flatten()
+    }
+
     /// Tells the subscriptions what they got.
     pub(super) fn end_batch(&mut self) {
         for at in self.touched.drain(..) {
@@ -178,6 +189,7 @@ impl RouteCache {
         self.entries.clear();
         self.last_subject.clear();
         self.last_prefix.leading.clear();
+        self.acks = None;
         self.by_subject.clear();
         self.by_prefix.clear();
         self.depths.clear();
@@ -241,7 +253,7 @@ impl RouteCache {
         let resolve_for = RouteFor {
             account: publisher.account,
             without,
-            is_cached: true,
+            used_for: UsedFor::Publisher,
             is_imported: false,
         };
         let (route, independence) = Route::resolve(subject, resolve_for);

@@ -232,12 +232,17 @@ impl<'a> StreamAccess<'a> {
 
         let mut outbox = Outbox::new();
         let mut selection = Selection::of(&SubjectFilter::new(config.filters()));
-        let ShardState { store, streams, .. } = &mut *self.state;
+        let ShardState {
+            store,
+            streams,
+            scratch,
+            ..
+        } = &mut *self.state;
         let Some(stream) = streams.get_mut(&stream_id) else {
             return Err(ApiError::STREAM_NOT_FOUND);
         };
         let identity = identity(stream, name, now, self.jetstream.runtime());
-        let mut view = DurableView::new(store, stream_id, &mut selection);
+        let mut view = DurableView::new(store, stream_id, &mut selection, &mut scratch.ahead);
         let mut context = Context {
             view: &mut view,
             interest: &AccountInterest(&stream.account),
@@ -504,7 +509,7 @@ impl ShardState {
         let runtime = jetstream.runtime();
         let identity = identity(stream, name, record.created, runtime);
         let mut selection = Selection::new();
-        let mut view = DurableView::new(store, stream_id, &mut selection);
+        let mut view = DurableView::new(store, stream_id, &mut selection, &mut scratch.ahead);
         let mut context = Context {
             view: &mut view,
             interest: &AccountInterest(&stream.account),

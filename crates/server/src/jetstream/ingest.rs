@@ -54,6 +54,8 @@ enum To {
     DirectGet(StreamTarget),
     Pull(ConsumerTarget),
     Ack(ConsumerTarget, AckNumbers),
+    /// So many plain acks: the first has these numbers, and each is for what follows the one before.
+    Acks(ConsumerTarget, AckNumbers, u32),
     FlowControl(ConsumerTarget),
     Transfer(TransferId),
 }
@@ -102,6 +104,41 @@ impl IngestBatch {
             },
         };
         self.stage(to, account, message);
+    }
+
+    /// Takes a run of plain acks, see [`Consumer::on_acks`](jetsled_dispatch::Consumer::on_acks).
+    pub(crate) fn push_acks(
+        &mut self,
+        consumer: ConsumerTarget,
+        account: &Arc<Account>,
+        first: AckNumbers,
+        count: u32,
+    ) {
+        if let Some(account) = self.account_index(account) {
+            self.entries.push(Entry {
+                to: To::Acks(consumer, first, count),
+                account,
+                at: self.bytes.len(),
+                subject: 0,
+                reply: 0,
+                headers: 0,
+                payload: StagedPayload::Copied(0),
+            });
+        }
+    }
+
+    /// Whether the last two messages are acks and the second is for what follows the first one.
+    pub(crate) fn acks_follow(&self) -> bool {
+        let [.., before, last] = self.entries.as_slice() else {
+            return false;
+        };
+        match (before.to, last.to) {
+            (To::Ack(_, before), To::Ack(_, last)) => {
+                before.stream_seq.next() == last.stream_seq
+                    && before.consumer_seq.next() == last.consumer_seq
+            }
+            _ => false,
+        }
     }
 
     fn stage(&mut self, to: To, account: u32, message: &RoutedMessage<'_>) {
@@ -244,7 +281,7 @@ impl IngestBatch {
             To::Api | To::Transfer(_) | To::NotEnabled => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
-            To::Ack(..) => self.acks(std::slice::from_ref(entry), state, flush),
+            To::Ack(..) | To::Acks(..) => self.acks(std::slice::from_ref(entry), state, flush),
             To::Pull(consumer) => {
                 if request.reply.is_empty() {
                     return;
@@ -276,13 +313,18 @@ impl IngestBatch {
 
     /// Acks for one consumer.
     fn acks(&self, entries: &[Entry], state: &mut ShardState, flush: &mut FlushSet) {
-        let Some(To::Ack(consumer, _)) = entries.first().map(|entry| entry.to) else {
+        let Some(consumer) = entries.first().and_then(|entry| entry.to.acks()) else {
             return;
         };
         state.raise(consumer, flush, |consumer, ctx| {
             for entry in entries {
-                let To::Ack(_, numbers) = entry.to else {
-                    continue;
+                let numbers = match entry.to {
+                    To::Ack(_, numbers) => numbers,
+                    To::Acks(_, first, count) => {
+                        consumer.on_acks(&first, u64::from(count), ctx);
+                        continue;
+                    }
+                    _ => continue,
                 };
                 let request = self.request(entry);
                 let ack = AckEvent {
@@ -335,9 +377,14 @@ impl IngestBatch {
 impl To {
     /// Whether both are acks for the same consumer.
     fn acks_as(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Ack(one, _), Self::Ack(other, _)) => one == other,
-            _ => false,
+        self.acks().is_some() && self.acks() == other.acks()
+    }
+
+    /// The consumer, if it is about acks.
+    fn acks(self) -> Option<ConsumerTarget> {
+        match self {
+            Self::Ack(consumer, _) | Self::Acks(consumer, ..) => Some(consumer),
+            _ => None,
         }
     }
 
@@ -346,9 +393,10 @@ impl To {
         match self {
             Self::Api | Self::Transfer(_) | Self::NotEnabled => None,
             Self::Stream(stream) | Self::DirectGet(stream) => Some(stream.shard),
-            Self::Pull(consumer) | Self::Ack(consumer, _) | Self::FlowControl(consumer) => {
-                Some(consumer.stream.shard)
-            }
+            Self::Pull(consumer)
+            | Self::Ack(consumer, _)
+            | Self::Acks(consumer, ..)
+            | Self::FlowControl(consumer) => Some(consumer.stream.shard),
         }
     }
 }

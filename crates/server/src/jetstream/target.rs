@@ -25,6 +25,16 @@ pub(crate) enum Target {
     Transfer(TransferId),
 }
 
+impl Target {
+    /// The consumer, where acks of its deliveries go.
+    pub(crate) fn acked_consumer(self) -> Option<ConsumerTarget> {
+        match self {
+            Self::Ack(consumer) | Self::AckWithOrigin(consumer) => Some(consumer),
+            _ => None,
+        }
+    }
+}
+
 /// Where a stream lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct StreamTarget {

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, RemovedBy, Target as To};
-use jetsled_jetstream_api::{Nanos, StreamSeq};
+use jetsled_jetstream_api::{AckSubjectWriter, Nanos, StreamSeq};
 use jetsled_store::{LogPosition, Removed, Selection, Shard, StreamId};
 use smallvec::SmallVec;
 
 use super::advisory;
 use super::consumer::RunningConsumer;
-use super::deliver::{Delivered, Delivering};
+use super::deliver::Delivering;
 use super::parked::ReplyKind;
 use super::reply::{ReplyRoutes, send};
 use super::shard::{ShardHandle, ShardState};
 use super::stream::RunningStream;
 use super::target::ConsumerTarget;
-use super::view::{AccountInterest, DurableView};
+use super::view::{AccountInterest, Ahead, DurableView};
 use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
 
 /// How often a dispatch may find that a delivery reached nobody before the consumer has to wait for its next event.
@@ -33,9 +33,10 @@ const RETRY_FULL: Nanos = Nanos(2_000_000);
 #[derive(Default)]
 pub(super) struct Scratch {
     pub(super) outbox: Outbox,
+    pub(super) ahead: Ahead,
     pub(super) reply: Vec<u8>,
     pub(super) replies: ReplyRoutes,
-    ack_subject: Vec<u8>,
+    ack_subject: AckSubjectWriter,
     headers: Vec<u8>,
     /// Where the outbox's deliveries go.
     destinations: Vec<(To, Destination)>,
@@ -133,12 +134,13 @@ impl ShardState {
         let mut everything = Selection::everything();
         let selection = consumer.selection.as_deref_mut();
         let selection = selection.unwrap_or(&mut everything);
-        let mut view = DurableView::new(&mut self.store, stream.id, selection);
+        let scratch = &mut self.scratch;
+        let mut view = DurableView::new(&mut self.store, stream.id, selection, &mut scratch.ahead);
         let mut context = Context {
             view: &mut view,
             interest: &AccountInterest(&stream.account),
             now: self.now,
-            out: &mut self.scratch.outbox,
+            out: &mut scratch.outbox,
         };
         Some(f(&mut consumer.state, &mut context))
     }
@@ -264,29 +266,26 @@ impl ShardState {
             durable_later || !stream.in_memory() && store.durable() < store.position();
         let mut someone_waits = false;
         destinations.clear();
-        let mut delivery_to = Delivering {
-            store,
+        ack_subject.begin(consumer.ack_prefix());
+        let mut delivering = Delivering {
             stream,
             consumer,
             outbox,
             ack_subject,
             headers,
             destinations,
+            undelivered,
             latency: &mut latencies.delivery,
             now: *now,
         };
-        for command in outbox.commands() {
+        let mut commands = outbox.commands();
+        while let [command, behind @ ..] = commands {
+            let mut rest = behind;
             match command {
-                Command::Deliver(delivery) => match delivery_to.deliver(delivery, flush) {
-                    Delivered::Somewhere => {}
-                    Delivered::Nobody => {
-                        let reply = match delivery.to {
-                            To::Request(index) => Some(outbox.subject(index).clone()),
-                            To::DeliverSubject => None,
-                        };
-                        undelivered.push((delivery.numbers.stream_seq, reply));
-                    }
-                },
+                Command::Deliver(_) => {
+                    let delivered = delivering.deliver(store, commands, flush);
+                    rest = &commands[delivered..];
+                }
                 Command::Status { to, status } => {
                     let block = status.header_block();
                     let message = OutboundMessage {
@@ -317,6 +316,10 @@ impl ShardState {
                 }),
                 Command::DeleteInactive => outcome.delete = true,
             }
+            commands = rest;
+        }
+        for (_, destination) in &mut scratch.destinations {
+            destination.count_deliveries();
         }
         outcome.full = match scratch.destinations.as_slice() {
             [(_, only)] => !only.keeps_up(flush),

@@ -1,5 +1,7 @@
 //! What a consumer sees of its stream and its account.
 
+use std::collections::VecDeque;
+
 use jetsled_dispatch::{Interest, MessageMeta, StreamView};
 use jetsled_jetstream_api::{StreamSeq, Timestamp};
 use jetsled_protocol::SubjectFilter;
@@ -13,9 +15,37 @@ pub(super) struct DurableView<'a> {
     stream: StreamId,
     /// What the store has worked out about the consumer's filter.
     selection: &'a mut Selection,
+    ahead: &'a mut Ahead,
     first: StreamSeq,
     last: StreamSeq,
     unreadable: bool,
+}
+
+/// Messages that a view has looked at before its consumer asked for them: the next ones of a stream, without a gap.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    metas: VecDeque<MessageMeta>,
+    /// How many were looked at together.
+    reach: u64,
+}
+
+/// Who reads on and on has at most so many messages looked at together.
+const MAX_REACH: u64 = 64;
+
+impl Ahead {
+    fn begin(&mut self) {
+        self.metas.clear();
+        self.reach = 0;
+    }
+
+    /// The message of this sequence, if it is the next one.
+    #[inline]
+    fn take(&mut self, seq: StreamSeq) -> Option<MessageMeta> {
+        match self.metas.front() {
+            Some(next) if next.seq == seq => self.metas.pop_front(),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> DurableView<'a> {
@@ -23,7 +53,9 @@ impl<'a> DurableView<'a> {
         store: &'a mut Shard,
         stream: StreamId,
         selection: &'a mut Selection,
+        ahead: &'a mut Ahead,
     ) -> Self {
+        ahead.begin();
         let (first, last) = store
             .stream(stream)
             .map_or((StreamSeq::FIRST, StreamSeq(0)), |s| {
@@ -34,10 +66,24 @@ impl<'a> DurableView<'a> {
             store,
             stream,
             selection,
+            ahead,
             first,
             last,
             unreadable: false,
         }
+    }
+
+    /// Looks at the message of this sequence and some behind it, twice as many as the last time: who asks for one message has only
+    /// that one read. `None` where an index has to be asked.
+    fn look_ahead(&mut self, from: StreamSeq) -> Option<MessageMeta> {
+        let ahead = &mut *self.ahead;
+        ahead.metas.clear();
+        ahead.reach = (2 * ahead.reach).clamp(1, MAX_REACH);
+        let up_to = from.get().saturating_add(ahead.reach - 1);
+        let seqs = from.get()..=up_to.min(self.last.get());
+        let look = |meta| ahead.metas.push_back(convert(meta));
+        self.store.look_on(self.stream, seqs, look);
+        ahead.metas.pop_front()
     }
 
     /// Damaged records are gone, and no error: this one is of the disk, and may pass.
@@ -63,6 +109,13 @@ impl StreamView for DurableView<'_> {
         if from > self.last {
             self.unreadable = false;
             return None;
+        }
+        if filter.matches_all() {
+            let ahead = self.ahead.take(from).or_else(|| self.look_ahead(from));
+            if ahead.is_some() {
+                self.unreadable = false;
+                return ahead;
+            }
         }
         let found = self
             .store

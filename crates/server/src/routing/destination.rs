@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jetsled_protocol::subject::token_count;
 
-use super::route::{Route, RouteFor};
+use super::route::{Route, RouteFor, UsedFor};
 use super::{FlushSet, Message, OutboundMessage};
 use crate::account::Account;
 
@@ -30,19 +30,29 @@ enum Covered {
 
 impl Destination {
     pub(crate) fn resolve(account: &Arc<Account>, subject: &[u8]) -> Self {
-        Self::resolve_for(account, subject, false)
+        Self::resolve_for(account, subject, UsedFor::Answers, false)
+    }
+
+    /// For what consumers deliver from a stream.
+    pub(crate) fn resolve_for_stream(account: &Arc<Account>, subject: &[u8]) -> Self {
+        Self::resolve_for(account, subject, UsedFor::Stream, false)
     }
 
     /// For what came through a service import: it does not go on to those who import the account's streams.
     pub(super) fn resolve_imported(account: &Arc<Account>, subject: &[u8]) -> Self {
-        Self::resolve_for(account, subject, true)
+        Self::resolve_for(account, subject, UsedFor::Answers, true)
     }
 
-    fn resolve_for(account: &Arc<Account>, subject: &[u8], is_imported: bool) -> Self {
+    fn resolve_for(
+        account: &Arc<Account>,
+        subject: &[u8],
+        used_for: UsedFor,
+        is_imported: bool,
+    ) -> Self {
         let resolve_for = RouteFor {
             account,
             without: None,
-            is_cached: false,
+            used_for,
             is_imported,
         };
         let (route, tail) = Route::resolve(subject, resolve_for);
@@ -103,6 +113,21 @@ impl Destination {
     /// Returns to how many destinations it went.
     pub(crate) fn deliver(&mut self, message: &OutboundMessage<'_>, flush: &mut FlushSet) -> usize {
         self.pass_on(&Message::from_server(message), flush)
+    }
+
+    /// As [`deliver`](Destination::deliver) for one of many: [`count_deliveries`](Destination::count_deliveries) follows the last one.
+    pub(crate) fn deliver_one(
+        &mut self,
+        message: &OutboundMessage<'_>,
+        flush: &mut FlushSet,
+    ) -> usize {
+        let message = Message::from_server(message);
+        self.route.deliver(&message, &self.account, flush)
+    }
+
+    /// Tells the subscriptions how many messages they got.
+    pub(crate) fn count_deliveries(&mut self) {
+        self.route.count_deliveries();
     }
 
     /// As [`deliver`](Destination::deliver) for a message that came from another account.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jetsled_protocol::{MatchResult, TailIndependence, subject};
 
-use super::route::{ClientTarget, deliver_inside, subscription_takes};
+use super::route::{ClientTarget, Shown, deliver_inside, subscription_takes};
 use super::{FlushSet, Message, Target};
 use crate::account::Account;
 use crate::jetstream;
@@ -91,7 +91,7 @@ impl ImportedMatch {
             let destination = |target| {
                 let to = match target {
                     Target::Client(subscription) if subscription_takes(&subscription, &local) => {
-                        ImportedTo::Client(ClientTarget::new(subscription, None))
+                        ImportedTo::Client(ClientTarget::new(subscription, Shown::Many))
                     }
                     Target::JetStream(jetstream::Target::Api)
                     | Target::Client(_)

@@ -25,6 +25,6 @@ pub(crate) use internal::{Internal, Receiver};
 pub(crate) use lent_flush_set::LentFlushSet;
 pub(crate) use message::{Message, Origin, OutboundMessage, Payload, RoutedMessage, Through};
 pub(crate) use responses::Responses;
-pub(crate) use route::{Route, RouteFor};
+pub(crate) use route::{Route, RouteFor, UsedFor};
 pub(crate) use target::{FollowerTarget, Target};
 pub(crate) use traced::deliver_traced;

@@ -11,6 +11,7 @@ use super::imported::{Imported, ImportedMatch, ImportedTo};
 use super::{FlushSet, Message, Payload, RoutedMessage, Target};
 use crate::account::Account;
 use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
+use crate::jetstream::ConsumerTarget;
 
 /// Everyone who gets messages on a subject, while the account's interest stays what it was.
 #[derive(Debug)]
@@ -43,8 +44,9 @@ enum Member {
 pub(super) struct ClientTarget {
     client: Arc<Client>,
     subscription: Arc<Subscription>,
-    /// `MSG <subject> <sid> `, if the route is for one subject only.
-    prefix: Box<[u8]>,
+    /// `MSG <subject> <sid> `, if the route is for one subject only, or where the last one shown is remembered.
+    prefix: Vec<u8>,
+    remembers: bool,
     /// The subscription has a maximum. Setting one is a change of interest, so this does not age.
     limited: bool,
     headers: bool,
@@ -54,14 +56,35 @@ pub(super) struct ClientTarget {
     uncounted: u64,
 }
 
+/// Which subjects a destination is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown<'a> {
+    /// This one.
+    One(&'a [u8]),
+    /// The last one again, more often than not: what comes from a stream.
+    Runs,
+    /// Many.
+    Many,
+}
+
+/// Whose messages take a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsedFor {
+    /// A publisher's, many of them, shown with the subjects that they are published to.
+    Publisher,
+    /// A stream's, shown with their subjects there.
+    Stream,
+    /// Answers, shown with the subjects that they are sent to.
+    Answers,
+}
+
 /// What a route is resolved for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RouteFor<'a> {
     pub(crate) account: &'a Account,
     /// Without its own messages echoed, the publisher is no destination.
     pub(crate) without: Option<&'a Client>,
-    /// Whether many messages will follow on just this subject.
-    pub(crate) is_cached: bool,
+    pub(crate) used_for: UsedFor,
     /// Whether what is routed came through a service import.
     pub(crate) is_imported: bool,
 }
@@ -104,7 +127,11 @@ impl Route {
             ImportedMatch::find(resolve_for.account, subject, &mut independence)
         };
         across.imported = imported.plain;
-        let prefix_for = (resolve_for.is_cached && independence.is_none()).then_some(subject);
+        let shown = match independence {
+            None if resolve_for.used_for == UsedFor::Publisher => Shown::One(subject),
+            _ if resolve_for.used_for == UsedFor::Stream => Shown::Runs,
+            _ => Shown::Many,
+        };
 
         let mut route = Self {
             generation,
@@ -117,9 +144,7 @@ impl Route {
         for target in found.plain {
             match target {
                 Target::Client(subscription) => {
-                    route
-                        .plain
-                        .push(ClientTarget::new(subscription, prefix_for));
+                    route.plain.push(ClientTarget::new(subscription, shown));
                 }
                 target @ (Target::JetStream(_)
                 | Target::Follower(_)
@@ -136,7 +161,7 @@ impl Route {
         for group in found.queues {
             let members = group.members.into_iter().filter_map(|target| match target {
                 Target::Client(subscription) => {
-                    Some(Member::Client(ClientTarget::new(subscription, prefix_for)))
+                    Some(Member::Client(ClientTarget::new(subscription, shown)))
                 }
                 target @ (Target::JetStream(_) | Target::Follower(_) | Target::Internal(_)) => {
                     Some(Member::Inside(target))
@@ -178,6 +203,14 @@ impl Route {
             && self.queues.is_empty()
             && self.inside.is_empty()
             && self.across.is_none()
+    }
+
+    /// The consumer whose acks these are, if nobody else gets them.
+    pub(crate) fn acked_consumer(&self) -> Option<ConsumerTarget> {
+        match self.inside.as_slice() {
+            [Target::JetStream(target)] if self.len() == 1 => target.acked_consumer(),
+            _ => None,
+        }
     }
 
     /// How many destinations it has.
@@ -375,14 +408,15 @@ pub(super) fn subscription_takes(subscription: &Subscription, subject: &[u8]) ->
 }
 
 impl ClientTarget {
-    pub(super) fn new(subscription: Arc<Subscription>, prefix_for: Option<&[u8]>) -> Self {
+    pub(super) fn new(subscription: Arc<Subscription>, shown: Shown<'_>) -> Self {
         let mut prefix = Vec::new();
-        if let Some(subject) = prefix_for {
+        if let Shown::One(subject) = shown {
             jetsled_protocol::encode::msg_prefix(subject, subscription.sid(), &mut prefix);
         }
         Self {
             client: Arc::clone(&subscription.client),
-            prefix: prefix.into(),
+            prefix,
+            remembers: shown == Shown::Runs,
             limited: subscription.max() != 0,
             headers: subscription.client.takes_headers(),
             tracks_responses: subscription.client.tracks_responses(),
@@ -416,6 +450,9 @@ impl ClientTarget {
             self.client
                 .trace_message(message, self.subscription.sid(), self.headers);
         }
+        if self.remembers {
+            self.remember(message.subject);
+        }
         let slot = flush.slot(&self.client, &mut self.slot_hint);
         slot.counted.messages += 1;
         if message.headers.is_empty() {
@@ -430,6 +467,18 @@ impl ClientTarget {
             self.encode_plain(message, &mut slot.output, &[]);
         }
         true
+    }
+
+    #[inline]
+    fn remember(&mut self, subject: &[u8]) {
+        const VERB: usize = b"MSG ".len();
+        let sid = self.subscription.sid();
+        let is_same = self.prefix.len() == VERB + subject.len() + 1 + sid.len() + 1
+            && self.prefix.get(VERB..VERB + subject.len()) == Some(subject);
+        if !is_same {
+            self.prefix.clear();
+            jetsled_protocol::encode::msg_prefix(subject, sid, &mut self.prefix);
+        }
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use jetsled_protocol::{MatchResult, subject};
 
 use super::hop::{ResponseHop, ServiceHop};
 use super::message_trace::{self, NotDelivered, Tracer};
-use super::route::{ClientTarget, deliver_inside, subscription_takes};
+use super::route::{ClientTarget, Shown, deliver_inside, subscription_takes};
 use super::{FlushSet, Message, Target};
 use crate::account::Account;
 use crate::client::Subscription;
@@ -191,7 +191,7 @@ fn send(
     flush: &mut FlushSet,
 ) -> Result<(), NotDelivered> {
     may_send(subscription, subject, message)?;
-    let mut target = ClientTarget::new(Arc::clone(subscription), None);
+    let mut target = ClientTarget::new(Arc::clone(subscription), Shown::Many);
     if !target.deliver(message, flush) {
         return Err(NotDelivered::AutoUnsubscribed);
     }

@@ -1,7 +1,7 @@
 //! Records that are read back from the disk, always with their checksum.
 
 use std::io;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::frame::{self, Frame};
 use super::guard::{Guard, Guards};
 use super::position::padded;
 use super::segment::segment_path;
-use super::{LogPosition, ReadError, RecordAt, SegmentNo, StreamId};
+use super::{LogPosition, Message, ReadError, RecordAt, SegmentNo, StreamId};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// Reads records of written segments through a few read-ahead windows.
@@ -113,11 +113,7 @@ impl Disk {
             let from = (at.offset - window.start) as usize;
             let bytes = &window.bytes[from..from + at.len as usize];
             frame::decode(bytes, window.guard.seed, at.offset).ok_or(ReadError::Damaged(at))?;
-            if at.offset >= checked.start && at.offset <= padded(checked.end) {
-                checked.end = end;
-            } else {
-                *checked = at.offset..end;
-            }
+            pass(checked, at.offset..end);
         }
         Ok(())
     }
@@ -145,6 +141,60 @@ impl Disk {
         }
         let found = frame::claimed_message(window.bytes.get(from..)?)?;
         (found == (stream, seq) && window.holds(at)).then_some(at)
+    }
+
+    /// Shows `visit` a stream's messages in order, the first of `seqs` at `start`, as far as they lie one right behind the other in this window
+    /// and pass their checksums. Answers how many there were and where the last one ends. Those of a sealed log are opened one by one, by
+    /// [`Disk::message_at`].
+    pub(crate) fn run(
+        &mut self,
+        window: usize,
+        start: LogPosition,
+        (stream, seqs): (StreamId, RangeInclusive<u64>),
+        mut visit: impl FnMut(&Message<'_>),
+    ) -> Option<(u64, LogPosition)> {
+        let Window {
+            segment,
+            guard,
+            start: window_start,
+            bytes,
+            served,
+            checked,
+            used_at,
+            ..
+        } = self.windows.get_mut(window)?;
+        if *segment != start.segment() || guard.cipher().is_some() {
+            return None;
+        }
+        let mut offset = start.offset();
+        let mut shown = 0;
+        for seq in seqs {
+            let from = offset.checked_sub(*window_start)? as usize;
+            let record = bytes.get(from..).unwrap_or_default();
+            let Some(frame) = frame::decode_trusted(record) else {
+                break;
+            };
+            let Some(message) = frame
+                .message()
+                .filter(|m| (m.stream, m.seq) == (stream, seq))
+            else {
+                break;
+            };
+            let end = offset + frame.len;
+            if offset < checked.start || end > checked.end {
+                if frame::decode(record, guard.seed, offset).is_none() {
+                    break;
+                }
+                pass(checked, offset..end);
+            }
+            visit(&message);
+            shown += 1;
+            *served = end;
+            offset = padded(end);
+        }
+        self.clock += 1;
+        *used_at = self.clock;
+        Some((shown, LogPosition::new(*segment, offset)))
     }
 
     /// Forgets a segment whose bytes change.
@@ -264,6 +314,15 @@ impl Window {
         self.segment == at.segment
             && at.offset >= self.start
             && (at.offset - self.start) as usize + at.len as usize <= self.bytes.len()
+    }
+}
+
+/// Adds a record to those that have passed their checksum, if it lies behind them; else it is the only one.
+fn pass(checked: &mut Range<u32>, record: Range<u32>) {
+    if record.start >= checked.start && record.start <= padded(checked.end) {
+        checked.end = record.end;
+    } else {
+        *checked = record;
     }
 }
 

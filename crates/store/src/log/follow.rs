@@ -1,5 +1,7 @@
 //! Reading on from message to message: a record that follows the last one needs no index.
 
+use std::ops::RangeInclusive;
+
 use super::frame::{self, Frame};
 use super::position::padded;
 use super::{Log, LogPosition, Message, ReadError, Record, RecordAt, StreamId};
@@ -78,6 +80,30 @@ impl Log {
         let frame = self.memory.get(at).and_then(frame::decode_trusted);
         let frame = frame.ok_or(ReadError::Damaged(at))?;
         message((stream, seq), at, &frame).map(Some)
+    }
+
+    /// Shows `visit` the messages `seqs` of a stream, as far as they lie in a window one right behind the other, the first one right behind
+    /// the message read before in the same pass. Answers how many there were; [`Log::read_message`] reads the next one.
+    pub(crate) fn read_on(
+        &mut self,
+        pass: Pass,
+        stream: StreamId,
+        seqs: RangeInclusive<u64>,
+        visit: impl FnMut(&Message<'_>),
+    ) -> u64 {
+        let first = *seqs.start();
+        let following = self.following.of(pass);
+        let Some(last) = following
+            .as_mut()
+            .filter(|last| last.stream == stream && last.seq.wrapping_add(1) == first)
+        else {
+            return 0;
+        };
+        let run = self.disk.run(last.window, last.end, (stream, seqs), visit);
+        let Some((shown, end)) = run else { return 0 };
+        last.seq += shown;
+        last.end = end;
+        shown
     }
 
     fn note(&mut self, pass: Pass, (stream, seq): (StreamId, u64), at: RecordAt, window: usize) {

@@ -17,7 +17,7 @@
 use super::guard::SEAL;
 use super::position::padded;
 use super::record::{Record, StreamId, kind};
-use super::{RecordAt, SegmentNo};
+use super::{Message, RecordAt, SegmentNo};
 use crate::crypt::Cipher;
 
 pub(crate) const FRAME_HEADER: u32 = 24;
@@ -78,6 +78,14 @@ pub(crate) struct Frame<'a> {
 impl<'a> Frame<'a> {
     pub(crate) fn record(&self) -> Option<Record<'a>> {
         Record::decode(self.kind, self.stream, self.body)
+    }
+
+    /// The message that it holds, if it is one.
+    #[inline]
+    pub(crate) fn message(&self) -> Option<Message<'a>> {
+        (self.kind == kind::MESSAGE)
+            .then(|| Message::decode(self.stream, self.body))
+            .flatten()
     }
 
     pub(crate) const fn in_batch(&self) -> bool {
@@ -182,6 +190,7 @@ pub(crate) fn decode(bytes: &[u8], seed: Seed, offset: u32) -> Option<Frame<'_>>
 }
 
 /// The same without the checksum, for bytes that never left memory or have been [opened](super::guard::Guard::open).
+#[inline]
 pub(crate) fn decode_trusted(bytes: &[u8]) -> Option<Frame<'_>> {
     let len = claimed_len(bytes)?;
     let header = bytes.first_chunk::<{ FRAME_HEADER as usize }>()?;

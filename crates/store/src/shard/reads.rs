@@ -1,7 +1,7 @@
 //! Reading a shard's streams. All calls see what was published, durable or not, unless they say otherwise; a stream that does
 //! not exist reads as empty.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use jetsled_jetstream_api::{StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
@@ -34,6 +34,34 @@ impl Shard {
         match self.streams.get_mut(&stream) {
             Some(stream) => stream.load(&mut self.log, seq.0),
             None => Ok(None),
+        }
+    }
+
+    /// Shows `visit` the messages `seqs`, as far as all live and lie right behind the one [loaded](Shard::load) last, and one behind the
+    /// other. Answers how many it has shown; cheaper than as many loads. What it leaves has to be loaded.
+    pub fn load_on(
+        &mut self,
+        stream: StreamId,
+        seqs: RangeInclusive<u64>,
+        visit: impl FnMut(&StoredMessage<'_>),
+    ) -> u64 {
+        match self.streams.get(&stream) {
+            Some(stream) => stream.load_on(&mut self.log, seqs, visit),
+            None => 0,
+        }
+    }
+
+    /// Shows `visit` what a consumer must know of the messages `seqs`, as far as all live and lie right behind the one that
+    /// [`next_match`](Shard::next_match) found last, and one behind the other. Answers how many it has shown.
+    pub fn look_on(
+        &mut self,
+        stream: StreamId,
+        seqs: RangeInclusive<u64>,
+        visit: impl FnMut(MessageMeta),
+    ) -> u64 {
+        match self.streams.get(&stream) {
+            Some(stream) => stream.look_on(&mut self.log, seqs, visit),
+            None => 0,
         }
     }
 

@@ -26,6 +26,7 @@ mod subject_table;
 mod ttl;
 mod ttl_queue;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jetsled_jetstream_api::{ApiError, StorageType, StreamConfig, StreamSeq, Timestamp};
@@ -411,6 +412,19 @@ impl Stream {
     fn next_live(&self, from: u64) -> Option<u64> {
         let seq = self.gaps.next_absent(from.max(self.first));
         (self.messages > 0 && seq <= self.last).then_some(seq)
+    }
+
+    /// Messages without a gap: `seqs` up to the first one that does not live.
+    fn live_run(&self, seqs: RangeInclusive<u64>) -> RangeInclusive<u64> {
+        let (first, last) = (*seqs.start(), *seqs.end());
+        let mut end = last.min(self.last);
+        if let Some(gap) = self.gaps.next_present(first) {
+            end = end.min(gap.saturating_sub(1));
+        }
+        if self.messages == 0 || first < self.first {
+            end = first.saturating_sub(1);
+        }
+        first..=end
     }
 
     /// The last message at or below `from`.

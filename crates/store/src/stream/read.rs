@@ -1,6 +1,6 @@
 //! Reading a stream: by sequence, by subject, by time, counts.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use jetsled_jetstream_api::{LostStreamData, StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
@@ -36,6 +36,32 @@ impl Stream {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Shows the messages right behind the one loaded last, as far as they live and are at hand; answers how many.
+    pub(crate) fn load_on(
+        &self,
+        log: &mut Log,
+        seqs: RangeInclusive<u64>,
+        mut visit: impl FnMut(&StoredMessage<'_>),
+    ) -> u64 {
+        let seqs = self.live_run(seqs);
+        log.read_on(Pass::Deliver, self.id, seqs, |message| {
+            visit(&stored(message))
+        })
+    }
+
+    /// The same for [`Stream::meta`].
+    pub(crate) fn look_on(
+        &self,
+        log: &mut Log,
+        seqs: RangeInclusive<u64>,
+        mut visit: impl FnMut(MessageMeta),
+    ) -> u64 {
+        let seqs = self.live_run(seqs);
+        log.read_on(Pass::Decide, self.id, seqs, |message| {
+            visit(meta_of(&stored(message)))
+        })
     }
 
     /// Shows messages in order until `visit` breaks off; answers where to go on. Damaged ones are gone.
@@ -78,13 +104,7 @@ impl Stream {
                 .map(|message| message.as_ref().map(stored)),
         };
         match found {
-            Ok(Some(message)) => Ok(Some(MessageMeta {
-                seq: message.seq,
-                timestamp: message.timestamp,
-                subject_len: message.subject.len() as u32,
-                header_len: message.headers.len() as u32,
-                payload_len: message.payload.len() as u32,
-            })),
+            Ok(Some(message)) => Ok(Some(meta_of(&message))),
             Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
                 self.lose(seq);
                 Ok(None)
@@ -488,5 +508,16 @@ impl Stream {
         {
             visit(name, u64::from(entry.count));
         }
+    }
+}
+
+#[inline]
+fn meta_of(message: &StoredMessage<'_>) -> MessageMeta {
+    MessageMeta {
+        seq: message.seq,
+        timestamp: message.timestamp,
+        subject_len: message.subject.len() as u32,
+        header_len: message.headers.len() as u32,
+        payload_len: message.payload.len() as u32,
     }
 }

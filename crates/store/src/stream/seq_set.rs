@@ -98,6 +98,16 @@ impl SeqSet {
         seq
     }
 
+    /// The first member at or above `from`.
+    pub(crate) fn next_present(&self, from: u64) -> Option<u64> {
+        if self.set.is_empty() {
+            return None;
+        }
+        let mut members = self.set.iter();
+        members.advance_to(from);
+        members.next()
+    }
+
     /// The first sequence at or below `from` that is not a member; 0 is never one.
     pub(crate) fn previous_absent(&self, from: u64) -> u64 {
         let mut seq = from;
@@ -163,6 +173,7 @@ mod tests {
             let probe = base + probe;
             prop_assert_eq!(set.len(), model.len() as u64);
             prop_assert_eq!(set.next_absent(probe), (probe..).find(|s| !model.contains(s)).unwrap());
+            prop_assert_eq!(set.next_present(probe), model.range(probe..).next().copied());
             prop_assert_eq!(set.previous_absent(probe), (0..=probe).rev().find(|s| !model.contains(s)).unwrap());
             prop_assert_eq!(set.count(probe, probe + 30), model.range(probe..=probe + 30).count() as u64);
             let mut bytes = Vec::new();

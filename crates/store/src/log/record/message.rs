@@ -38,7 +38,8 @@ impl<'a> Message<'a> {
         out.extend_from_slice(self.payload);
     }
 
-    pub(super) fn decode(stream: StreamId, mut body: &'a [u8]) -> Option<Self> {
+    #[inline]
+    pub(in crate::log) fn decode(stream: StreamId, mut body: &'a [u8]) -> Option<Self> {
         let seq = fields::u64(&mut body)?;
         let timestamp = fields::u64(&mut body)? as i64;
         let headers_len = fields::u32(&mut body)? as usize;
