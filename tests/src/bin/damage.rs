@@ -41,6 +41,7 @@ fn main() -> ExitCode {
                         sum.hit += outcome.hit;
                         sum.lost += outcome.lost;
                         sum.told_by_place += outcome.told_by_place;
+                        sum.orphaned += outcome.orphaned;
                     }
                 }
                 Err(what) => failed.push((seed, what)),
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
         }
         for (action, count, sum) in sums {
             println!(
-                "{kind:?} {action:?}: {count} damaged, {} messages, {} hit, {} lost, {} told by place only",
-                sum.messages, sum.hit, sum.lost, sum.told_by_place
+                "{kind:?} {action:?}: {count} damaged, {} messages, {} hit, {} lost, {} told by place only, {} kept without their stream",
+                sum.messages, sum.hit, sum.lost, sum.told_by_place, sum.orphaned
             );
         }
         println!("{kind:?}: {} failures", failed.len());

@@ -29,6 +29,7 @@ pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, S
                 shard: number,
                 kept,
                 told_at_all: !told.is_clean(),
+                told_orphans: told.orphaned_messages,
             };
             let missing = stream
                 .consumer(progress.get(&kept.id).copied())
@@ -37,8 +38,7 @@ pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, S
             lost.insert((number, kept.name.clone()), missing);
         }
     }
-    let sum = |lost: &Lost| lost.values().map(|seqs| seqs.len() as u64).sum::<u64>();
-    outcome.lost = sum(&lost);
+    outcome.lost = lost.values().map(|seqs| seqs.len() as u64).sum();
     let by_check: BTreeMap<(&str, &str), BTreeSet<u64>> = told
         .streams
         .iter()
@@ -75,6 +75,8 @@ struct Judged<'b> {
     kept: &'b Kept,
     /// Whether the check finds anything.
     told_at_all: bool,
+    /// Messages that it says nobody knows the stream of.
+    told_orphans: u64,
 }
 
 impl Judged<'_> {
@@ -155,10 +157,20 @@ impl Judged<'_> {
         let id = StreamId(self.kept.id);
         let Some(stream) = shard.stream(id) else {
             // Its configuration was hit, and no checkpoint has it.
-            if self.other_records_hit() {
-                return Ok(BTreeSet::new());
+            if !self.other_records_hit() {
+                return Err("the stream is gone".to_owned());
             }
-            return Err("the stream is gone".to_owned());
+            let records = self.records();
+            let unhurt = |record: &&&Found| !self.is_hit(record) && !self.is_unvouched(record);
+            let orphaned = records.values().filter(unhurt).count() as u64;
+            if orphaned > self.told_orphans {
+                let told = self.told_orphans;
+                return Err(format!(
+                    "the stream is gone, {told} messages are told of, not {orphaned}"
+                ));
+            }
+            outcome.orphaned += orphaned;
+            return Ok(BTreeSet::new());
         };
         let last = stream.last_seq().0;
         let found = read_all(shard, id)?;

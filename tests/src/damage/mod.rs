@@ -26,6 +26,8 @@ pub struct Outcome {
     pub lost: u64,
     /// Of these, how many were told of by the place of the damage only: the last ones of their stream, behind the last checkpoint.
     pub told_by_place: u64,
+    /// Messages that are kept and not served, since the configuration of their stream was hit; not counted with the others.
+    pub orphaned: u64,
 }
 
 /// Builds, damages, checks, starts and compares. Where `action` would change no byte of any file of the kind (most indexes never change, so no
