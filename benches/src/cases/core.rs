@@ -4,7 +4,7 @@ use std::net::Shutdown;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Case, Sample, Target, Unit};
+use super::{Case, Sample, Target, Unit, count_up};
 use crate::Error;
 use crate::client::Client;
 
@@ -337,15 +337,4 @@ fn requests(
         times.push(Duration::ZERO);
     }
     Ok((times, start.elapsed()))
-}
-
-/// The next decimal number.
-fn count_up(number: &mut [u8]) {
-    for digit in number.iter_mut().rev() {
-        if *digit < b'9' {
-            *digit += 1;
-            return;
-        }
-        *digit = b'0';
-    }
 }

@@ -206,3 +206,14 @@ pub(crate) fn all() -> Vec<Case> {
     .flatten()
     .collect()
 }
+
+/// The next decimal number.
+fn count_up(number: &mut [u8]) {
+    for digit in number.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+}

@@ -1,11 +1,10 @@
 //! JetStream publishing.
 
-use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Case, Sample, Target, Unit};
+use super::{Case, Sample, Target, Unit, count_up};
 use crate::Error;
 use crate::client::Client;
 
@@ -83,8 +82,8 @@ pub(super) enum Subjects {
 }
 
 impl Subjects {
-    /// How many frames are prepared: a multiple of the subjects, and enough for one window.
-    fn frames(self) -> usize {
+    /// After how many messages they begin anew: a multiple of the subjects.
+    fn round(self) -> usize {
         match self {
             Self::One | Self::HundredStreams => 1000,
             Self::HundredThousand | Self::OneRare => 100_000,
@@ -155,7 +154,8 @@ impl Publish {
                 }
             } else {
                 let free = (self.in_flight as u64).saturating_sub(outstanding);
-                sent += frames.send(&mut client, free as usize)? as u64;
+                frames.send(&mut client, free as usize)?;
+                sent += free;
             }
             line_ends += client.count_line_ends()?;
         }
@@ -207,13 +207,17 @@ impl Publish {
 
 /// Ready-made PUB or HPUB frames, sent in a circle.
 struct Frames {
+    /// One round, and as much of the next one as may be in flight.
     bytes: Vec<u8>,
     /// Where each frame starts, and the end.
     starts: Vec<usize>,
+    /// How many make a round.
+    round: usize,
     /// Where each frame's message id is, from the frame's start.
     id_at: Option<usize>,
     next: usize,
-    id: u64,
+    /// The next message's, in decimal digits.
+    id: [u8; ID_LEN],
 }
 
 /// Digits of a message id.
@@ -224,8 +228,9 @@ impl Frames {
         let mut bytes = Vec::new();
         let mut starts = vec![0];
         let mut id_at = None;
-        for index in 0..publish.subjects.frames() {
-            let subject = publish.subjects.subject(index);
+        let round = publish.subjects.round();
+        for index in 0..round + publish.in_flight {
+            let subject = publish.subjects.subject(index % round);
             let payload = publish.payload;
             if publish.message_ids {
                 let headers = format!("NATS/1.0\r\nNats-Msg-Id: {:0ID_LEN$}\r\n\r\n", 0);
@@ -247,30 +252,25 @@ impl Frames {
         Self {
             bytes,
             starts,
+            round,
             id_at,
             next: 0,
-            id: 0,
+            id: [b'0'; ID_LEN],
         }
     }
 
-    /// Sends up to `count` frames in one write; returns how many.
-    fn send(&mut self, client: &mut Client, count: usize) -> Result<usize, Error> {
-        let last = (self.next + count).min(self.starts.len() - 1);
-        let sent = last - self.next;
+    /// Sends `count` frames in one write, at most as many as may be in flight.
+    fn send(&mut self, client: &mut Client, count: usize) -> Result<(), Error> {
+        let last = self.next + count;
         if let Some(id_at) = self.id_at {
             for start in &self.starts[self.next..last] {
-                let id = &mut self.bytes[start + id_at..start + id_at + ID_LEN];
-                write!(&mut *id, "{:0ID_LEN$}", self.id)?;
-                self.id += 1;
+                self.bytes[start + id_at..start + id_at + ID_LEN].copy_from_slice(&self.id);
+                count_up(&mut self.id);
             }
         }
         client.send(&self.bytes[self.starts[self.next]..self.starts[last]])?;
-        self.next = if last == self.starts.len() - 1 {
-            0
-        } else {
-            last
-        };
-        Ok(sent)
+        self.next = last % self.round;
+        Ok(())
     }
 }
 
@@ -327,7 +327,8 @@ pub(super) fn fill(client: &mut Client, count: usize, subjects: Subjects) -> Res
         let free = (publish.in_flight as u64)
             .saturating_sub(outstanding)
             .min(count - sent);
-        sent += frames.send(client, free as usize)? as u64;
+        frames.send(client, free as usize)?;
+        sent += free;
         line_ends += client.count_line_ends()?;
     }
     client.sync()?;

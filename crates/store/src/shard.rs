@@ -306,10 +306,11 @@ impl Shard {
         message: &Publish<'a>,
         published: &Published,
     ) -> Publish<'a> {
-        match self.streams.get(&stream) {
-            Some(target) if published.edited => target.as_stored(message),
-            _ => *message,
+        if !published.edited {
+            return *message;
         }
+        let target = self.streams.get(&stream);
+        target.map_or(*message, |target| target.as_stored(message))
     }
 
     /// Moves what schedules have sent at the last [`Shard::tick`] to the end of `out`. Publish each into its stream; a schedule whose message

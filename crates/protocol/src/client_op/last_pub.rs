@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::Pub;
+use super::{ClientOp, HPub, Pub};
 use crate::Limits;
 
-/// The control line of a connection's last PUB, to know the next one by if it is the same: most publishers repeat it, and a
+/// The control line of a connection's last PUB or HPUB, to know the next one by if it is the same: most publishers repeat it, and a
 /// comparison costs much less than reading it again.
 #[derive(Debug, Clone, Default)]
 pub struct LastPub {
@@ -13,14 +13,19 @@ pub struct LastPub {
     line: Vec<u8>,
     subject: Range<usize>,
     reply: Option<Range<usize>>,
+    /// Of headers and payload together.
     size_text: Range<usize>,
-    /// Where `<size>\r\n` starts, if the line ends just so; else its end.
+    /// An HPUB has one.
+    header_size_text: Option<Range<usize>>,
+    header_len: usize,
+    /// Of headers and payload together.
+    body_len: usize,
+    /// Where `<size>\r\n` starts, if the line of a PUB ends just so; else its end.
     tail_at: usize,
-    payload_len: usize,
 }
 
 /// Publishes that repeat a control line, one right behind the other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Repeats<'a, 'input> {
     last: &'a LastPub,
     rest: &'input [u8],
@@ -29,32 +34,54 @@ pub struct Repeats<'a, 'input> {
 /// What is new in a publish that repeats a control line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat<'input> {
+    /// The header block; empty in a PUB.
+    pub headers: &'input [u8],
     /// The payload without its CR LF.
     pub payload: &'input [u8],
-    /// `<size>\r\n<payload>\r\n` as it lies in the input; empty if the control line does not end with the size and CR LF.
+    /// `<size>\r\n<payload>\r\n` as it lies in the input; empty in an HPUB, and if the control line does not end with the size and CR LF.
     pub tail: &'input [u8],
 }
 
 impl LastPub {
-    /// Remembers a publish; `input` is all of it, as [`super::parse_client_op`] read it.
+    /// Remembers a PUB or HPUB; `input` is all of it, as [`super::parse_client_op`] read it. Other operations change nothing.
     #[inline]
-    pub fn remember(&mut self, publish: &Pub<'_>, input: &[u8]) {
-        let line_len = input.len() - (publish.payload.len() + 2).min(input.len());
+    pub fn remember(&mut self, op: &ClientOp<'_>, input: &[u8]) {
+        let (subject, reply, header_size_text, size_text, header_len, body_len) = match op {
+            ClientOp::Pub(publish) => (
+                publish.subject,
+                publish.reply,
+                None,
+                publish.size_text,
+                0,
+                publish.payload.len(),
+            ),
+            ClientOp::HPub(publish) => (
+                publish.subject,
+                publish.reply,
+                Some(publish.header_size_text),
+                publish.total_size_text,
+                publish.headers.len(),
+                publish.body.len(),
+            ),
+            _ => return,
+        };
+        let line_len = input.len() - (body_len + 2).min(input.len());
         let line = input.get(..line_len).unwrap_or_default();
         let within = |part: &[u8]| {
             let start = part.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
             start..start.wrapping_add(part.len())
         };
-        self.subject = within(publish.subject);
-        self.reply = publish.reply.map(within);
-        self.size_text = within(publish.size_text);
+        self.subject = within(subject);
+        self.reply = reply.map(within);
+        self.size_text = within(size_text);
+        self.header_size_text = header_size_text.map(within);
+        (self.header_len, self.body_len) = (header_len, body_len);
         let ends_plainly = line.ends_with(b"\r\n") && self.size_text.end + 2 == line.len();
-        self.tail_at = if ends_plainly {
+        self.tail_at = if ends_plainly && header_size_text.is_none() {
             self.size_text.start
         } else {
             line.len()
         };
-        self.payload_len = publish.payload.len();
         self.line.clear();
         self.line.extend_from_slice(line);
     }
@@ -62,23 +89,41 @@ impl LastPub {
     /// The publish at the front of `input` and its length, if its control line is the last one's, it is complete, and the
     /// limits, which may have changed meanwhile, allow it.
     #[inline]
-    pub fn again<'a>(&self, input: &'a [u8], limits: &Limits) -> Option<(Pub<'a>, usize)> {
+    pub fn again<'a>(&self, input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
         let (frame, _) = self.split(input)?;
-        if self.payload_len > limits.max_payload || self.line.len() > limits.max_control_line {
+        if self.body_len > limits.max_payload || self.line.len() > limits.max_control_line {
             return None;
         }
         let (line, rest) = frame.split_at_checked(self.line.len())?;
-        let payload = rest.get(..self.payload_len)?;
-        let publish = Pub {
-            subject: line.get(self.subject.clone())?,
-            reply: match &self.reply {
-                None => None,
-                Some(reply) => Some(line.get(reply.clone())?),
-            },
-            size_text: line.get(self.size_text.clone())?,
-            payload,
+        let body = rest.get(..self.body_len)?;
+        let subject = line.get(self.subject.clone())?;
+        let reply = match &self.reply {
+            None => None,
+            Some(reply) => Some(line.get(reply.clone())?),
         };
-        Some((publish, frame.len()))
+        let size_text = line.get(self.size_text.clone())?;
+        let op = match &self.header_size_text {
+            None => ClientOp::Pub(Pub {
+                subject,
+                reply,
+                size_text,
+                payload: body,
+            }),
+            Some(_) if !limits.headers => return None,
+            Some(header_size_text) => {
+                let (headers, payload) = body.split_at_checked(self.header_len)?;
+                ClientOp::HPub(HPub {
+                    subject,
+                    reply,
+                    header_size_text: line.get(header_size_text.clone())?,
+                    total_size_text: size_text,
+                    headers,
+                    payload,
+                    body,
+                })
+            }
+        };
+        Some((op, frame.len()))
     }
 
     /// The publishes at the front of `input` that have the last one's control line and are complete. Where
@@ -94,7 +139,7 @@ impl LastPub {
     /// Splits a publish with this control line off `input`.
     #[inline]
     fn split<'input>(&self, input: &'input [u8]) -> Option<(&'input [u8], &'input [u8])> {
-        let (frame, rest) = input.split_at_checked(self.line.len() + self.payload_len + 2)?;
+        let (frame, rest) = input.split_at_checked(self.line.len() + self.body_len + 2)?;
         let repeats =
             !self.line.is_empty() && frame.ends_with(b"\r\n") && frame.starts_with(&self.line);
         repeats.then_some((frame, rest))
@@ -115,12 +160,15 @@ impl<'input> Iterator for Repeats<'_, 'input> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (frame, rest) = self.last.split(self.rest)?;
+        let (line, body) = frame.split_at_checked(self.last.line.len())?;
+        let body = body.get(..self.last.body_len)?;
+        let (headers, payload) = body.split_at_checked(self.last.header_len)?;
         self.rest = rest;
-        let tail = frame.get(self.last.tail_at..).unwrap_or_default();
         Some(Repeat {
-            payload: frame.get(self.last.line.len()..frame.len() - 2)?,
-            tail: if self.last.tail_at < self.last.line.len() {
-                tail
+            headers,
+            payload,
+            tail: if self.last.tail_at < line.len() {
+                frame.get(self.last.tail_at..)?
             } else {
                 &[]
             },
@@ -133,17 +181,20 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ClientOp, Parse, parse_client_op};
+    use crate::{Parse, parse_client_op};
 
-    fn parse<'a>(input: &'a [u8], limits: &Limits) -> Option<(Pub<'a>, usize)> {
+    fn parse<'a>(input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
         match parse_client_op(input, limits) {
             Parse::Op {
-                op: ClientOp::Pub(publish),
+                op: op @ (ClientOp::Pub(_) | ClientOp::HPub(_)),
                 consumed,
-            } => Some((publish, consumed)),
+            } => Some((op, consumed)),
             _ => None,
         }
     }
+
+    /// PUB and HPUB as clients may write them, some of them wrong.
+    const PUBLISH: &str = "((PUB|pub) +[ab]{1,3}( [cd]{1,2})?[ \t]0?[0-3] ?|(HPUB|hpub) [ab]{1,3}( [cd]{1,2})?[ \t]0?[0-2] 0?[0-3] ?)\r?\n[xPH]{0,3}\r\n";
 
     #[test]
     fn nothing_is_known_before_the_first() {
@@ -155,10 +206,11 @@ mod tests {
         /// What is recognised is what a parse finds; a publish behind its own equal is always recognised.
         #[test]
         fn a_recognised_publish_is_read_as_it_would_be_parsed(
-            first in "(PUB|pub) +[ab]{1,3}( [cd]{1,2})?[ \t]0?[0-3] ?\r?\n[xP]{0,3}\r\n",
-            second in "(PUB|pub) +[ab]{1,3}( [cd]{1,2})?[ \t]0?[0-3] ?\r?\n[xP]{0,3}\r\n",
+            first in PUBLISH,
+            second in PUBLISH,
             cut in 0..40_usize,
             max_payload in 0..4_usize,
+            headers: bool,
         ) {
             let limits = Limits::default();
             let Some((publish, consumed)) = parse(first.as_bytes(), &limits) else { return Ok(()) };
@@ -166,7 +218,7 @@ mod tests {
             last.remember(&publish, &first.as_bytes()[..consumed]);
             prop_assert_eq!(last.again(first.as_bytes(), &limits), Some((publish, consumed)));
             let second = &second.as_bytes()[..cut.min(second.len())];
-            let limits = Limits { max_payload, ..limits };
+            let limits = Limits { max_payload, headers, ..limits };
             if let Some(again) = last.again(second, &limits) {
                 prop_assert_eq!(Some(again), parse(second, &limits));
             }
@@ -175,7 +227,7 @@ mod tests {
         /// Repeats are what is recognised one by one, and their tails are parts of the input.
         #[test]
         fn repeats_are_what_is_recognised_one_by_one(
-            line in "PUB +[ab]{1,3}( [cd]{1,2})?[ \t]0?2 ?\r?\n",
+            line in "(PUB +[ab]{1,3}( [cd]{1,2})?[ \t]0?2|HPUB [ab]{1,3}( [cd]{1,2})?[ \t]1 0?2) ?\r?\n",
             payloads in prop::collection::vec("[xP\r]{2}", 1..5),
             other in "(PUB a 0\r\n\r\n)?",
             cut in 0..120_usize,
@@ -191,10 +243,16 @@ mod tests {
             let mut repeats = last.repeats(input);
             while let Some((publish, consumed)) = last.again(rest, &limits) {
                 let repeat = repeats.next().unwrap();
-                prop_assert_eq!(repeat.payload, publish.payload);
-                let plain = line.ends_with("2\r\n");
-                let tail = [publish.size_text, b"\r\n", publish.payload, b"\r\n"].concat();
-                prop_assert_eq!(repeat.tail, if plain { &tail[..] } else { &[] });
+                let (headers, payload, tail) = match publish {
+                    ClientOp::Pub(publish) if line.ends_with("2\r\n") => {
+                        let tail = [publish.size_text, b"\r\n", publish.payload, b"\r\n"].concat();
+                        (&b""[..], publish.payload, tail)
+                    }
+                    ClientOp::Pub(publish) => (&b""[..], publish.payload, Vec::new()),
+                    ClientOp::HPub(publish) => (publish.headers, publish.payload, Vec::new()),
+                    _ => unreachable!(),
+                };
+                prop_assert_eq!(repeat, Repeat { headers, payload, tail: &tail });
                 rest = &rest[consumed..];
                 prop_assert_eq!(repeats.rest(), rest);
             }

@@ -107,12 +107,13 @@ impl Session {
             }
             let whole = input.get(..consumed).unwrap_or_default();
             match op {
-                ClientOp::Pub(publish) => {
-                    self.last_pub.remember(&publish, whole);
+                ClientOp::Pub(_) | ClientOp::HPub(_) => {
+                    self.last_pub.remember(&op, whole);
                     self.publish_op(op, whole, None);
-                    self.expect_acks(&publish, whole);
+                    if let ClientOp::Pub(publish) = op {
+                        self.expect_acks(&publish, whole);
+                    }
                 }
-                ClientOp::HPub(_) => self.publish_op(op, whole, None),
                 ClientOp::Sub(sub) => self.subscribe(sub),
                 ClientOp::Unsub(unsub) => self.unsubscribe(unsub),
                 ClientOp::Ping => self.on_ping(),

@@ -1,12 +1,15 @@
 //! PUB and HPUB.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
 
 use super::route_cache::Publisher;
 use super::session::Session;
 use super::trace;
-use crate::routing::admission::Denied;
+use crate::client::Client;
+use crate::routing::admission::{Admitted, Denied};
 use crate::routing::message_trace;
 use crate::routing::{Message, Origin, Payload, Target};
 
@@ -22,97 +25,12 @@ pub(super) struct Publish<'a> {
     pub(super) tail: &'a [u8],
 }
 
-impl Session {
-    /// Acts on the publishes at the front of `input` that have the last one's control line; returns how many bytes they took.
-    ///
-    /// Most publishers repeat one for long. All that follows from the line alone is found once for a run of them.
+impl<'a> Publish<'a> {
+    /// `input` is all of the operation. `None`: it is neither PUB nor HPUB.
     #[inline]
-    pub(super) fn publish_again(&mut self, input: &[u8]) -> usize {
-        let Some((first, consumed)) = self.last_pub.again(input, &self.limits) else {
-            return 0;
-        };
-        let whole = input.get(..consumed).unwrap_or_default();
-        let options = &self.login.options;
-        let one_by_one =
-            options.verbose || options.pedantic || self.routes.mappings.is_some() || trace::is_on();
-        if one_by_one {
-            let op = ClientOp::Pub(first);
-            if trace::is_on() {
-                self.client.trace_in(&op);
-            }
-            self.publish_op(op, whole, None);
-            return consumed;
-        }
-        self.publish_run(&first, whole, input)
-    }
-
-    /// `whole` is the first of them in all its bytes.
-    fn publish_run(&mut self, first: &Pub<'_>, whole: &[u8], input: &[u8]) -> usize {
-        let reply = first.reply.unwrap_or_default();
-        let entry = self.routes.entry(
-            first.subject,
-            &Publisher {
-                client: &self.client,
-                account: &self.login.account,
-                principal: Self::principal(&self.server, &self.login),
-            },
-        );
-        let admitted = match entry.admit(first.subject, reply) {
-            Ok(admitted) => admitted,
-            Err(denied) => {
-                self.count(1, first.payload.len());
-                self.refuse(denied);
-                return whole.len();
-            }
-        };
-        let mut message = Message {
-            admitted,
-            subject: first.subject,
-            routed: first.subject,
-            reply,
-            headers: &[],
-            payload: Payload::Borrowed(first.payload),
-            origin: Origin {
-                client: Some(&self.client),
-                through: None,
-            },
-            size_text: first.size_text,
-            header_size_text: &[],
-            tail: &[],
-        };
-        let mut repeats = self.last_pub.repeats(input);
-        let mut messages = 0;
-        let mut is_unheard = false;
-        if entry.route.is_empty() && reply.is_empty() && !entry.is_for_one {
-            messages = repeats.by_ref().count();
-        } else {
-            for repeat in repeats.by_ref() {
-                messages += 1;
-                message.payload = Payload::Borrowed(repeat.payload);
-                message.tail = repeat.tail;
-                let delivered =
-                    entry
-                        .route
-                        .deliver(&message, &self.login.account, self.flush.get());
-                is_unheard = delivered == 0 && !reply.is_empty();
-                if is_unheard || entry.is_for_one {
-                    break;
-                }
-            }
-        }
-        let consumed = input.len() - repeats.rest().len();
-        self.count(messages, messages * first.payload.len());
-        if is_unheard && self.login.options.no_responders {
-            self.reply_no_responders(first.subject, reply);
-        }
-        consumed
-    }
-
-    /// Acts on a PUB or HPUB; `input` is all of it, and `shared` the same bytes if they may be kept.
-    #[inline]
-    pub(super) fn publish_op(&mut self, op: ClientOp<'_>, input: &[u8], shared: Option<&Bytes>) {
-        let publish = match op {
-            ClientOp::Pub(publish) => Publish {
+    fn read(op: ClientOp<'a>, input: &'a [u8]) -> Option<Self> {
+        Some(match op {
+            ClientOp::Pub(publish) => Self {
                 subject: publish.subject,
                 reply: publish.reply.unwrap_or_default(),
                 headers: &[],
@@ -121,7 +39,7 @@ impl Session {
                 header_size_text: &[],
                 tail: tail(&publish, input),
             },
-            ClientOp::HPub(publish) => Publish {
+            ClientOp::HPub(publish) => Self {
                 subject: publish.subject,
                 reply: publish.reply.unwrap_or_default(),
                 headers: publish.headers,
@@ -130,7 +48,125 @@ impl Session {
                 header_size_text: publish.header_size_text,
                 tail: &[],
             },
-            _ => return,
+            _ => return None,
+        })
+    }
+
+    #[inline]
+    fn admitted<'m>(&self, admitted: Admitted, client: &'m Arc<Client>) -> Message<'m>
+    where
+        'a: 'm,
+    {
+        Message {
+            admitted,
+            subject: self.subject,
+            routed: self.subject,
+            reply: self.reply,
+            headers: self.headers,
+            payload: self.payload,
+            origin: Origin {
+                client: Some(client),
+                through: None,
+            },
+            size_text: self.size_text,
+            header_size_text: self.header_size_text,
+            tail: self.tail,
+        }
+    }
+}
+
+impl Session {
+    /// Acts on the publishes at the front of `input` that have the last one's control line; returns how many bytes they took.
+    ///
+    /// Most publishers repeat one for long. All that follows from the line alone is found once for a run of them.
+    #[inline]
+    pub(super) fn publish_again(&mut self, input: &[u8]) -> usize {
+        let Some((op, consumed)) = self.last_pub.again(input, &self.limits) else {
+            return 0;
+        };
+        let whole = input.get(..consumed).unwrap_or_default();
+        let Some(first) = Publish::read(op, whole) else {
+            return 0;
+        };
+        let options = &self.login.options;
+        let one_by_one = options.verbose
+            || options.pedantic
+            || self.routes.mappings.is_some()
+            || trace::is_on()
+            || self.may_be_traced(first.headers);
+        if one_by_one {
+            if trace::is_on() {
+                self.client.trace_in(&op);
+            }
+            self.publish(&first);
+            return consumed;
+        }
+        self.publish_run(&first, whole, input)
+    }
+
+    /// `whole` is the first of them in all its bytes.
+    fn publish_run(&mut self, first: &Publish<'_>, whole: &[u8], input: &[u8]) -> usize {
+        let size = first.headers.len() + first.payload.len();
+        let entry = self.routes.entry(
+            first.subject,
+            &Publisher {
+                client: &self.client,
+                account: &self.login.account,
+                principal: Self::principal(&self.server, &self.login),
+            },
+        );
+        let admitted = match entry.admit(first.subject, first.reply) {
+            Ok(admitted) => admitted,
+            Err(denied) => {
+                self.count(1, size);
+                self.refuse(denied);
+                return whole.len();
+            }
+        };
+        let mut message = first.admitted(admitted, &self.client);
+        let mut repeats = self.last_pub.repeats(input);
+        let mut rest = input;
+        let mut messages = 0;
+        let mut is_unheard = false;
+        let is_heard = !entry.route.is_empty() || !first.reply.is_empty() || entry.is_for_one;
+        while let Some(repeat) = repeats.next() {
+            if !repeat.headers.is_empty() && message_trace::is_asked_for(repeat.headers) {
+                break;
+            }
+            rest = repeats.rest();
+            messages += 1;
+            if !is_heard {
+                continue;
+            }
+            message.headers = repeat.headers;
+            message.payload = Payload::Borrowed(repeat.payload);
+            message.tail = repeat.tail;
+            let delivered = entry
+                .route
+                .deliver(&message, &self.login.account, self.flush.get());
+            is_unheard = delivered == 0 && !first.reply.is_empty();
+            if is_unheard || entry.is_for_one {
+                break;
+            }
+        }
+        self.count(messages, messages * size);
+        if is_unheard && self.login.options.no_responders {
+            self.reply_no_responders(first.subject, first.reply);
+        }
+        input.len() - rest.len()
+    }
+
+    /// Whether [`publish_traced`](Session::publish_traced) may find something to trace.
+    #[inline]
+    fn may_be_traced(&self, headers: &[u8]) -> bool {
+        !headers.is_empty() && (self.routes.trace.is_some() || message_trace::is_asked_for(headers))
+    }
+
+    /// Acts on a PUB or HPUB; `input` is all of it, and `shared` the same bytes if they may be kept.
+    #[inline]
+    pub(super) fn publish_op(&mut self, op: ClientOp<'_>, input: &[u8], shared: Option<&Bytes>) {
+        let Some(publish) = Publish::read(op, input) else {
+            return;
         };
         let slice = shared.map(|whole| whole.slice_ref(&publish.payload));
         let publish = match &slice {
@@ -149,10 +185,7 @@ impl Session {
         if options.pedantic && !subject::is_valid_literal(publish.subject) {
             self.reply_err("Invalid Publish Subject");
         }
-        if !publish.headers.is_empty()
-            && message_trace::may_be_wanted(publish.headers, self.routes.trace.is_some())
-            && self.publish_traced(publish).is_break()
-        {
+        if self.may_be_traced(publish.headers) && self.publish_traced(publish).is_break() {
             return;
         }
         self.publish_mapped(publish);
@@ -208,21 +241,7 @@ impl Session {
                 .output
                 .copy(encode::OK);
         }
-        let message = Message {
-            admitted,
-            subject: publish.subject,
-            routed: publish.subject,
-            reply: publish.reply,
-            headers: publish.headers,
-            payload: publish.payload,
-            origin: Origin {
-                client: Some(&self.client),
-                through: None,
-            },
-            size_text: publish.size_text,
-            header_size_text: publish.header_size_text,
-            tail: publish.tail,
-        };
+        let message = publish.admitted(admitted, &self.client);
         let delivered = entry
             .route
             .deliver(&message, &self.login.account, self.flush.get());

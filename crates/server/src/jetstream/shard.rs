@@ -381,14 +381,12 @@ impl ShardState {
                     );
                     self.parked.note_arrival(self.now);
                 } else {
-                    self.scratch.reply.clear();
-                    pub_ack.write(ack, &mut self.scratch.reply);
-                    self.scratch.replies.send(
-                        &running.account,
-                        request.reply,
-                        &self.scratch.reply,
-                        flush,
-                    );
+                    let mut body = std::mem::take(&mut self.scratch.reply);
+                    body.clear();
+                    pub_ack.write(ack, &mut body);
+                    let replies = &mut self.scratch.replies;
+                    replies.send(&running.account, request.reply, &body, flush);
+                    self.scratch.reply = body;
                 }
             }
             Err(error) => {

@@ -1,10 +1,11 @@
 //! Message tracing (ADR-41): what becomes of a message, told on a subject that its publisher or its account names.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jetsled_protocol::headers;
 use jiff::Timestamp;
+use memchr::memmem;
 use serde::Serialize;
 
 use crate::account::Account;
@@ -35,10 +36,12 @@ pub(crate) enum AskedBy {
     DistributedTrace,
 }
 
-/// Whether [`TraceRequest::read`] may find anything: to be asked for each message with headers.
+/// Whether [`TraceRequest::read`] may find that the publisher asks for a trace: to be asked for each message with headers.
 #[inline]
-pub(crate) fn may_be_wanted(block: &[u8], account_traces: bool) -> bool {
-    memchr::memmem::find(block, DESTINATION).is_some() || account_traces
+pub(crate) fn is_asked_for(block: &[u8]) -> bool {
+    static FINDER: LazyLock<memmem::Finder<'_>> =
+        LazyLock::new(|| memmem::Finder::new(DESTINATION));
+    FINDER.find(block).is_some()
 }
 
 /// Sets the header by which a message is traced no further.

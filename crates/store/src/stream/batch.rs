@@ -55,12 +55,13 @@ impl Stream {
         if let Checked::Duplicate(seq) = self.check_in_batch(log, message, edits, alone, time)? {
             return Ok(Published::duplicate(StreamSeq(seq), time));
         }
-        let accepted = accepted(&edits.apply(message));
-        self.check_last_msg_id(&accepted.steering)?;
+        let edited = edits.apply(message);
+        let steering = PublishHeaders::scan(edited.headers);
+        self.check_last_msg_id(&steering)?;
         if !self.keeps(message) {
-            return self.skip(log, message.subject, &accepted.steering, time);
+            return self.skip(log, message.subject, &steering, time);
         }
-        let (seq, previous) = self.store(log, &accepted, time)?;
+        let (seq, previous) = self.store(log, &accepted(&edited, &steering), time)?;
         let published = Published::stored(StreamSeq(seq), StreamSeq(previous), time);
         Ok(Published {
             edited: edits.any(),
@@ -161,12 +162,12 @@ impl Stream {
         log.begin_batch(records, bytes)?;
         let appended = (|| {
             for (seq, message) in (first..).zip(messages) {
-                let message_kept = self.keeps(message);
-                let message = accepted(message);
-                if message_kept {
+                let steering = PublishHeaders::scan(message.headers);
+                if self.keeps(message) {
+                    let message = accepted(message, &steering);
                     log.append(&self.record_of(seq, &message, time))?;
                 } else {
-                    self.log_skip(log, seq, message.subject, &message.steering)?;
+                    self.log_skip(log, seq, message.subject, &steering)?;
                 }
             }
             log.commit_batch(log::BatchCommit {
@@ -186,12 +187,12 @@ impl Stream {
 
     /// How many records a message takes in the log, stored or skipped, and how many bytes.
     fn log_bytes_of(&self, seq: u64, message: &Publish<'_>, time: Timestamp) -> (usize, u64) {
-        let kept = self.keeps(message);
-        let message = accepted(message);
-        if kept {
+        let steering = PublishHeaders::scan(message.headers);
+        if self.keeps(message) {
+            let message = accepted(message, &steering);
             (1, Log::bytes_of(&self.record_of(seq, &message, time)))
         } else {
-            self.skip_records(seq, message.subject, &message.steering)
+            self.skip_records(seq, message.subject, &steering)
                 .fold((0, 0), |(records, bytes), record| {
                     (records + 1, bytes + Log::bytes_of(&record))
                 })
@@ -205,11 +206,11 @@ impl Stream {
         segment: Option<SegmentNo>,
         time: Timestamp,
     ) -> Result<Published, ReadError> {
-        let kept = self.keeps(message);
-        let message = accepted(message);
-        if !kept {
-            return self.apply_skipped(log, message.subject, &message.steering, time);
+        let steering = PublishHeaders::scan(message.headers);
+        if !self.keeps(message) {
+            return self.apply_skipped(log, message.subject, &steering, time);
         }
+        let message = accepted(message, &steering);
         let seq = self.last + 1;
         let previous = self.apply_message(log, seq, time.0, &message, segment)?;
         Ok(Published::stored(StreamSeq(seq), StreamSeq(previous), time))
@@ -217,12 +218,12 @@ impl Stream {
 }
 
 /// An edited message that the checks have let through.
-fn accepted<'a>(message: &Publish<'a>) -> Accepted<'a> {
+fn accepted<'a>(message: &Publish<'a>, steering: &'a PublishHeaders<'a>) -> Accepted<'a> {
     Accepted {
         subject: message.subject,
         headers: message.headers,
         payload: message.payload,
         payload_len: message.payload.len(),
-        steering: PublishHeaders::scan(message.headers),
+        steering,
     }
 }

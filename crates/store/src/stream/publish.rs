@@ -99,7 +99,7 @@ impl Stream {
             headers: edited.headers,
             payload: edited.payload,
             payload_len: edited.payload.len(),
-            steering,
+            steering: &steering,
         };
         let (seq, previous) = self
             .store(log, &accepted, time)

@@ -49,7 +49,7 @@ impl Stream {
             headers: &message.headers,
             payload: b"",
             payload_len: message.payload_len,
-            steering,
+            steering: &steering,
         };
         self.apply_message(
             log,

@@ -45,7 +45,7 @@ impl Stream {
             headers,
             payload,
             payload_len: payload.len(),
-            steering,
+            steering: &steering,
         };
         let segment = if self.memory.is_some() {
             None

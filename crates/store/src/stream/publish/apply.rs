@@ -15,7 +15,7 @@ pub(in crate::stream) struct Accepted<'a> {
     /// Left empty by a replay: file streams keep no payload in memory.
     pub(in crate::stream) payload: &'a [u8],
     pub(in crate::stream) payload_len: usize,
-    pub(in crate::stream) steering: PublishHeaders<'a>,
+    pub(in crate::stream) steering: &'a PublishHeaders<'a>,
 }
 
 impl Stream {
@@ -100,7 +100,7 @@ impl Stream {
             Some(before) if !before.last_is_bound => before.last,
             Some(before) => self.resolve_previous(log, message.subject, before.last)?,
         };
-        let steering = &message.steering;
+        let steering = message.steering;
         self.note_ttl(seq, time, steering);
         if self.config.max_msgs_per_subject == 1
             && let Some(before) = before

@@ -87,7 +87,7 @@ impl Stream {
             headers: edited.headers,
             payload: edited.payload,
             payload_len: edited.payload.len(),
-            steering,
+            steering: &steering,
         };
         let (_, previous) = self.store_at(log, seq, &accepted, time)?;
         published.stored = true;

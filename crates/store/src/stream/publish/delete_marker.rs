@@ -38,7 +38,7 @@ impl Stream {
             headers: headers.as_bytes(),
             payload: b"",
             payload_len: 0,
-            steering: PublishHeaders::scan(headers.as_bytes()),
+            steering: &PublishHeaders::scan(headers.as_bytes()),
         };
         self.store(log, &marker, now.max(self.last_time))?;
         Ok(true)
