@@ -81,6 +81,34 @@ const HERE: &str = "Nats-Trace-Dest: tr|";
 const ONLY: &str = "Nats-Trace-Dest: tr|Nats-Trace-Only: true|";
 
 #[test]
+fn a_trace_amidst_publishes_with_one_control_line_is_noticed() {
+    let server = TestServer::configured(CONFIG);
+    let mut observer = connect(&server, "b");
+    subscribe(&mut observer, "SUB tr 1");
+    let mut listener = connect(&server, "b");
+    subscribe(&mut listener, "SUB run 1");
+    let frame = |name: &str, payload: char| {
+        let block = format!("NATS/1.0\r\n{name}: tr\r\n\r\n");
+        let size = block.len();
+        format!("HPUB run {size} {}\r\n{block}{payload}\r\n", size + 1)
+    };
+    let plain = "Nats-Other-Name";
+    let frames = [
+        frame(plain, '1'),
+        frame(plain, '2'),
+        frame("Nats-Trace-Dest", '3'),
+        frame(plain, '4'),
+    ];
+    let mut publisher = connect(&server, "b");
+    publisher.send(frames.concat()).unwrap();
+    for payload in ["1", "2", "3", "4"] {
+        let message = listener.message().unwrap();
+        assert_eq!(message.payload, payload.as_bytes());
+    }
+    assert_eq!(events(&mut observer)[0], ingress("b", "B", "run"));
+}
+
+#[test]
 fn every_delivery_is_told() {
     let server = TestServer::configured(CONFIG);
     let (mut a, mut observer, mut other) = (
