@@ -3,14 +3,29 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use jetsled_config::Options;
 use jetsled_import::SourceStore;
+
+use crate::StartError;
 
 /// What lies where a store of ours should be.
 #[derive(Debug)]
-pub(crate) struct ForeignStore {
+struct ForeignStore {
     dir: PathBuf,
     streams: usize,
     accounts: usize,
+}
+
+/// Nothing is put beside the streams of a nats-server, where nobody would miss them at once.
+pub(crate) fn refuse(options: &Options) -> Result<(), StartError> {
+    let jetstream = &options.jetstream;
+    let foreign = jetstream
+        .enabled
+        .then(|| ForeignStore::find(&jetstream.store_dir()));
+    match foreign.flatten() {
+        Some(foreign) => Err(StartError::ForeignStore(foreign.to_string())),
+        None => Ok(()),
+    }
 }
 
 /// The file that every store of ours has.
@@ -18,7 +33,7 @@ const OURS: &str = "store.json";
 
 impl ForeignStore {
     /// Looks whether the directory of a store, the one named `jetstream`, is that of a nats-server.
-    pub(crate) fn find(dir: &Path) -> Option<Self> {
+    fn find(dir: &Path) -> Option<Self> {
         if dir.join(OURS).exists() {
             return None;
         }

@@ -8,7 +8,7 @@ use jetsled_auth::redacted;
 use jetsled_config::{Command, CommandLineError, Environment, Options, parse_command_line};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::foreign_store::ForeignStore;
+use crate::foreign_store;
 use crate::logging::{FATAL, Log};
 use crate::send_signal::send_signal;
 use crate::tls::server_config;
@@ -124,7 +124,7 @@ async fn serve_until_stopped(
     let mut lame_duck = signal(SignalKind::user_defined2())?;
     let mut reload = signal(SignalKind::hangup())?;
 
-    refuse_foreign_store(&options)?;
+    foreign_store::refuse(&options)?;
     let server = Server::start(options).await?;
     server.greet();
     let mut reload_requests = server.reload_requests();
@@ -170,17 +170,6 @@ async fn serve_until_stopped(
     Ok(())
 }
 
-/// Nothing is put beside the streams of a nats-server, where nobody would miss them at once.
-fn refuse_foreign_store(options: &Options) -> Result<(), ServeError> {
-    let jetstream = &options.jetstream;
-    let foreign = jetstream
-        .enabled
-        .then(|| ForeignStore::find(&jetstream.store_dir()));
-    foreign
-        .flatten()
-        .map_or(Ok(()), |foreign| Err(ServeError::Foreign(foreign)))
-}
-
 /// Reads the arguments and the file that they name again.
 fn reload_from(server: &Server, log: &Log, arguments: &[OsString]) -> Result<(), String> {
     if !server.has_config_file() {
@@ -210,8 +199,6 @@ pub(crate) enum ServeError {
     Signals(#[from] io::Error),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("Can't start JetStream: {0}")]
-    Foreign(ForeignStore),
     /// The debug listener of oCIS's service.
     #[error("can't start the debug server: {0}")]
     Debug(#[from] ocis::DebugError),

@@ -88,6 +88,9 @@ pub enum StartError {
     /// The store could not be opened.
     #[error("Can't start JetStream: {0}")]
     JetStream(jetstream::StartError),
+    /// Where the store should be lies that of a nats-server; says how to carry it over.
+    #[error("Can't start JetStream: {0}")]
+    ForeignStore(String),
     /// The pid file could not be written.
     #[error("Could not write pidfile: open {path}: {}", without_number(source), path = path.display())]
     PidFile {

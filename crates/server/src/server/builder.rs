@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jetsled_config::{ConfigErrors, Options, Port};
 
 use super::{Server, StartError};
+use crate::foreign_store;
 
 /// What a server inside a Rust program is to be; made by [`Server::builder`].
 ///
@@ -98,6 +99,7 @@ impl ServerBuilder {
     /// When options contradict each other, or a socket, the store, a certificate or a file cannot be had.
     pub async fn start(self) -> Result<Server, StartError> {
         self.options.validate().map_err(StartError::Options)?;
+        foreign_store::refuse(&self.options)?;
         Server::start(self.options).await
     }
 }
@@ -106,5 +108,26 @@ fn listening(port: u16) -> Port {
     match port {
         0 => Port::Random,
         port => Port::Fixed(port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_store_of_a_nats_server_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let stream = dir.path().join("jetstream/A/streams/ORDERS");
+        std::fs::create_dir_all(stream.join("msgs")).unwrap();
+        std::fs::write(stream.join("meta.inf"), "{}").unwrap();
+        std::fs::write(stream.join("meta.sum"), "0").unwrap();
+        let started = Server::builder().jetstream(dir.path()).start().await;
+        let error = started.unwrap_err().to_string();
+        assert!(
+            error.contains("is the store of a nats-server, with 1 stream in 1 account"),
+            "{error}"
+        );
+        assert!(!dir.path().join("jetstream/store.json").exists());
     }
 }
