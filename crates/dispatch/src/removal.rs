@@ -126,13 +126,6 @@ impl Consumer {
         unacked || state.exhausted.contains_key(&seq)
     }
 
-    /// Up to where it is known that its stream had messages, since it has delivered some: `None` for a consumer that has delivered none,
-    /// which may have been told to begin anywhere.
-    pub fn reached(&self) -> Option<StreamSeq> {
-        let delivered = self.state.delivered;
-        (delivered.consumer > ConsumerSeq(0)).then_some(delivered.stream)
-    }
-
     /// Everything at or below was acked or skipped.
     pub fn ack_floor(&self) -> StreamSeq {
         self.state.ack_floor.stream

@@ -546,16 +546,6 @@ impl ShardState {
                 }
             }
         };
-        // What it has delivered was there: if damage took the stream's last messages, their sequences are not given out again.
-        if let Some(reached) = state.reached()
-            && let Err(error) = store.lose_to(stream_id, reached)
-        {
-            tracing::error!(
-                "JetStream consumer '{} > {} > {name}' has delivered more than is left of its stream: {error}",
-                stream.account.name(),
-                stream.config.name,
-            );
-        }
         let mut running = RunningConsumer::new(target, state, &record.config);
         running.started = true;
         store.watch_removed(stream_id, true);

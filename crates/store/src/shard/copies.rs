@@ -53,20 +53,6 @@ impl Shard {
             .map(|(_, position)| position)
     }
 
-    /// Uses up sequences to `seq`, whose messages were there and are lost: something else than the stream itself knows of them. They are
-    /// not given out a second time. The change is durable at the position returned; `None`: at once.
-    ///
-    /// # Errors
-    /// As [`Shard::skip_to`].
-    pub fn lose_to(
-        &mut self,
-        stream: StreamId,
-        seq: StreamSeq,
-    ) -> Result<Option<LogPosition>, ChangeError> {
-        self.change(stream, |target, log| target.lose_to(log, seq.0))
-            .map(|(_, position)| position)
-    }
-
     fn copy(
         &mut self,
         stream: StreamId,

@@ -33,17 +33,6 @@ impl Stream {
         Ok(())
     }
 
-    /// As [`Stream::skip_to`]; there were messages, and damage took them.
-    pub(crate) fn lose_to(&mut self, log: &mut Log, seq: u64) -> Result<(), ChangeError> {
-        let from = self.last + 1;
-        self.skip_to(log, seq)?;
-        if from <= seq {
-            tracing::error!(stream = %self.config.name, from, to = seq, "messages were lost to damage");
-            self.lost.insert_range(from, seq);
-        }
-        Ok(())
-    }
-
     /// Applies [`Stream::skip_to`].
     pub(super) fn apply_skip(&mut self, seq: u64) {
         if self.messages == 0 {

@@ -8,12 +8,8 @@ use crate::{ChangeError, Publish, PublishError, Purge, Sender, StoredMessage, St
 const END: u64 = u64::MAX - 1;
 
 fn message() -> Publish<'static> {
-    message_on("s.x")
-}
-
-fn message_on(subject: &'static str) -> Publish<'static> {
     Publish {
-        subject: subject.as_bytes(),
+        subject: b"s.x",
         headers: b"",
         payload: b"payload",
         has_interest: true,
@@ -88,35 +84,4 @@ fn a_full_stream_can_be_purged_and_reopened() {
             assert_eq!(target.last_seq(), StreamSeq(END));
         }
     }
-}
-
-#[test]
-fn sequences_of_lost_messages_are_used_up() {
-    let mut store = Store::new(64 << 10);
-    let stream = store.create(config("S", StorageType::File));
-    let now = store.now;
-    store
-        .shard()
-        .publish(stream, &message_on("S.x"), now)
-        .unwrap();
-    store.shard().lose_to(stream, StreamSeq(1)).unwrap();
-    assert_eq!(store.shard().stream(stream).unwrap().lost_messages(), 0);
-    store.shard().lose_to(stream, StreamSeq(4)).unwrap();
-    let found = store.shard().stream(stream).unwrap();
-    assert_eq!(
-        found.lost().collect::<Vec<_>>(),
-        [(StreamSeq(2), StreamSeq(4))]
-    );
-    for keep_catalog in [true, false] {
-        store.reopen(keep_catalog);
-        assert_eq!(
-            store.shard().stream(stream).unwrap().last_seq(),
-            StreamSeq(4)
-        );
-    }
-    let next = store
-        .shard()
-        .publish(stream, &message_on("S.x"), now)
-        .unwrap();
-    assert_eq!(next.seq, StreamSeq(5));
 }
