@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_time_is_a_backups_name_or_any_other() {
         check("/b --store /s", "/b to /s None");
-        let at = "/b to /s Some(1795690799123999999)";
+        let at = "/b to /s Some(1795694399123999999)";
         check("/b --store /s --at 20261126T115959.123Z", at);
         check("--at=2026-11-26T12:59:59.123+01:00 --store /s /b", at);
         check("--help", "help");

@@ -67,8 +67,7 @@ impl CatalogError {
                 | io::ErrorKind::StorageFull
                 | io::ErrorKind::ReadOnlyFilesystem
                 | io::ErrorKind::WouldBlock => false,
-                // sled has no better way to say that somebody else has it open.
-                _ => !error.to_string().contains("acquire lock"),
+                _ => !is_lock(error),
             },
             Self::Sled { .. } => true,
             _ => false,
@@ -79,4 +78,9 @@ impl CatalogError {
 /// What sled refused while `doing` something.
 pub(super) fn sled_error(doing: &'static str) -> impl Fn(sled::Error) -> CatalogError {
     move |source| CatalogError::Sled { doing, source }
+}
+
+/// Whether a database is open elsewhere: sled has no better way to say so.
+pub(super) fn is_lock(error: &io::Error) -> bool {
+    error.to_string().contains("acquire lock")
 }

@@ -25,6 +25,8 @@ mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 pub use entry::Section;
 use entry::{Head, Reading, Sealed, ValueSeal, checksum, split_key};
@@ -120,7 +122,7 @@ impl Catalog {
                 .path(dir)
                 .cache_capacity(CACHE_BYTES)
                 .flush_every_ms(None);
-            let db = config.open()?;
+            let db = open_unlocked(&config)?;
             let heads = db.open_tree("heads")?;
             Ok((db, heads))
         };
@@ -267,5 +269,24 @@ impl Catalog {
         let flushed = self.db.flush();
         flushed.map_err(sled_error("flush"))?;
         sync_files(&self.dir)
+    }
+}
+
+/// How long a lock may last that nobody holds any more.
+const LOCK_LASTS: Duration = Duration::from_secs(5);
+const LOCK_STEP: Duration = Duration::from_millis(5);
+
+/// sled gives its lock back some time after its last handle was dropped. That it is somebody else's is out of the question in a store, which
+/// has a lock of its own.
+fn open_unlocked(config: &sled::Config) -> sled::Result<sled::Db> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error::is_lock(&error) && waited < LOCK_LASTS => {
+                thread::sleep(LOCK_STEP);
+                waited += LOCK_STEP;
+            }
+            opened => return opened,
+        }
     }
 }
