@@ -154,6 +154,8 @@ var listening = regexp.MustCompile(`Listening for client connections on \S+:(\d+
 
 func start(program, config string) (*exec.Cmd, string, error) {
 	command := exec.Command(program, "-a", "127.0.0.1", "-p", "-1", "-c", config)
+	// Its streams go where everything else of this run goes, not to the user's own.
+	command.Env = append(os.Environ(), "XDG_STATE_HOME="+filepath.Dir(config))
 	stderr, err := command.StderrPipe()
 	if err != nil {
 		return nil, "", err
