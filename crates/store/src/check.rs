@@ -1,6 +1,6 @@
 //! Looking at a store without changing it: what is damaged, what is missing, what is left over.
 //!
-//! [`check`] runs the recovery of a start over an [`Overlay`], so that it finds what a start would find, and then reads
+//! [`check`] runs the recovery of a start over an overlay of its files in memory, so that it finds what a start would find, and then reads
 //! everything that a start leaves for later: every segment, every index, every message.
 
 mod files;
