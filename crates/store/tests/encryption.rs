@@ -55,22 +55,12 @@ impl Store {
     fn try_open(&mut self, encryption: Option<Encryption>) -> Result<EncryptionState, OpenError> {
         self.shard = None;
         let options = self.options(encryption);
-        loop {
-            match jetsled_store::open(&options, Arc::new(self.disk.clone()), self.now) {
-                // sled gives its lock back some time after its last handle has dropped.
-                Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                    std::thread::yield_now();
-                }
-                opened => {
-                    let mut opened = opened?;
-                    assert_eq!(opened.report.shards[0].log.damage, []);
-                    self.shard = Some(opened.shards.remove(0));
-                    let state = opened.report.encryption;
-                    self.report = Some(opened.report);
-                    return Ok(state);
-                }
-            }
-        }
+        let mut opened = jetsled_store::open(&options, Arc::new(self.disk.clone()), self.now)?;
+        assert_eq!(opened.report.shards[0].log.damage, []);
+        self.shard = Some(opened.shards.remove(0));
+        let state = opened.report.encryption;
+        self.report = Some(opened.report);
+        Ok(state)
     }
 
     fn open(&mut self, key: &str, cipher: Cipher) -> EncryptionState {

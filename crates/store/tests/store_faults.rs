@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::{
-    Cipher, CommitError, DeletedDetails, Erase, OpenError, Publish, Published, Purge, Sender,
-    Shard, StorageMeter, StoreOptions, StreamId,
+    Cipher, CommitError, DeletedDetails, Erase, Publish, Published, Purge, Sender, Shard,
+    StorageMeter, StoreOptions, StreamId,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage, encryption};
 use rand::rngs::StdRng;
@@ -268,16 +268,9 @@ impl Run {
     }
 }
 
-/// sled gives its lock back some time after its last handle has dropped.
 fn open(disk: &FaultyStorage, options: &StoreOptions, now: Timestamp) -> Shard {
-    loop {
-        match jetsled_store::open(options, Arc::new(disk.clone()), now) {
-            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                std::thread::yield_now();
-            }
-            opened => return opened.expect("a store").shards.remove(0),
-        }
-    }
+    let opened = jetsled_store::open(options, Arc::new(disk.clone()), now);
+    opened.expect("a store").shards.remove(0)
 }
 
 #[test]

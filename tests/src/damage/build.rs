@@ -12,8 +12,7 @@ use jetsled_jetstream_api::{
 };
 use jetsled_store::storage::FsStorage;
 use jetsled_store::{
-    ConsumerKey, Erase, OpenError, Opened, Publish, Purge, Sender, Shard, StoreOptions, Stream,
-    StreamId,
+    ConsumerKey, Erase, Opened, Publish, Purge, Sender, Shard, StoreOptions, Stream, StreamId,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
@@ -59,16 +58,8 @@ pub(super) struct Built {
 }
 
 pub(super) fn open(options: &StoreOptions, now: Timestamp) -> Result<Opened, String> {
-    // sled gives its lock back some time after its last handle has dropped.
-    for _ in 0..10_000 {
-        match jetsled_store::open(options, Arc::new(FsStorage), now) {
-            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                std::thread::sleep(std::time::Duration::from_micros(200));
-            }
-            opened => return opened.map_err(|error| format!("does not start: {error}")),
-        }
-    }
-    Err("does not start: sled keeps its lock".to_owned())
+    jetsled_store::open(options, Arc::new(FsStorage), now)
+        .map_err(|error| format!("does not start: {error}"))
 }
 
 struct Building {

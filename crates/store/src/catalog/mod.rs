@@ -274,7 +274,7 @@ impl Catalog {
 
 /// How long a lock may last that nobody holds any more.
 const LOCK_LASTS: Duration = Duration::from_secs(5);
-const LOCK_STEP: Duration = Duration::from_millis(5);
+const LOCK_STEP: Duration = Duration::from_millis(1);
 
 /// sled gives its lock back some time after its last handle was dropped. That it is somebody else's is out of the question in a store, which
 /// has a lock of its own.

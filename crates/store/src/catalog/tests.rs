@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use super::entry::CHUNK;
 use super::{Catalog, CatalogError, CatalogState, Section};
@@ -54,7 +53,7 @@ fn the_newest_finished_checkpoint_is_loaded() {
         let mut unfinished = catalog.begin(0).unwrap();
         unfinished.put(Section::Log, b"", b"never").unwrap();
     }
-    let (catalog, state) = reopen(&path);
+    let (catalog, state) = Catalog::open(&path).unwrap();
     assert_eq!(state, CatalogState::Loaded);
     assert_eq!(load(&catalog, 0).unwrap(), Some(entries(3)));
     assert_eq!(load(&catalog, 1).unwrap(), Some(entries(2)));
@@ -101,28 +100,13 @@ fn what_cannot_be_opened_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("catalog");
         damage(&path);
-        let (catalog, state) = reopen(&path);
+        let (catalog, state) = Catalog::open(&path).unwrap();
         let CatalogState::SetAside { path: aside, .. } = state else {
             panic!("{state:?}")
         };
         assert!(aside.exists());
         assert_eq!(load(&catalog, 0).unwrap(), None);
         write(&catalog, 0, &entries(1));
-    }
-}
-
-/// sled lets go of its lock some time after it was dropped.
-fn reopen(path: &Path) -> (Catalog, CatalogState) {
-    let patience = Instant::now() + Duration::from_secs(30);
-    loop {
-        match Catalog::open(path) {
-            Err(error)
-                if error.to_string().contains("acquire lock") && Instant::now() < patience =>
-            {
-                std::thread::yield_now();
-            }
-            opened => return opened.unwrap(),
-        }
     }
 }
 
@@ -143,7 +127,7 @@ fn damaged_files_never_give_wrong_entries() {
             bytes[at..end].iter_mut().for_each(|byte| *byte = !*byte);
         }
         fs::write(&file, bytes).unwrap();
-        let (catalog, _) = reopen(&path);
+        let (catalog, _) = Catalog::open(&path).unwrap();
         if let Ok(Some(found)) = load(&catalog, 0) {
             assert_eq!(found, entries(1), "round {round}");
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, Timestamp};
-use jetsled_store::{OpenError, Opened, Shard, StoreOptions};
+use jetsled_store::{Opened, Shard, StoreOptions};
 use jetsled_testkit::FaultyStorage;
 
 /// When everything happens that does not say otherwise.
@@ -18,15 +18,7 @@ pub(crate) fn open_shards(disk: &FaultyStorage, dir: &Path, shards: u8) -> Opene
         segment_bytes: 64 << 10,
         ..StoreOptions::new(dir, 3)
     };
-    // sled gives its lock back some time after its last handle has dropped.
-    loop {
-        match jetsled_store::open(&options, Arc::new(disk.clone()), NOW) {
-            Err(OpenError::Catalog(error)) if error.to_string().contains("lock") => {
-                std::thread::yield_now();
-            }
-            opened => return opened.expect("a store"),
-        }
-    }
+    jetsled_store::open(&options, Arc::new(disk.clone()), NOW).expect("a store")
 }
 
 /// The only shard of a store.
