@@ -11,8 +11,12 @@ mod progress;
 mod restore;
 
 use std::ffi::OsString;
-use std::fmt::Write;
+use std::fmt::{Display, Write};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use crate::program::say;
 
 /// One command.
 pub(crate) struct Command {
@@ -78,6 +82,36 @@ const COMMANDS: &[Command] = &[
         run: restore::run,
     },
 ];
+
+/// What a command's arguments ask for (`None`: its usage). If that is nothing to do, its usage or the error has been said, and this is
+/// the exit code.
+fn asked<T>(
+    name: &str,
+    usage: &str,
+    parsed: Result<Option<T>, impl Display>,
+) -> Result<T, ExitCode> {
+    match parsed {
+        Ok(Some(asked)) => Ok(asked),
+        Ok(None) => {
+            say(io::stdout(), usage);
+            Err(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            say(io::stderr(), &format!("jetsled {name}: {error}\n{usage}"));
+            Err(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The store itself, or what a server makes in its `store_dir`.
+fn store_in(dir: &Path) -> PathBuf {
+    let below = dir.join(STORE);
+    if !dir.join("store.json").exists() && below.is_dir() {
+        below
+    } else {
+        dir.to_owned()
+    }
+}
 
 /// The command that the arguments (the first is the program's own name) ask for, and what is behind its name.
 pub(crate) fn find(arguments: &[OsString]) -> Option<(&'static Command, &[OsString])> {

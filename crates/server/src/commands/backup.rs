@@ -56,16 +56,9 @@ enum CommandError {
 
 /// Runs the command.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
-    let command = match Command::parse(arguments) {
-        Ok(Some(command)) => command,
-        Ok(None) => {
-            say(io::stdout(), USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            say(io::stderr(), &format!("jetsled backup: {error}\n{USAGE}"));
-            return ExitCode::FAILURE;
-        }
+    let command = match super::asked("backup", USAGE, Command::parse(arguments)) {
+        Ok(command) => command,
+        Err(code) => return code,
     };
     match command.carry_out() {
         Ok((text, is_damaged)) => {
@@ -116,7 +109,7 @@ impl Command {
         let mut text = String::new();
         let mut is_damaged = false;
         if let Some(store) = &self.store {
-            let manifest = self.take(&store_in(store), &mut text)?;
+            let manifest = self.take(&super::store_in(store), &mut text)?;
             is_damaged |= tell_damage(&manifest, &mut text);
         }
         let backups = Backups::open(&self.to)?;
@@ -176,16 +169,6 @@ impl Command {
 fn now() -> Timestamp {
     let nanos = jiff::Timestamp::now().as_nanosecond();
     Timestamp(i64::try_from(nanos).unwrap_or(i64::MAX))
-}
-
-/// The store of a store directory.
-fn store_in(dir: &Path) -> PathBuf {
-    let store = dir.join(super::STORE);
-    if store.is_dir() {
-        store
-    } else {
-        dir.to_owned()
-    }
 }
 
 fn tell_damage(manifest: &Manifest, text: &mut String) -> bool {

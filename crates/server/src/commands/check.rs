@@ -5,7 +5,6 @@ mod show;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,7 +35,7 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
             return ExitCode::from(COULD_NOT_RUN);
         }
     };
-    let dir = store_in(&store_dir);
+    let dir = super::store_in(&store_dir);
     let mut bar = (!quiet && io::stderr().is_terminal()).then(Bar::new);
     let checked = check(&dir, &mut |progress| {
         if let Some(bar) = &mut bar {
@@ -63,16 +62,6 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(DAMAGED)
-    }
-}
-
-/// The store itself, or what a server makes in its `store_dir`.
-fn store_in(dir: &Path) -> PathBuf {
-    let below = dir.join(super::STORE);
-    if !dir.join("store.json").exists() && below.is_dir() {
-        below
-    } else {
-        dir.to_owned()
     }
 }
 

@@ -52,16 +52,9 @@ enum RestoreError {
 
 /// Runs the command.
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
-    let command = match Command::parse(arguments) {
-        Ok(Some(command)) => command,
-        Ok(None) => {
-            say(io::stdout(), USAGE);
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            say(io::stderr(), &format!("jetsled restore: {error}\n{USAGE}"));
-            return ExitCode::FAILURE;
-        }
+    let command = match super::asked("restore", USAGE, Command::parse(arguments)) {
+        Ok(command) => command,
+        Err(code) => return code,
     };
     match command.carry_out() {
         Ok(text) => {
