@@ -400,9 +400,10 @@ fn name_all(
     disk: &mut Disk,
     written: u32,
 ) -> Result<(), ReadError> {
-    for (lane, at) in found.nameless(segment) {
-        let subject = subject_of(at, memory, disk, written)?;
-        found.name(lane, subject);
+    let nameless: Vec<_> = found.nameless().collect();
+    for record in nameless {
+        let subject = subject_of(record.at(segment), memory, disk, written)?;
+        found.name(record.lane, subject);
     }
     Ok(())
 }
@@ -417,16 +418,15 @@ pub(super) fn name_every_stream(
     let segment = index.segment();
     let mut streams: Vec<_> = index.streams_mut().collect();
     let mut nameless = Vec::new();
-    for (stream, found) in streams.iter().enumerate() {
-        let records = found.nameless(segment).into_iter();
-        nameless.extend(records.map(|(lane, at)| (at, stream, lane)));
+    for (number, stream) in (0_u32..).zip(&streams) {
+        nameless.extend(stream.nameless().map(|record| (number, record)));
     }
-    nameless.sort_by_key(|(at, ..)| at.offset);
+    nameless.sort_unstable_by_key(|(_, record)| record.offset);
     let nothing = Memory::new(0);
-    for (at, stream, lane) in nameless {
-        let subject = subject_of(at, &nothing, disk, written)?;
-        if let Some(found) = streams.get_mut(stream) {
-            found.name(lane, subject);
+    for (stream, record) in nameless {
+        let subject = subject_of(record.at(segment), &nothing, disk, written)?;
+        if let Some(stream) = streams.get_mut(stream as usize) {
+            stream.name(record.lane, subject);
         }
     }
     Ok(())

@@ -4,9 +4,12 @@
 //! somebody first asks for them, and at the latest when the index file is written: a stream without
 //! filtered readers never pays for them on its hot path.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::hash::BuildHasher;
+
 use hashbrown::HashMap;
 use hashbrown::hash_table::HashTable;
-use std::hash::BuildHasher;
 
 use super::{Chosen, Located, SubjectInSegment, Subjects, Towards};
 use crate::log::{Message, RecordAt, SegmentNo, StreamId};
@@ -29,6 +32,14 @@ pub(crate) struct BuildingStream {
     /// older segments meanwhile.
     lanes: Vec<Lane>,
     pub(crate) subjects: SubjectTable,
+}
+
+/// A record whose subject has not been read yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nameless {
+    pub(crate) lane: u32,
+    pub(crate) offset: u32,
+    pub(crate) len: u32,
 }
 
 /// Messages with ascending sequences and offsets.
@@ -87,7 +98,7 @@ impl BuildingIndex {
         let number = self.number(stream);
         if let Some(stream) = self.streams.get_mut(number) {
             let lane = stream.push(seq, offset, len);
-            stream.name(lane, subject);
+            stream.name(lane as u32, subject);
         }
     }
 
@@ -169,34 +180,24 @@ impl BuildingStream {
             .any(|lane| lane.subjects.len() < lane.seqs.len())
     }
 
-    /// The records whose subjects have not been read yet, in the order in which they must be
+    /// The records whose subjects have not been read yet, those of each lane in the order in which they must be
     /// [named](Self::name).
-    pub(crate) fn nameless(&self, segment: SegmentNo) -> Vec<(usize, RecordAt)> {
-        let mut nameless = Vec::new();
-        for (number, lane) in self.lanes.iter().enumerate() {
-            let records = lane
-                .offsets
-                .iter()
-                .zip(&lane.lens)
-                .skip(lane.subjects.len());
-            nameless.extend(records.map(|(&offset, &len)| {
-                (
-                    number,
-                    RecordAt {
-                        segment,
-                        offset,
-                        len,
-                    },
-                )
-            }));
-        }
-        nameless
+    pub(crate) fn nameless(&self) -> impl Iterator<Item = Nameless> + '_ {
+        (0..).zip(&self.lanes).flat_map(|(number, lane)| {
+            let records = lane.offsets.iter().zip(&lane.lens);
+            let nameless = records.skip(lane.subjects.len());
+            nameless.map(move |(&offset, &len)| Nameless {
+                lane: number,
+                offset,
+                len,
+            })
+        })
     }
 
     /// The next nameless record of a lane has this subject.
-    pub(crate) fn name(&mut self, lane: usize, subject: &[u8]) {
+    pub(crate) fn name(&mut self, lane: u32, subject: &[u8]) {
         let ordinal = self.subjects.intern(subject);
-        if let Some(lane) = self.lanes.get_mut(lane) {
+        if let Some(lane) = self.lanes.get_mut(lane as usize) {
             lane.subjects.push(ordinal);
         }
     }
@@ -312,7 +313,10 @@ impl BuildingStream {
     }
 
     /// Each message once, by sequence: its offset, length and subject.
-    pub(crate) fn merged(&self) -> Lane {
+    pub(crate) fn merged(&self) -> Cow<'_, Lane> {
+        if let [only] = self.lanes.as_slice() {
+            return Cow::Borrowed(only);
+        }
         let mut all: Vec<_> = self
             .lanes
             .iter()
@@ -327,14 +331,24 @@ impl BuildingStream {
                 )
             })
             .collect();
-        all.sort_unstable_by_key(|(seq, offset, ..)| (*seq, std::cmp::Reverse(*offset)));
+        all.sort_unstable_by_key(|(seq, offset, ..)| (*seq, Reverse(*offset)));
         all.dedup_by_key(|(seq, ..)| *seq);
         let mut merged = Lane::default();
         for (seq, offset, len, subject) in all {
             merged.push(seq, offset, len);
             merged.subjects.push(subject);
         }
-        merged
+        Cow::Owned(merged)
+    }
+}
+
+impl Nameless {
+    pub(crate) fn at(self, segment: SegmentNo) -> RecordAt {
+        RecordAt {
+            segment,
+            offset: self.offset,
+            len: self.len,
+        }
     }
 }
 
