@@ -70,6 +70,8 @@ impl Consumer {
         let mut state = State::new(ack_policy);
         state.delivered = position(archived.delivered);
         state.ack_floor = position(archived.ack_floor);
+        // If it lies beyond the stream's end at all, it was told to.
+        state.is_ahead = state.delivered.consumer.is_zero();
         if state.ack_floor.stream > state.delivered.stream
             || state.ack_floor.consumer > state.delivered.consumer
         {

@@ -3,7 +3,7 @@
 //! A version byte, then varints: delivered and ack floor (consumer and stream sequence each), the times of the last delivery
 //! and ack (0, or 1 and signed milliseconds), the pending messages (count; for each the steps of both sequences to the
 //! entry before, signed milliseconds to the entry before, deliveries), the exhausted ones (count; step, deliveries), and the
-//! skip list (0, or 1, where to resume, and the sequences).
+//! skip list (0, or 1, where to resume, and the sequences; 2 is none, of a consumer that was told to start beyond the stream's end).
 
 use jetsled_jetstream_api::{AckPolicy, ConsumerSeq, StreamSeq, Timestamp};
 
@@ -26,6 +26,11 @@ impl From<Damaged> for Unreadable {
 
 /// The format that [`encode`] writes and [`decode`] knows.
 pub(crate) const VERSION: u8 = 1;
+
+/// What stands before a skip list, or in its place.
+const NO_LIST: u64 = 0;
+const LIST: u64 = 1;
+const AHEAD: u64 = 2;
 
 pub(crate) fn encode(state: &State, to: &mut Vec<u8>) {
     to.push(VERSION);
@@ -61,10 +66,13 @@ pub(crate) fn encode(state: &State, to: &mut Vec<u8>) {
         put(to, u64::from(*deliveries));
         before = seq.get();
     }
-    put(to, u64::from(state.skip_list.is_some()));
-    if let Some(list) = &state.skip_list {
-        put(to, list.resume.get());
-        put_ascending(to, list.seqs.iter());
+    match &state.skip_list {
+        None => put(to, if state.is_ahead { AHEAD } else { NO_LIST }),
+        Some(list) => {
+            put(to, LIST);
+            put(to, list.resume.get());
+            put_ascending(to, list.seqs.iter());
+        }
     }
 }
 
@@ -95,17 +103,22 @@ pub(crate) fn decode(bytes: &[u8], ack_policy: AckPolicy) -> Result<State, Unrea
     read_pending(reader, &mut state)?;
     read_exhausted(reader, &mut state)?;
     let damaged = reader.damaged();
-    if reader.number()? != 0 {
-        let resume = StreamSeq(reader.number()?);
-        let seqs = read_ascending(reader)?;
-        if seqs
-            .first()
-            .is_none_or(|first| *first <= state.delivered.stream)
-        {
-            return Err(damaged.into());
+    match reader.number()? {
+        NO_LIST => {}
+        LIST => {
+            let resume = StreamSeq(reader.number()?);
+            let seqs = read_ascending(reader)?;
+            if seqs
+                .first()
+                .is_none_or(|first| *first <= state.delivered.stream)
+            {
+                return Err(damaged.into());
+            }
+            let seqs = seqs.into();
+            state.skip_list = Some(Box::new(SkipList { resume, seqs }));
         }
-        let seqs = seqs.into();
-        state.skip_list = Some(Box::new(SkipList { resume, seqs }));
+        AHEAD => state.is_ahead = true,
+        _ => return Err(damaged.into()),
     }
     let floor_fits = state.ack_floor.stream <= state.delivered.stream
         && state.ack_floor.consumer <= state.delivered.consumer;

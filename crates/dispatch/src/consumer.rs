@@ -171,8 +171,9 @@ impl Consumer {
     fn start(&mut self, config: &ConsumerConfig, ctx: &mut Context<'_>) {
         let one_per_subject = self.identity.stream.one_per_subject;
         let start = Start::find(config, &self.rules.filter, one_per_subject, ctx.view);
-        self.state.start(start.next);
-        ctx.out.progress.start(start.next);
+        let is_ahead = start.next > ctx.view.last_seq().next();
+        self.state.start(start.next, is_ahead);
+        ctx.out.progress.start(start.next, is_ahead);
         if let Some(list) = &start.skip_list {
             ctx.out.progress.skip_list(list.resume, list.seqs.iter());
         }

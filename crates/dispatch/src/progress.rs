@@ -11,8 +11,8 @@ use crate::varint::{self, Damaged, Reader};
 /// One change of the durable state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// The consumer starts (or restarts) with this stream sequence as its next.
-    Start { next: StreamSeq },
+    /// The consumer starts (or restarts) with this stream sequence as its next, beyond the stream's end if it was told so.
+    Start { next: StreamSeq, is_ahead: bool },
     /// `last_per_subject` first delivers these, then what comes after `resume`. Follows `Start`.
     SkipList {
         resume: StreamSeq,
@@ -65,6 +65,7 @@ const SINCE: u8 = 10;
 const PURGED: u8 = 11;
 const CLAMPED: u8 = 12;
 const PASSED: u8 = 13;
+const START_AHEAD: u8 = 14;
 
 /// The longest run in one operation, so that damage cannot ask for much work.
 const MAX_RUN: u64 = 1 << 20;
@@ -88,9 +89,9 @@ struct Run {
 }
 
 impl ProgressWriter {
-    pub(crate) fn start(&mut self, next: StreamSeq) {
+    pub(crate) fn start(&mut self, next: StreamSeq, is_ahead: bool) {
         self.close_run();
-        self.bytes.push(START);
+        self.bytes.push(if is_ahead { START_AHEAD } else { START });
         varint::put(&mut self.bytes, next.get());
     }
 
@@ -252,8 +253,9 @@ pub(crate) fn read(bytes: &[u8], mut change: impl FnMut(Change)) -> Result<(), D
             Ok(StreamSeq(last_seq))
         };
         match tag {
-            START => change(Change::Start {
+            START | START_AHEAD => change(Change::Start {
                 next: StreamSeq(reader.number()?),
+                is_ahead: tag == START_AHEAD,
             }),
             SKIP_LIST => change(Change::SkipList {
                 resume: StreamSeq(reader.number()?),

@@ -47,6 +47,8 @@ pub(crate) struct State {
     /// Messages with all deliveries used up, and their count. The stream bounds their number.
     pub(crate) exhausted: BTreeMap<StreamSeq, u32>,
     pub(crate) skip_list: Option<Box<SkipList>>,
+    /// It was told to start beyond the stream's end, and the stream has not come there yet.
+    pub(crate) is_ahead: bool,
 }
 
 /// What an ack found.
@@ -71,6 +73,7 @@ impl State {
             pending: Pending::default(),
             exhausted: BTreeMap::new(),
             skip_list: None,
+            is_ahead: false,
         }
     }
 
@@ -85,8 +88,9 @@ impl State {
         self.pending.redelivered() + self.exhausted.len()
     }
 
-    /// Starts, or starts over, with `next` as the next stream sequence.
-    pub(crate) fn start(&mut self, next: StreamSeq) {
+    /// Starts, or starts over, with `next` as the next stream sequence. `is_ahead`: beyond the stream's end.
+    pub(crate) fn start(&mut self, next: StreamSeq, is_ahead: bool) {
+        self.is_ahead = is_ahead;
         self.delivered = Position {
             consumer: ConsumerSeq(0),
             stream: next.previous(),
@@ -105,6 +109,7 @@ impl State {
         debug_assert!(seq > self.delivered.stream, "first deliveries go in order");
         self.delivered.consumer = self.delivered.consumer.next();
         self.delivered.stream = seq;
+        self.is_ahead = false;
         self.last_delivered = Some(now);
         if self.skip_list.is_some() {
             self.pass_skip_list(seq);
@@ -209,6 +214,7 @@ impl State {
         let last = first.previous();
         self.pending.remove_through(last, |_| {});
         self.exhausted = self.exhausted.split_off(&first);
+        self.is_ahead &= self.delivered.stream >= last;
         self.delivered.stream = self.delivered.stream.max(last);
         self.ack_floor.stream = self.ack_floor.stream.max(last);
         if self.skip_list.is_some() {
@@ -234,6 +240,7 @@ impl State {
         if self.skip_list.is_some() {
             return;
         }
+        self.is_ahead &= self.delivered.stream >= seq;
         self.delivered.stream = self.delivered.stream.max(seq);
         if self.pending.is_empty() {
             self.ack_floor = self.delivered;
@@ -243,7 +250,7 @@ impl State {
     /// Forgets what lies behind the end of the stream: it lost messages that this state has seen.
     pub(crate) fn clamp(&mut self, last: StreamSeq) {
         // A start beyond the end that was asked for is not a loss.
-        if self.delivered.consumer.is_zero() || self.delivered.stream <= last {
+        if self.is_ahead || self.delivered.stream <= last {
             return;
         }
         self.pending.remove_above(last);
@@ -259,7 +266,7 @@ impl State {
     /// Repeats a logged change. What does not fit is ignored: the log is ours, but damage must not panic.
     pub(crate) fn apply(&mut self, change: Change) {
         match change {
-            Change::Start { next } => self.start(next),
+            Change::Start { next, is_ahead } => self.start(next, is_ahead),
             Change::SkipList { resume, seqs } => {
                 let seqs = seqs.into();
                 self.skip_list = Some(Box::new(SkipList { resume, seqs }));

@@ -99,6 +99,48 @@ fn a_state_ahead_of_the_stream_is_clamped() {
     assert_eq!(world.pull("r", "1"), ["r: 4 as 6, 0 left"]);
 }
 
+/// The stream loses its last message to damage, and gives its sequence out again.
+fn lose_last(world: &mut World) -> Vec<String> {
+    world.stream.messages.pop_last();
+    world.stream.last -= 1;
+    world.restart();
+    world.store("a");
+    world.pull("r", "9")
+}
+
+#[test]
+fn a_consumer_that_has_only_passed_the_lost_end_gets_what_comes_there() {
+    for policy in [
+        r#""deliver_policy":"all","filter_subject":"a""#,
+        r#""deliver_policy":"new","filter_subject":"a""#,
+    ] {
+        for with_checkpoint in [false, true] {
+            let mut world = World::new(&format!(r#"{{"durable_name":"C",{policy}}}"#), &["b"; 4]);
+            assert!(world.pull("r", r#"{"no_wait":true,"batch":1}"#).len() <= 1);
+            if with_checkpoint {
+                world.take_checkpoint();
+            }
+            assert_eq!(lose_last(&mut world), ["r: 4 as 1, 0 left"], "{policy}");
+        }
+    }
+}
+
+#[test]
+fn a_start_beyond_the_end_that_was_asked_for_stays() {
+    let config = r#"{"durable_name":"C","deliver_policy":"by_start_sequence","opt_start_seq":7}"#;
+    for with_checkpoint in [false, true] {
+        let mut world = World::new(config, &["a"; 4]);
+        if with_checkpoint {
+            world.take_checkpoint();
+        }
+        assert!(lose_last(&mut world).is_empty());
+        for seq in [5, 6] {
+            assert!(world.store("a").is_empty(), "{seq}");
+        }
+        assert_eq!(world.store("a"), ["r: 7 as 1, 0 left"]);
+    }
+}
+
 #[test]
 fn messages_that_left_meanwhile_are_not_pending() {
     let mut world = World::new(EXPLICIT, &["a"; 5]);
