@@ -3,6 +3,7 @@
 mod support;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq};
+use jetsled_store::storage::Storage;
 use jetsled_store::{DeletedDetails, Erase, LogPosition, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
 use support::{NOW, checkpoint, commit, config, open};
@@ -199,5 +200,48 @@ fn an_erased_message_is_not_served_though_its_deletion_is_lost() {
             assert_eq!((state.messages, state.first_seq), (2, StreamSeq(2)));
             assert_eq!(state.lost, None, "it is deleted");
         }
+    }
+}
+
+#[test]
+fn what_only_the_index_of_a_lost_segment_names_is_told_and_not_given_out_again() {
+    for (cut, with_checkpoint) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut store = Store::new();
+        let stream = store.create("S");
+        let filler = store.create("F");
+        let fill = |store: &mut Store, to: u32| {
+            while store.shard().position().segment().to_string() != format!("{to:010}") {
+                store.publish(filler, &[0; 20_000]);
+            }
+            while let Some(maintenance) = store.shard().take_maintenance() {
+                store.shard().finish_maintenance(maintenance.run());
+            }
+        };
+        store.publish(stream, b"1");
+        fill(&mut store, 2);
+        if with_checkpoint {
+            store.checkpoint();
+        }
+        store.publish(stream, b"2");
+        store.publish(stream, b"3");
+        fill(&mut store, 3);
+        store.shard = None;
+        let segment = store.dir.path().join("shard-00/0000000002.seg");
+        if cut {
+            store.disk.damage(&segment, |bytes| bytes.truncate(100));
+        } else {
+            Storage::remove(&store.disk, &segment).expect("it was there");
+        }
+        store.reopen_damaged(&[]);
+        let lost: Vec<_> = store.shard().stream(stream).expect("it").lost().collect();
+        let context = format!("cut: {cut}, checkpoint: {with_checkpoint}");
+        assert_eq!(lost, [(StreamSeq(2), StreamSeq(3))], "{context}");
+        assert_eq!(store.publish(stream, b"4"), StreamSeq(4), "{context}");
+        store.checkpoint();
+        store.reopen_damaged(&[]);
+        let again: Vec<_> = store.shard().stream(stream).expect("it").lost().collect();
+        assert_eq!(again, lost, "{context}");
+        assert_eq!(store.payload(stream, 1), Some(b"1".to_vec()), "{context}");
+        assert_eq!(store.payload(stream, 4), Some(b"4".to_vec()), "{context}");
     }
 }

@@ -153,19 +153,15 @@ impl FaultyStorage {
         }
     }
 
-    /// A copy of the disk as a killed process leaves it: nothing is lost.
+    /// A copy of the disk as a killed process leaves it: nothing is lost, and what no sync has covered may be at the next power cut.
     #[must_use]
     pub fn after_kill(&self) -> Self {
         let disk = self.disk.lock();
-        let inodes = disk.inodes.iter().map(|inode| Inode {
-            now: inode.now.clone(),
-            durable: inode.now.clone(),
-            pending: Vec::new(),
-        });
         let after = Disk {
-            inodes: inodes.collect(),
+            inodes: disk.inodes.clone(),
             names: disk.names.clone(),
-            durable_names: disk.names.clone(),
+            durable_names: disk.durable_names.clone(),
+            pending_names: disk.pending_names.clone(),
             dirs: disk.dirs.clone(),
             ..Disk::default()
         };

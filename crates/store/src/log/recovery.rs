@@ -16,7 +16,7 @@ use super::frame::{self, FRAME_HEADER, Stamp};
 use super::guard::Guard;
 use super::index::building::BuildingIndex;
 use super::index::directory::{Directory, SectionCache};
-use super::index::file::{self, IndexSeal};
+use super::index::file::{self, IndexSeal, IndexTable};
 use super::index::rebuild::rebuild;
 use super::memory::Memory;
 use super::record::kind;
@@ -189,7 +189,14 @@ impl Recovery {
         listing.segments.sort_unstable();
         indexes.retain(|no| listing.segments.binary_search(no).is_err());
         for no in indexes {
-            self.remove(&index_path(&self.dir, no))?;
+            let path = index_path(&self.dir, no);
+            let table = file::read_table(&*self.storage, &self.dir, no, &self.options.guards());
+            match table {
+                Ok(Some(table)) => self.outlived(&table),
+                // What it says is a help, no more.
+                Ok(None) | Err(_) => {}
+            }
+            self.remove(&path)?;
         }
         let (plain, spares) = listing
             .spares
@@ -211,6 +218,14 @@ impl Recovery {
     fn is_plain(&self, no: SegmentNo) -> bool {
         let keys = self.options.keys.as_ref();
         keys.is_some_and(|keys| keys.may_be_plain(no))
+    }
+
+    /// The index of a segment of which the end, or all, is gone.
+    fn outlived(&mut self, table: &IndexTable) {
+        let streams = table.streams.iter();
+        self.report
+            .indexed
+            .extend(streams.map(|(stream, section)| (*stream, section.last)));
     }
 
     fn remove(&self, path: &Path) -> Result<(), OpenError> {
@@ -390,11 +405,14 @@ impl Recovery {
         }
         walked.session = self.session;
         walked.index = index;
-        if let Some(table) = indexed.filter(|_| walked.records > 0) {
-            if walked.sealed && table.used == walked.end {
+        if let Some(table) = indexed {
+            if walked.records > 0 && walked.sealed && table.used == walked.end {
                 self.directory.insert(&table);
-            } else {
-                // Written for a life of this segment that a cut has taken back, or its end is damaged.
+                return Ok(walked);
+            }
+            // Its end is damaged.
+            self.outlived(&table);
+            if walked.records > 0 {
                 let rebuilt = rebuild(&*segment.file, no, segment.guard.clone(), walked.end);
                 walked.index = Some(rebuilt.map_err(read_error)?);
             }
@@ -542,6 +560,12 @@ impl Recovery {
     /// leftovers of an earlier session. `None` if it is full.
     fn go_on(&mut self, segment: Segment, walked: Walked) -> Result<Option<Active>, OpenError> {
         if walked.sealed {
+            // A kill may have come before its sync, and from here on it counts.
+            let path = segment_path(&self.dir, segment.no);
+            segment
+                .file
+                .sync_data()
+                .map_err(|source| io_error("syncing", &path, source))?;
             self.seal(segment, walked);
             return Ok(None);
         }

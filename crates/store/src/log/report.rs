@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Record, RecordAt, SegmentNo};
+use super::{Record, RecordAt, SegmentNo, StreamId};
 
 /// A record met while opening or scanning.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,17 @@ pub struct LogReport {
     pub set_aside: Vec<PathBuf>,
     /// Files with names that are not ours; they are left alone.
     pub strangers: Vec<PathBuf>,
+    /// The last sequences that indexes name of segments that are gone, cut or unreadable: an index is only written of a durable segment, and goes
+    /// before it.
+    pub indexed: Vec<(StreamId, u64)>,
+}
+
+impl LogReport {
+    /// Takes over what an earlier opening of the same log has found and seen to.
+    pub(crate) fn continue_from(&mut self, earlier: Self) {
+        self.set_aside.extend(earlier.set_aside);
+        self.indexed.extend(earlier.indexed);
+    }
 }
 
 /// Bytes of a segment that should be records and are not.

@@ -82,7 +82,9 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         unusable = Some("it is of segments that are not there".to_owned());
         checkpoint = None;
         drop(log);
+        let earlier = log_report;
         (log, log_report) = open_log(&seat, None, &mut marks)?;
+        log_report.continue_from(earlier);
         catalog_is_newest = false;
     }
     let mut shard = Shard {
@@ -108,6 +110,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
     let rebuilt = checkpoint.is_none();
     let records_miss = !log_report.damage.is_empty() || !log_report.set_aside.is_empty();
     let orphaned_messages = shard.restore(checkpoint, records_miss)?;
+    shard.lose_indexed(&log_report.indexed);
     Ok((
         shard,
         ShardReport {
@@ -151,8 +154,11 @@ fn open_log(
             source,
         })?;
     if torn {
-        drop(opened);
-        return Ok(open(&mut InterruptedErasures::default())?);
+        let (log, earlier) = opened;
+        drop(log);
+        let (log, mut report) = open(&mut InterruptedErasures::default())?;
+        report.continue_from(earlier);
+        return Ok((log, report));
     }
     Ok(opened)
 }
@@ -642,6 +648,18 @@ impl Shard {
             for segment in missing {
                 tracing::error!(stream = %stream.config().name, %segment, "a segment is missing");
                 stream.lose_segment(segment);
+            }
+        }
+    }
+
+    /// What indexes name behind the end of a stream is lost with the segments that they are of. Its sequences are not given out again.
+    fn lose_indexed(&mut self, indexed: &[(StreamId, u64)]) {
+        for (id, last) in indexed {
+            let Some(stream) = self.streams.get_mut(id) else {
+                continue;
+            };
+            if let Err(error) = stream.lose_to(&mut self.log, *last) {
+                tracing::warn!(stream = %stream.config().name, last, %error, "sequences of lost messages were not used up");
             }
         }
     }

@@ -63,7 +63,7 @@ impl Stream {
     }
 
     /// Before a message with this sequence: those between, which nothing has used up, are lost. A mirror and an archive may leave some out.
-    fn lose_passed_over(&mut self, seq: u64) {
+    pub(super) fn lose_passed_over(&mut self, seq: u64) {
         if seq > self.last + 1 && self.config.mirror.is_none() && !self.restoring {
             let (from, to) = (self.last + 1, seq - 1);
             tracing::error!(stream = %self.config.name, from, to, "messages were lost to damage");

@@ -33,6 +33,17 @@ impl Stream {
         Ok(())
     }
 
+    /// Messages up to `seq` were stored here, and are lost. A mirror gets them again.
+    pub(crate) fn lose_to(&mut self, log: &mut Log, seq: u64) -> Result<(), ChangeError> {
+        if seq <= self.last || self.config.mirror.is_some() || self.restoring {
+            return Ok(());
+        }
+        self.lose_passed_over(seq.saturating_add(1));
+        self.skip_to(log, seq)?;
+        self.visible_last = self.last;
+        Ok(())
+    }
+
     /// Applies [`Stream::skip_to`].
     pub(super) fn apply_skip(&mut self, seq: u64) {
         if self.messages == 0 {
