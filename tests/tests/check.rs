@@ -35,9 +35,13 @@ fn report(store: &Path) -> (Option<i32>, Value) {
 }
 
 fn filled(store: &Path) -> Server {
+    filled_with(store, "")
+}
+
+fn filled_with(store: &Path, config: &str) -> Server {
     let server = Launch::new()
         .jetstream(store)
-        .config("http: 127.0.0.1:-1")
+        .config(format!("http: 127.0.0.1:-1\n{config}"))
         .start()
         .expect("the server starts");
     let (mut peer, _info) = Peer::ready(server.address()).expect("a connection");
@@ -145,6 +149,93 @@ fn check_and_server_tell_the_same_sequences() {
     }
     server.stop();
     assert_eq!(report(store).1["streams"][0]["lost"], told);
+}
+
+/// Changes a byte in each of some pages of the segment that has most in it.
+fn damage_sealed(store: &Path) {
+    let segments = (0..64).map(|shard| store.join(format!("jetstream/shard-{shard:02}")));
+    let segments = segments.map(|shard| shard.join("0000000001.seg"));
+    let used = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    let fullest = segments
+        .filter_map(|path| Some((fs::read(&path).ok()?, path)))
+        .max_by_key(|(bytes, _)| used(bytes));
+    let (mut bytes, path) = fullest.expect("a segment");
+    let end = used(&bytes);
+    assert!(end > 8000, "{end}");
+    for at in [end / 2, end / 2 + 600, end / 3] {
+        bytes[at] ^= 1;
+    }
+    fs::write(path, bytes).expect("written");
+}
+
+#[test]
+fn an_encrypted_store_is_checked_with_its_key_and_a_server_tells_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = dir.path();
+    let config = |text: &str| {
+        let file = store.join("config");
+        fs::write(&file, text).expect("written");
+        file.display().to_string()
+    };
+    let key = "jetstream { key: \"the first\", cipher: aes }";
+    let mut server = filled_with(store, key);
+    server.stop();
+    let without = check(store, &[]);
+    assert_eq!(without.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&without.stderr);
+    assert!(error.contains("there is no key for it"), "{error}");
+    let file = config("jetstream { key: \"another\" }");
+    let wrong = check(store, &["-c", &file]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&wrong.stderr);
+    assert!(error.contains("with another key"), "{error}");
+    assert!(!error.contains("\"another\""), "{error}");
+
+    let report = |file: &str| {
+        let output = check(store, &["-json", "-c", file]);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), report)
+    };
+    let file = config(key);
+    let (code, clean) = report(&file);
+    assert_eq!((code, &clean["clean"]), (Some(0), &json!(true)), "{clean}");
+    assert_eq!(clean["streams"][1]["messages"], MESSAGES);
+    assert_eq!(clean["superfluous"], json!([]));
+    // A server that starts with a new key changes the store; a check does not.
+    let next = config("jetstream { key: \"the next\", prev_key: \"the first\" }");
+    assert_eq!(report(&next), (code, clean.clone()));
+    let file = config(key);
+    assert_eq!(report(&file), (code, clean));
+
+    damage_sealed(store);
+    let (code, found) = report(&file);
+    assert_eq!(code, Some(1));
+    let streams = found["streams"].as_array().expect("streams");
+    let lost: u64 = streams
+        .iter()
+        .filter_map(|stream| stream["lost_messages"].as_u64())
+        .sum();
+    assert!((1..=3).contains(&lost), "{found}");
+    server.start_again().expect("a damaged store starts");
+    for stream in streams.iter().filter(|stream| stream["lost_messages"] != 0) {
+        let name = stream["name"].as_str().expect("a name");
+        let runs: Vec<String> = stream["lost"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|run| match (&run[0], &run[1]) {
+                (first, last) if first == last => first.to_string(),
+                (first, last) => format!("{first}-{last}"),
+            })
+            .collect();
+        let line = format!(
+            "'$G > {name}' misses {} messages that damage took: {}",
+            stream["lost_messages"],
+            runs.join(", ")
+        );
+        let told = server.wait_for_log(&line, WITHIN);
+        assert!(told.is_some(), "no {line:?} in {}", server.log());
+    }
 }
 
 #[test]

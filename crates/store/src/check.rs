@@ -15,14 +15,40 @@ use serde::Serialize;
 
 use crate::description::Description;
 use crate::duplicates::{SetAside, set_older_aside};
+use crate::encryption::Described;
 use crate::log::{Damage, IndexFile, SegmentNo};
 use crate::open::OpenError;
 use crate::options::StoreOptions;
 use crate::shard::{Seat, recover};
-use crate::storage::Storage;
-use crate::{Shard, Stream};
+use crate::storage::{FsStorage, Storage};
+use crate::{Encryption, Shard, Stream};
 use files::{CatalogCopy, StoreLock};
 use overlay::Overlay;
+
+/// Which store to check, and how.
+#[derive(Debug, Clone)]
+pub struct CheckOptions {
+    /// The store.
+    pub dir: PathBuf,
+    /// The key of an encrypted store, and the one before if a server has not started with it yet. A plain store needs none.
+    pub encryption: Option<Encryption>,
+    /// Where its files but the catalog are.
+    pub storage: Arc<dyn Storage>,
+    /// A directory for a copy of the catalog.
+    pub scratch: PathBuf,
+}
+
+impl CheckOptions {
+    /// A plain store.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            encryption: None,
+            storage: Arc::new(FsStorage),
+            scratch: std::env::temp_dir(),
+        }
+    }
+}
 
 /// What a store was found to be.
 #[derive(Debug, Default, Serialize)]
@@ -112,14 +138,19 @@ pub enum Step {
 /// Messages that are read between two reports of progress.
 const RUN: u64 = 4096;
 
-/// Reads everything in the store in `dir` and changes nothing there. While it runs no server can open the store. The catalog is copied to the
-/// directory for temporary files, since sled writes to what it opens.
+/// Reads everything in a store and changes nothing there. While it runs no server can open the store. The catalog is copied, since sled
+/// writes to what it opens.
 ///
 /// # Errors
-/// [`OpenError::KeyMissing`] when the store is encrypted: that is not checked yet, a running server does. [`OpenError::InUse`] when a server has the store; [`OpenError`] when it can not be read at all. Damage is no error.
-pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
+/// [`OpenError::KeyMissing`] and [`OpenError::WrongKey`] for an encrypted store; [`OpenError::InUse`] when a server has the store; [`OpenError`] when
+/// it can not be read at all. Damage is no error.
+pub fn check(
+    checked: &CheckOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, OpenError> {
+    let dir = &*checked.dir;
     let lock = StoreLock::take(dir)?;
-    let storage: Arc<dyn Storage> = Arc::new(Overlay::default());
+    let storage: Arc<dyn Storage> = Arc::new(Overlay::over(Arc::clone(&checked.storage)));
     let mut report = Report::default();
     let description = Description::load(dir, &*storage)?;
     if let Some(name) = description.damaged {
@@ -128,18 +159,21 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
             what: "is missing or damaged; a start makes it anew from its copy".to_owned(),
         });
     }
-    let description = description.description;
-    if description.encryption.is_some() {
-        return Err(OpenError::KeyMissing(dir.to_owned()));
-    }
-    let catalog = CatalogCopy::open(&dir.join("catalog"))?;
+    // The key that a plain store is to get is not its key yet.
+    let is_encrypted = description.description.encryption.is_some();
+    let options = StoreOptions {
+        encryption: checked.encryption.clone().filter(|_| is_encrypted),
+        ..StoreOptions::new(dir, 0)
+    };
+    let described = Described::load_or_create(&options, &*storage)?;
+    let description = &described.description;
+    let catalog = CatalogCopy::open(dir, described.data_key.clone(), &checked.scratch)?;
     if let Some(what) = &catalog.damage {
         report.damage.push(DamagedFile {
-            path: dir.join("catalog"),
+            path: catalog.original.clone(),
             what: what.clone(),
         });
     }
-    let options = StoreOptions::new(dir, 0);
     let count = u64::from(description.shards.get());
     let mut shards = Vec::new();
     let mut places = Vec::new();
@@ -149,7 +183,7 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
             done: u64::from(number),
             of: count,
         });
-        let seat = Seat::new(
+        let mut seat = Seat::new(
             number,
             &options,
             description.secret,
@@ -157,6 +191,7 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
             catalog.catalog.clone(),
             Arc::clone(&lock),
         );
+        seat.log_options.keys = described.log_keys(number).map(Arc::new);
         let shard_dir = seat.dir.clone();
         let (shard, found) = recover(seat)?;
         report.orphaned_messages += found.orphaned_messages;
@@ -169,7 +204,7 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
         report.damage.extend(moved);
         if let Some(reason) = found.checkpoint_unusable {
             report.damage.push(DamagedFile {
-                path: dir.join("catalog"),
+                path: catalog.original.clone(),
                 what: format!("checkpoint of shard {number}: {reason}"),
             });
         }
@@ -180,7 +215,8 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
     let segments = |shard: &Shard| shard.segments().count() as u64;
     let of = shards.iter().map(segments).sum();
     for (shard, (shard_dir, damage)) in shards.iter_mut().zip(places) {
-        examine_segments(shard, &shard_dir, damage, &mut report, of, progress)?;
+        let place = (&*shard_dir, &*checked.storage);
+        examine_segments(shard, place, damage, &mut report, of, progress)?;
     }
     let messages = |shard: &Shard| -> u64 { shard.streams().map(Stream::messages).sum() };
     let mut reading = Progress {
@@ -194,16 +230,17 @@ pub fn check(dir: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, O
     report
         .streams
         .sort_by(|a, b| (&a.account, &a.name).cmp(&(&b.account, &b.name)));
-    report.superfluous = files::superfluous(dir, description.shards.get())?;
+    let shards = description.shards.get();
+    report.superfluous = files::superfluous(&*checked.storage, dir, shards)?;
     report.damage.sort();
     report.damage.dedup();
     Ok(report)
 }
 
-/// Reads all segments and indexes of a shard. `found`: damage that its recovery met.
+/// Reads all segments and indexes of a shard, in its directory on the disk. `found`: damage that its recovery met.
 fn examine_segments(
     shard: &mut Shard,
-    dir: &Path,
+    (dir, disk): (&Path, &dyn Storage),
     found: Vec<Damage>,
     report: &mut Report,
     of: u64,
@@ -217,7 +254,7 @@ fn examine_segments(
             done: report.segments,
             of,
         });
-        let examined = shard.examine(segment)?;
+        let examined = shard.examine(segment, disk)?;
         report.segments += 1;
         report.records += examined.records;
         damage.extend(examined.damage);

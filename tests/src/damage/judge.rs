@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jetsled_jetstream_api::{StreamSeq, Timestamp};
-use jetsled_store::check::check;
+use jetsled_store::check::{CheckOptions, check};
 use jetsled_store::{ConsumerKey, Publish, Sender, Shard, Stream, StreamId};
 
 use super::Outcome;
@@ -14,8 +14,12 @@ use super::records::{Found, MESSAGE};
 type Lost = BTreeMap<(usize, String), BTreeSet<u64>>;
 
 pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, String> {
-    let told = check(&built.options.dir, &mut |_| ())
-        .map_err(|error| format!("can not be checked: {error}"))?;
+    let checked = CheckOptions {
+        encryption: built.options.encryption.clone(),
+        ..CheckOptions::new(&built.options.dir)
+    };
+    let told =
+        check(&checked, &mut |_| ()).map_err(|error| format!("can not be checked: {error}"))?;
     let mut shards = open(&built.options, built.now)?.shards;
     let mut outcome = Outcome::default();
     let mut lost = Lost::new();

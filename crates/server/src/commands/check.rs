@@ -8,8 +8,11 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jetsled_store::check::{Progress, Step, check};
+use jetsled_config::{Command, Environment, parse_command_line};
+use jetsled_store::Encryption;
+use jetsled_store::check::{CheckOptions, Progress, Step, check};
 
+use crate::jetstream::encryption;
 use crate::program::say;
 use arguments::{Arguments, Asked, USAGE};
 
@@ -22,6 +25,7 @@ const COULD_NOT_RUN: u8 = 2;
 pub(super) fn run(arguments: &[OsString]) -> ExitCode {
     let Arguments {
         store_dir,
+        config,
         json,
         quiet,
     } = match Arguments::parse(arguments) {
@@ -36,8 +40,19 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         }
     };
     let dir = super::store_in(&store_dir);
+    let encryption = match config.map(configured_encryption).transpose() {
+        Ok(encryption) => encryption.flatten(),
+        Err(error) => {
+            say(io::stderr(), &format!("jetsled check: {error}\n"));
+            return ExitCode::from(COULD_NOT_RUN);
+        }
+    };
+    let checked = CheckOptions {
+        encryption,
+        ..CheckOptions::new(&*dir)
+    };
     let mut bar = (!quiet && io::stderr().is_terminal()).then(Bar::new);
-    let checked = check(&dir, &mut |progress| {
+    let checked = check(&checked, &mut |progress| {
         if let Some(bar) = &mut bar {
             bar.show(progress);
         }
@@ -62,6 +77,16 @@ pub(super) fn run(arguments: &[OsString]) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(DAMAGED)
+    }
+}
+
+/// How a server with this configuration would encrypt its store.
+fn configured_encryption(file: OsString) -> Result<Option<Encryption>, String> {
+    let arguments = ["jetsled".into(), "-c".into(), file];
+    match parse_command_line(arguments, &Environment::PROCESS) {
+        Ok(Command::Run { options, .. }) => Ok(encryption(&options.jetstream)),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -444,7 +444,7 @@ fn start_thread(
 }
 
 /// How the store is to be encrypted, if it is. An empty key is none (observed nats-server 2.15.1).
-fn encryption(options: &JetStreamOptions) -> Option<Encryption> {
+pub(crate) fn encryption(options: &JetStreamOptions) -> Option<Encryption> {
     let key = |secret: &Secret| StoreKey::new(secret.expose());
     Some(Encryption {
         key: options.encryption_key.as_ref().map(key)?,

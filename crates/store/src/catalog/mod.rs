@@ -68,8 +68,8 @@ pub type EntryVisitor<'v> = &'v mut dyn FnMut(Section, &[u8], Vec<u8>);
 
 const CACHE_BYTES: u64 = 8 << 20;
 /// Where the catalog lies in a store, and where that of an encrypted store does.
-const PLAIN: &str = "catalog";
-const SEALED: &str = "catalog.sealed";
+pub(crate) const PLAIN: &str = "catalog";
+pub(crate) const SEALED: &str = "catalog.sealed";
 
 impl Catalog {
     /// Opens or creates the catalog directory. One that can't be opened because of what is in it is

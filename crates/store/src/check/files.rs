@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::catalog::{Catalog, CatalogState};
+use crate::catalog::{Catalog, CatalogState, PLAIN, SEALED};
+use crate::crypt::DataKey;
 use crate::description::{DESCRIPTION, DESCRIPTION_COPY, shard_name};
 use crate::log::LogFile;
 use crate::open::{OpenError, io_error};
-use crate::storage::StorageLock;
+use crate::storage::{Storage, StorageLock};
 
 /// Keeps servers out while it lives. Several checks may run at a time.
 #[derive(Debug)]
@@ -51,21 +52,30 @@ impl StoreLock {
 #[derive(Debug)]
 pub(super) struct CatalogCopy {
     pub(super) catalog: Catalog,
+    /// What it is a copy of.
+    pub(super) original: PathBuf,
     /// Why it does not open.
     pub(super) damage: Option<String>,
     _dir: tempfile::TempDir,
 }
 
 impl CatalogCopy {
-    pub(super) fn open(original: &Path) -> Result<Self, OpenError> {
-        let dir = tempfile::tempdir()
-            .map_err(|source| io_error("making a temporary directory for", original, source))?;
-        let copy = dir.path().join("catalog");
+    /// Of the store in `store`, encrypted if there is a key, to a new directory in `scratch`.
+    pub(super) fn open(
+        store: &Path,
+        key: Option<DataKey>,
+        scratch: &Path,
+    ) -> Result<Self, OpenError> {
+        let name = if key.is_some() { SEALED } else { PLAIN };
+        let original = store.join(name);
+        let dir = tempfile::tempdir_in(scratch)
+            .map_err(|source| io_error("making a temporary directory in", scratch, source))?;
         let exists = original.is_dir();
         if exists {
-            copy_tree(original, &copy).map_err(|source| io_error("copying", original, source))?;
+            copy_tree(&original, &dir.path().join(name))
+                .map_err(|source| io_error("copying", &original, source))?;
         }
-        let (catalog, state) = Catalog::open(&copy)?;
+        let (catalog, state) = Catalog::open_in(dir.path(), key)?;
         let damage = match state {
             CatalogState::SetAside { reason, .. } => Some(format!(
                 "can not be opened, a start sets it aside: {reason}"
@@ -75,6 +85,7 @@ impl CatalogCopy {
         };
         Ok(Self {
             catalog,
+            original,
             damage,
             _dir: dir,
         })
@@ -96,13 +107,17 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// What is in the store and nothing reads.
-pub(super) fn superfluous(dir: &Path, shards: u8) -> Result<Vec<PathBuf>, OpenError> {
+pub(super) fn superfluous(
+    disk: &dyn Storage,
+    dir: &Path,
+    shards: u8,
+) -> Result<Vec<PathBuf>, OpenError> {
     let shards: BTreeSet<String> = (0..shards).map(shard_name).collect();
     let mut found = Vec::new();
-    for name in names(dir)? {
-        let known = ["catalog", "lock", DESCRIPTION, DESCRIPTION_COPY];
+    for name in names(disk, dir)? {
+        let known = [PLAIN, SEALED, "lock", DESCRIPTION, DESCRIPTION_COPY];
         if shards.contains(&name) {
-            shard_files(&dir.join(name), &mut found)?;
+            shard_files(disk, &dir.join(name), &mut found)?;
         } else if !known.contains(&&*name) {
             found.push(dir.join(name));
         }
@@ -111,8 +126,8 @@ pub(super) fn superfluous(dir: &Path, shards: u8) -> Result<Vec<PathBuf>, OpenEr
     Ok(found)
 }
 
-fn shard_files(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), OpenError> {
-    let names = names(dir)?;
+fn shard_files(disk: &dyn Storage, dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), OpenError> {
+    let names = names(disk, dir)?;
     let segments: BTreeSet<_> = names
         .iter()
         .filter_map(|name| match LogFile::parse(name) {
@@ -133,13 +148,9 @@ fn shard_files(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn names(dir: &Path) -> Result<Vec<String>, OpenError> {
-    let list = || -> io::Result<Vec<String>> {
-        fs::read_dir(dir)?
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect()
-    };
-    match list() {
+fn names(disk: &dyn Storage, dir: &Path) -> Result<Vec<String>, OpenError> {
+    let listed = disk.list(dir);
+    match listed.map(|entries| entries.into_iter().map(|entry| entry.name).collect()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         listed => listed.map_err(|source| io_error("listing", dir, source)),
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::storage::{DirEntry, FsStorage, OpenMode, Storage, StorageFile, StorageLock};
+use crate::storage::{DirEntry, OpenMode, Storage, StorageFile, StorageLock};
 
 /// Lets recovery run on a store that is only looked at. Memory: what recovery writes, above all the indexes that it makes anew.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Overlay {
-    disk: FsStorage,
+    disk: Arc<dyn Storage>,
     changes: Mutex<Changes>,
 }
 
@@ -40,6 +40,13 @@ struct FileState {
 }
 
 impl Overlay {
+    pub(super) fn over(disk: Arc<dyn Storage>) -> Self {
+        Self {
+            disk,
+            changes: Mutex::default(),
+        }
+    }
+
     fn changed(&self, path: &Path) -> Option<Option<Arc<OverlaidFile>>> {
         self.changes.lock().files.get(path).cloned()
     }
@@ -223,7 +230,7 @@ mod tests {
         let path = dir.path().join("a");
         std::fs::write(&path, b"0123456789").unwrap();
         std::fs::write(dir.path().join("gone"), b"").unwrap();
-        let overlay = Overlay::default();
+        let overlay = Overlay::over(Arc::new(crate::storage::FsStorage));
         let file = overlay.open(&path, OpenMode::Write).unwrap();
         file.write_all_at(b"xy", 3).unwrap();
         file.write_all_at(b"z", 4).unwrap();

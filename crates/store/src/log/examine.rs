@@ -12,7 +12,7 @@ use super::scan::{Found, Scan};
 use super::segment::{HeaderCheck, SEGMENT_HEADER, SegmentHeader, index_path};
 use super::{Damage, Log, ReadError, Record, SegmentNo};
 use crate::log::disk::read_full;
-use crate::storage::{FsStorage, OpenMode, Storage};
+use crate::storage::{OpenMode, Storage};
 
 /// What a look at a segment has found.
 #[derive(Debug, Default)]
@@ -37,11 +37,15 @@ pub(crate) enum IndexFile {
 }
 
 impl Log {
-    /// Reads a whole segment and its index file.
+    /// Reads a whole segment, and its index file as it is on the `disk`: recovery may have made a better one in memory.
     ///
     /// # Errors
     /// When a file can not be read.
-    pub(crate) fn examine(&mut self, segment: SegmentNo) -> Result<Examined, ReadError> {
+    pub(crate) fn examine(
+        &mut self,
+        segment: SegmentNo,
+        disk: &dyn Storage,
+    ) -> Result<Examined, ReadError> {
         let used = self.written_in(segment)?;
         let file = self.disk.file(segment)?;
         let io = |source| ReadError::Io { segment, source };
@@ -95,22 +99,23 @@ impl Log {
                 file::encode(&index, sealed.used, sealed.session, seal).0
             };
             let is_damaged = !examined.damage.is_empty();
-            let state = index_on_disk(&self.dir, (segment, &guards), made, is_damaged);
+            let place = (disk, &*self.dir);
+            let state = index_on_disk(place, (segment, &guards), made, is_damaged);
             examined.index = Some(state.map_err(io)?);
         }
         Ok(examined)
     }
 }
 
-/// Compares a segment's index file with what the segment gives. Recovery may have made a better one in memory, so this looks at the disk. In a
-/// damaged segment the index knows more than the segment: only its checksums are looked at.
+/// Compares a segment's index file with what the segment gives. In a damaged segment the index knows more than the segment: only its checksums are
+/// looked at.
 fn index_on_disk(
-    dir: &Path,
+    (disk, dir): (&dyn Storage, &Path),
     (segment, guards): (SegmentNo, &Guards),
     made: impl FnOnce(Option<&IndexSeal>) -> Vec<u8>,
     segment_is_damaged: bool,
 ) -> io::Result<IndexFile> {
-    let file = match FsStorage.open(&index_path(dir, segment), OpenMode::Read) {
+    let file = match disk.open(&index_path(dir, segment), OpenMode::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(IndexFile::Missing),
         file => file?,
     };

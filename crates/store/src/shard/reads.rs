@@ -7,6 +7,7 @@ use jetsled_jetstream_api::{StreamSeq, StreamState, Timestamp};
 use jetsled_protocol::SubjectFilter;
 
 use crate::log::{Examined, ReadError, SegmentNo, Selection, StreamId};
+use crate::storage::Storage;
 use crate::{
     DeletedDetails, MessageMeta, PendingCount, Shard, StoredMessage, Stream, TooManyResults,
 };
@@ -18,8 +19,12 @@ impl Shard {
     }
 
     /// Reads a whole segment and its index file.
-    pub(crate) fn examine(&mut self, segment: SegmentNo) -> Result<Examined, ReadError> {
-        self.log.examine(segment)
+    pub(crate) fn examine(
+        &mut self,
+        segment: SegmentNo,
+        disk: &dyn Storage,
+    ) -> Result<Examined, ReadError> {
+        self.log.examine(segment, disk)
     }
 
     /// The message at `seq`. One that is found to be damaged is lost, and not there from then on.
