@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::client::Message;
 use crate::model::{Fate, Removed, StreamModel};
+use crate::plan::Priority;
 use crate::world::{Change, Unacked, Waiting, World};
 
 /// An answer of the API or to a publish.
@@ -27,7 +28,7 @@ impl World {
     pub(crate) fn take(&mut self, client: usize, message: &Message) -> Result<(), String> {
         self.history.mix(&message.payload);
         if message.reply.starts_with("$JS.ACK.") {
-            return self.take_delivery(message);
+            return self.take_delivery(client, message);
         }
         if message.status() == 100 {
             // Flow control, or a heartbeat that tells of one that was not answered.
@@ -48,6 +49,9 @@ impl World {
         let Some(waiting) = self.clients[client].waiting.remove(&token) else {
             return Ok(());
         };
+        if let (Waiting::Pull { consumer }, 423) = (&waiting, message.status()) {
+            self.consumers[*consumer].model.forget_pins_of(client);
+        }
         let answer = Answer::of(message);
         self.history.note(format_args!(
             "{client} {token} <- {} {}",
@@ -57,15 +61,16 @@ impl World {
         self.settle_request(waiting, answer)
     }
 
-    fn take_delivery(&mut self, message: &Message) -> Result<(), String> {
+    fn take_delivery(&mut self, client: usize, message: &Message) -> Result<(), String> {
         let mut tokens = message.reply.split('.').skip(2);
         let (Some(stream), Some(name)) = (tokens.next(), tokens.next()) else {
             return Err(format!("{} is no ack subject", message.reply));
         };
         let mut number = || tokens.next().and_then(|token| token.parse::<u64>().ok());
-        let (Some(times), Some(seq)) = (number(), number()) else {
+        let (Some(times), Some(seq), Some(at)) = (number(), number(), number()) else {
             return Err(format!("{} is no ack subject", message.reply));
         };
+        let left = number().and_then(|_| number());
         let Some(consumer) = self.consumers.iter().position(|run| run.plan.name == name) else {
             return Err(format!("{name} of {stream} is nobody's consumer"));
         };
@@ -75,15 +80,17 @@ impl World {
         let run = &mut self.consumers[consumer];
         let stream = &mut self.streams[run.plan.stream];
         let knows = |model: &StreamModel| {
-            let recognized = model.recognize(seq, &message.subject, &message.payload);
+            let (subject, headers) = (&message.subject, &message.headers);
+            let recognized = model.recognize(seq, subject, headers, &message.payload);
             recognized.is_ok()
         };
         if self.damaged && !knows(&stream.model) {
             stream.bring_back(knows);
         }
         let model = &mut stream.model;
-        let id = model.recognize(seq, &message.subject, &message.payload)?;
-        model.learn(seq, id)?;
+        let (subject, headers) = (&message.subject, &message.headers);
+        let told = model.recognize(seq, subject, headers, &message.payload)?;
+        model.learn_told(seq, told)?;
         if !run.model.matches(&message.subject) {
             return Err(format!(
                 "{name} has {}, its filter is {}",
@@ -91,6 +98,16 @@ impl World {
             ));
         }
         run.model.deliver(seq, times, self.damaged)?;
+        if run.plan.priority == Priority::Pinned {
+            let pin = message.header("Nats-Pin-Id").unwrap_or_default();
+            run.model.note_pin(&pin, client, at)?;
+        }
+        let min_pending = run.plan.min_pending(client);
+        if times == 1 && left.is_some_and(|left| left + 1 < min_pending) {
+            return Err(format!(
+                "client {client} has {seq} of {name} with {left:?} behind it, asks at {min_pending} only"
+            ));
+        }
         self.unacked.push(Unacked {
             consumer,
             seq,
@@ -102,7 +119,7 @@ impl World {
     fn settle_request(&mut self, waiting: Waiting, answer: Answer) -> Result<(), String> {
         let (event, time) = (self.event(), self.time);
         match (waiting, answer) {
-            (Waiting::Pull, _) => {}
+            (Waiting::Pull { .. }, _) => {}
             (Waiting::Publish { stream, id }, answer) => {
                 let model = &mut self.streams[stream].model;
                 let Some(publish) = model.publishes.get_mut(&id) else {
@@ -121,6 +138,10 @@ impl World {
                         attempt.fate = Fate::Stored(seq);
                         self.figures.acknowledged += 1;
                         model.learn(seq, id)?;
+                        if let Some(total) = value["val"].as_str().and_then(|val| val.parse().ok())
+                        {
+                            model.learn_total(seq, total)?;
+                        }
                     }
                     Answer::Refused(_) => attempt.fate = Fate::Refused,
                     Answer::Unsure => {}

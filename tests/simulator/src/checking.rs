@@ -56,7 +56,7 @@ impl World {
             return Ok(());
         }
         for client in &self.clients {
-            let open = |waiting: &&Waiting| !matches!(waiting, Waiting::Pull);
+            let open = |waiting: &&Waiting| !matches!(waiting, Waiting::Pull { .. });
             if let Some(waiting) = client.waiting.values().find(open) {
                 let number = client.number;
                 return Err(format!("client {number} gets no answer: {waiting:?}"));
@@ -327,6 +327,7 @@ fn stored(message: &Message) -> Option<(u64, Stored)> {
         .position(|window| window == added)?;
     let stored = Stored {
         subject: message.header("Nats-Subject")?,
+        headers: message.headers.clone(),
         // The line `NATS/1.0` alone is no header block; else a blank line ends it.
         header_len: if own <= 10 { 0 } else { own + 2 },
         payload: message.payload.clone(),

@@ -1,11 +1,16 @@
 //! The machine's ends, its disk's failures, and what comes after them.
 
 use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
 
+use jetsled_store::check::{CheckOptions, check};
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 use rand::RngExt;
 
-use crate::world::{Waiting, World};
+use crate::model::Removed;
+use crate::plan::{Kind, SUBJECTS};
+use crate::world::{StreamRun, Waiting, World};
 
 impl World {
     /// The machine has ended at a sync.
@@ -63,6 +68,9 @@ impl World {
         self.ailing = None;
         let failed = |error: std::io::Error| format!("the catalog's directory: {error}");
         self.catalog.wait_until_free().map_err(failed)?;
+        if self.random.random_bool(0.3) {
+            self.check_store()?;
+        }
         match self.random.random_range(0..20) {
             0 => {
                 self.history.note(format_args!("the catalog is lost"));
@@ -72,6 +80,7 @@ impl World {
                 self.history
                     .note(format_args!("the catalog is an older one"));
                 self.catalog.put_back_copy().map_err(failed)?;
+                self.catalog_put_back = true;
             }
             2..6 => self.catalog.keep_copy().map_err(failed)?,
             _ => {}
@@ -93,6 +102,7 @@ impl World {
         self.set_time(later);
         let clients = self.clients.len();
         self.open(clients)?;
+        self.keep_awake(0);
         if self.damaged {
             let told = self.server.as_ref().is_some_and(|server| {
                 let logs = server.report().shards.iter().map(|shard| &shard.log);
@@ -202,6 +212,8 @@ impl World {
             self.ailing = None;
             // What had expired when a write failed expires again soon.
             self.set_time(150_000_000);
+            // A schedule whose message was refused tries again in a minute.
+            self.keep_awake(60_000_000_000);
             self.settle()?;
             return self.compare();
         }
@@ -222,6 +234,7 @@ impl World {
             _ => self.stop()?,
         }
         self.settle()?;
+        self.end_schedules()?;
         // Each message not acknowledged comes again, to those who ask for it.
         let mut quiet = 0;
         for _ in 0..200 {
@@ -266,17 +279,65 @@ impl World {
 
     fn pull_all(&mut self, consumer: usize) {
         let run = &self.consumers[consumer];
-        if !run.exists || run.plan.push.is_some() {
-            return;
+        if run.exists && run.plan.push.is_none() {
+            let body = r#"{"batch":200,"no_wait":true"#;
+            self.ask_for_messages(0, consumer, body.to_owned());
         }
-        let stream = &self.streams[run.plan.stream].plan.name;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", run.plan.name);
-        let group = if run.plan.group {
-            r#","group":"g""#
-        } else {
-            ""
+    }
+
+    /// Nothing keeps schedules from sending any more, in so many nanoseconds at the latest.
+    fn keep_awake(&mut self, later: i64) {
+        for run in &mut self.streams {
+            run.model.awake_since = self.time + later;
+        }
+    }
+
+    /// All schedules that still repeat must have sent of late; then they are ended.
+    fn end_schedules(&mut self) -> Result<(), String> {
+        let scheduled = |run: &StreamRun| run.plan.kind == Kind::Scheduled;
+        if !self.streams.iter().any(scheduled) {
+            return Ok(());
+        }
+        for _ in 0..4 {
+            self.set_time(2_500_000_000);
+            self.settle()?;
+        }
+        for run in &mut self.streams {
+            run.model.is_final = true;
+        }
+        self.compare()?;
+        for stream in 0..self.streams.len() {
+            let run = &mut self.streams[stream];
+            run.model.is_final = false;
+            if run.exists && scheduled(run) {
+                let prefix = run.plan.prefix();
+                for tail in SUBJECTS {
+                    self.ask_to_remove(stream, Removed::Subject(format!("{prefix}.{tail}")));
+                }
+            }
+        }
+        self.settle()
+    }
+
+    /// `jetsled check` finds nothing in what a machine that has ended has left, unless somebody has damaged it.
+    fn check_store(&mut self) -> Result<(), String> {
+        self.figures.store_checks += 1;
+        let checked = CheckOptions {
+            dir: self.store.dir.clone(),
+            encryption: self.store.encryption.clone(),
+            storage: Arc::new(self.disk.clone()),
+            scratch: self.store.dir.clone(),
         };
-        let body = format!(r#"{{"batch":200,"no_wait":true{group}}}"#);
-        self.request(0, &subject, body.as_bytes(), Waiting::Pull);
+        let mut report = check(&checked, &mut |_| ())
+            .map_err(|error| format!("the store can not be checked: {error}"))?;
+        if self.catalog_put_back {
+            // That it is an older one is told, until the next checkpoint.
+            let is_catalog = |path: &Path| path.to_string_lossy().contains("catalog");
+            report.damage.retain(|found| !is_catalog(&found.path));
+        }
+        if !self.damaged && !report.is_clean() {
+            return Err(format!("a check of the store finds {report:?}"));
+        }
+        Ok(())
     }
 }

@@ -27,6 +27,8 @@ pub struct Figures {
     pub flips: u64,
     /// Changes of the store's key or cipher, the first key included.
     pub key_changes: u64,
+    /// Times that `jetsled check` has looked at what a machine left.
+    pub store_checks: u64,
     /// Times that streams and consumers were compared with the model.
     pub checks: u64,
 }
@@ -48,6 +50,7 @@ impl std::ops::Add for Figures {
             full: self.full + other.full,
             flips: self.flips + other.flips,
             key_changes: self.key_changes + other.key_changes,
+            store_checks: self.store_checks + other.store_checks,
             checks: self.checks + other.checks,
         }
     }

@@ -10,6 +10,9 @@ pub(crate) const SUBJECTS: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 const SECOND: i64 = 1_000_000_000;
 
+/// What schedules send goes here, behind the stream's own first token.
+pub(crate) const TARGET: &str = ".target";
+
 /// What a stream is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -26,9 +29,13 @@ pub(crate) enum Kind {
     /// Atomic batches beside single messages.
     Batches,
     Memory,
+    /// Messages add to a number.
+    Counter,
+    /// Messages that send others when it is time.
+    Scheduled,
 }
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     Kind::Log,
     Kind::Full,
     Kind::KeyValue,
@@ -37,6 +44,8 @@ const KINDS: [Kind; 8] = [
     Kind::Interest,
     Kind::Batches,
     Kind::Memory,
+    Kind::Counter,
+    Kind::Scheduled,
 ];
 
 #[derive(Clone, Debug)]
@@ -56,8 +65,19 @@ pub(crate) struct ConsumerPlan {
     pub(crate) push: Option<usize>,
     pub(crate) max_deliver: u64,
     pub(crate) max_ack_pending: u64,
-    pub(crate) group: bool,
+    pub(crate) priority: Priority,
     pub(crate) ordered: bool,
+}
+
+/// How pull requests of a consumer's group come in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// It has none.
+    None,
+    /// Some only when much is to be done.
+    Overflow,
+    /// One client only, as long as it comes.
+    Pinned,
 }
 
 impl StreamPlan {
@@ -104,7 +124,7 @@ impl StreamPlan {
             }
             Kind::KeyValue => limits.per_subject = random.random_range(1..3),
             Kind::Aging => limits.age = random.random_range(2..12) * SECOND,
-            Kind::WorkQueue | Kind::Interest | Kind::Batches => {}
+            Kind::WorkQueue | Kind::Interest | Kind::Batches | Kind::Counter | Kind::Scheduled => {}
         }
         limits
     }
@@ -140,6 +160,8 @@ impl StreamPlan {
             Kind::Aging => r#","allow_msg_ttl":true"#,
             Kind::KeyValue => r#","allow_rollup_hdrs":true"#,
             Kind::Batches => r#","allow_atomic":true"#,
+            Kind::Counter => r#","allow_msg_counter":true"#,
+            Kind::Scheduled => r#","allow_msg_schedules":true"#,
             _ => "",
         };
         format!(
@@ -185,8 +207,20 @@ impl ConsumerPlan {
             push,
             max_deliver,
             max_ack_pending: [1000, 20, 5][random.random_range(0..3)],
-            group: push.is_none() && policy == AckPolicy::Explicit && random.random_bool(0.15),
+            priority: match random.random_range(0..7) {
+                0 if push.is_none() && policy == AckPolicy::Explicit => Priority::Overflow,
+                1 if push.is_none() && policy == AckPolicy::Explicit => Priority::Pinned,
+                _ => Priority::None,
+            },
             ordered: push.is_some() && policy == AckPolicy::None && random.random(),
+        }
+    }
+
+    /// This client asks for messages only when so many are to be delivered.
+    pub(crate) fn min_pending(&self, client: usize) -> u64 {
+        match self.priority {
+            Priority::Overflow if client % 2 == 1 => 4,
+            _ => 0,
         }
     }
 
@@ -218,9 +252,13 @@ impl ConsumerPlan {
         if self.ordered {
             more.push_str(r#","flow_control":true,"idle_heartbeat":1000000000"#);
         }
-        if self.group {
-            more.push_str(r#","priority_policy":"overflow","priority_groups":["g"]"#);
-        }
+        more.push_str(match self.priority {
+            Priority::None => "",
+            Priority::Overflow => r#","priority_policy":"overflow","priority_groups":["g"]"#,
+            Priority::Pinned => {
+                r#","priority_policy":"pinned_client","priority_groups":["g"],"priority_timeout":4000000000"#
+            }
+        });
         if self.max_deliver > 0 {
             more.push_str(&format!(r#","max_deliver":{}"#, self.max_deliver));
         }

@@ -1,10 +1,11 @@
 //! What clients ask for.
 
+use jetsled_jetstream_api::Timestamp;
 use rand::RngExt;
 
-use crate::model::{Attempt, Batch, Fate, Publish, Removal, Removed, Rollup, Sent};
-use crate::payload::payload;
-use crate::plan::Kind;
+use crate::model::{Attempt, Batch, Fate, Publish, Removal, Removed, Rollup, Schedule, Sent};
+use crate::payload::{increment, payload};
+use crate::plan::{Kind, Priority, TARGET};
 use crate::world::{Change, Waiting, World};
 
 impl World {
@@ -57,7 +58,21 @@ impl World {
             _ => self.random.random_range(8..300),
         };
         let kind = self.streams[stream].plan.kind;
+        let schedule = match self.random.random_range(0..6) {
+            _ if kind != Kind::Scheduled => None,
+            0 | 1 => {
+                let later = self.random.random_range(0..6_000_000_000);
+                Some(Schedule::At(self.time + later))
+            }
+            2 => {
+                let seconds = self.random.random_range(1..4);
+                Some(Schedule::Every(seconds * 1_000_000_000))
+            }
+            _ => None,
+        };
         let rollup = match self.random.random_range(0..20) {
+            // It takes the place of what its subject has.
+            _ if schedule.is_some() => Rollup::Subject,
             0 if kind == Kind::KeyValue => Rollup::All,
             1..4 if kind == Kind::KeyValue => Rollup::Subject,
             _ => Rollup::Nothing,
@@ -69,6 +84,7 @@ impl World {
             len,
             has_id: self.random.random_bool(0.5),
             rollup,
+            schedule,
             ttl: ttl.map(|seconds: i64| seconds * 1_000_000_000),
             in_batch: false,
             attempts: Vec::new(),
@@ -106,6 +122,7 @@ impl World {
         let (event, at) = (self.event(), self.time);
         let client = self.any_client();
         let expected = self.random.random_bool(0.04);
+        let prefix = self.streams[stream].plan.prefix();
         let model = &mut self.streams[stream].model;
         let last_known = model.last_known;
         let Some(publish) = model.publishes.get_mut(&id) else {
@@ -123,6 +140,7 @@ impl World {
             headers.push(format!("Nats-Msg-Id: id-{id}"));
         }
         match publish.rollup {
+            _ if publish.schedule.is_some() => {}
             Rollup::Nothing => {}
             Rollup::Subject => headers.push("Nats-Rollup: sub".to_owned()),
             Rollup::All => headers.push("Nats-Rollup: all".to_owned()),
@@ -130,10 +148,28 @@ impl World {
         if let Some(ttl) = publish.ttl {
             headers.push(format!("Nats-TTL: {}s", ttl / 1_000_000_000));
         }
+        if let Some(schedule) = publish.schedule {
+            headers.push(match schedule {
+                Schedule::At(at) => format!("Nats-Schedule: @at {}", Timestamp(at)),
+                Schedule::Every(span) => {
+                    format!("Nats-Schedule: @every {}s", span / 1_000_000_000)
+                }
+            });
+            headers.push(format!("Nats-Schedule-Target: {prefix}{TARGET}"));
+        }
+        if model.counts {
+            headers.push(format!("Nats-Incr: {}", increment(id)));
+            headers.push(format!("Message: {id}"));
+        }
         if expected {
             headers.push(format!("Nats-Expected-Last-Sequence: {last_known}"));
         }
-        let (subject, body) = (publish.subject.clone(), payload(id, publish.len));
+        let subject = publish.subject.clone();
+        let body = if model.counts {
+            Vec::new()
+        } else {
+            payload(id, publish.len)
+        };
         let token = self.next_token;
         self.next_token += 1;
         self.history.note(format_args!(
@@ -177,6 +213,7 @@ impl World {
                 len,
                 has_id: true,
                 rollup: Rollup::Nothing,
+                schedule: None,
                 ttl: None,
                 in_batch: true,
                 attempts: vec![Attempt {
@@ -206,11 +243,13 @@ impl World {
 
     /// Deletes a message or purges.
     fn remove(&mut self, stream: usize) {
-        let client = self.any_client();
+        if self.streams[stream].plan.kind == Kind::Counter {
+            // What a counter is then would depend on what was last.
+            return;
+        }
         let subject = self.streams[stream].plan.subject(&mut self.random);
         let run = &mut self.streams[stream];
         let last = run.model.last_known.max(1);
-        let name = run.plan.name.clone();
         let what = match self.random.random_range(0..12) {
             0 => Removed::Everything,
             1 | 2 => Removed::Subject(subject),
@@ -218,6 +257,12 @@ impl World {
             4 => Removed::Keep(self.random.random_range(1..10)),
             _ => Removed::Message(self.random.random_range(1..=last)),
         };
+        self.ask_to_remove(stream, what);
+    }
+
+    pub(crate) fn ask_to_remove(&mut self, stream: usize, what: Removed) {
+        let client = self.any_client();
+        let name = self.streams[stream].plan.name.clone();
         let (endpoint, body) = match &what {
             Removed::Everything => ("PURGE", "{}".to_owned()),
             Removed::Subject(subject) => ("PURGE", format!(r#"{{"filter":"{subject}"}}"#)),
@@ -288,24 +333,40 @@ impl World {
             return;
         }
         let consumer = self.random.random_range(0..self.consumers.len());
-        let plan = &self.consumers[consumer].plan;
-        if plan.push.is_some() {
+        if self.consumers[consumer].plan.push.is_some() {
             return;
         }
-        let stream = &self.streams[plan.stream].plan.name;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", plan.name);
+        let client = self.any_client();
         let batch = self.random.random_range(1..30);
         let mut body = format!(r#"{{"batch":{batch}"#);
-        if plan.group {
-            body.push_str(r#","group":"g""#);
-        }
         body.push_str(match self.random.random_range(0..3) {
-            0 => r#","no_wait":true}"#,
-            1 => r#","expires":2000000000}"#,
-            _ => r#","expires":30000000000}"#,
+            0 => r#","no_wait":true"#,
+            1 => r#","expires":2000000000"#,
+            _ => r#","expires":30000000000"#,
         });
-        let client = self.any_client();
-        self.request(client, &subject, body.as_bytes(), Waiting::Pull);
+        self.ask_for_messages(client, consumer, body);
+    }
+
+    /// Asks for messages; the rest of the request is `body`, without its end.
+    pub(crate) fn ask_for_messages(&mut self, client: usize, consumer: usize, mut body: String) {
+        let run = &self.consumers[consumer];
+        let min_pending = run.plan.min_pending(client);
+        match run.plan.priority {
+            Priority::None => {}
+            Priority::Overflow if min_pending > 0 => {
+                body.push_str(&format!(r#","group":"g","min_pending":{min_pending}"#));
+            }
+            Priority::Overflow => body.push_str(r#","group":"g""#),
+            Priority::Pinned => {
+                let pin = run.model.pin_of(client).unwrap_or_default();
+                body.push_str(&format!(r#","group":"g","id":"{pin}""#));
+            }
+        }
+        body.push('}');
+        let stream = &self.streams[run.plan.stream].plan.name;
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", run.plan.name);
+        let waiting = Waiting::Pull { consumer };
+        self.request(client, &subject, body.as_bytes(), waiting);
     }
 
     /// Creates a stream, or changes its limits.

@@ -39,7 +39,7 @@ pub(crate) enum Waiting {
     PutConsumer { consumer: usize, version: u64 },
     DeleteConsumer { consumer: usize },
     Ack { consumer: usize, seq: u64 },
-    Pull,
+    Pull { consumer: usize },
 }
 
 /// A change of a stream or consumer of which no answer has come.
@@ -108,6 +108,8 @@ pub(crate) struct World {
     /// Whether bits of segments may be flipped in this run.
     pub(crate) may_damage: bool,
     pub(crate) damaged: bool,
+    /// An older catalog was put in the place of the newest.
+    pub(crate) catalog_put_back: bool,
     pub(crate) keys: Option<Keys>,
     broken: Option<Rule>,
 }
@@ -166,6 +168,7 @@ impl World {
             may_go_on: false,
             may_damage,
             damaged: false,
+            catalog_put_back: false,
             keys,
             broken,
         }
@@ -352,6 +355,7 @@ impl World {
         self.unacked.clear();
         for consumer in &mut self.consumers {
             consumer.count_confirmed();
+            consumer.model.pins.clear();
         }
         self.disk_events.borrow_mut().forget();
         Rc::into_inner(self.server.take()?)

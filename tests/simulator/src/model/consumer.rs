@@ -26,6 +26,19 @@ pub(crate) struct ConsumerModel {
     pub(crate) delivered: BTreeSet<u64>,
     /// Acks and terms that were sent.
     pub(crate) acks: BTreeMap<u64, Sent>,
+    /// Who was pinned since the server's start, by the pin's name.
+    pub(crate) pins: BTreeMap<String, Pin>,
+}
+
+/// A time for which a client was the only one to be served.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pin {
+    client: usize,
+    /// Numbers of its deliveries.
+    first: u64,
+    last: u64,
+    /// The server has said so.
+    is_over: bool,
 }
 
 /// How a consumer's messages are acknowledged.
@@ -72,6 +85,48 @@ impl ConsumerModel {
             maybe_version: None,
             delivered: BTreeSet::new(),
             acks: BTreeMap::new(),
+            pins: BTreeMap::new(),
+        }
+    }
+
+    /// A delivery with this number has come with a pin: a pin has one client, and one comes behind the other.
+    pub(crate) fn note_pin(&mut self, pin: &str, client: usize, at: u64) -> Result<(), String> {
+        let name = &self.name;
+        if pin.is_empty() {
+            return Err(format!("consumer {name}: delivery {at} without a pin"));
+        }
+        let first = Pin {
+            client,
+            first: at,
+            last: at,
+            is_over: false,
+        };
+        let noted = self.pins.entry(pin.to_owned()).or_insert(first);
+        noted.first = noted.first.min(at);
+        noted.last = noted.last.max(at);
+        let (noted, pins) = (*noted, &self.pins);
+        let meets = |other: &Pin| other.first <= noted.last && noted.first <= other.last;
+        let others = pins.iter().filter(|(other, _)| *other != pin);
+        if noted.client != client || others.into_iter().any(|(_, other)| meets(other)) {
+            return Err(format!(
+                "consumer {name}: delivery {at} with pin {pin} to client {client}, of {pins:?}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The pin that a client would ask with.
+    pub(crate) fn pin_of(&self, client: usize) -> Option<&str> {
+        let its_own = self.pins.iter();
+        let its_own = its_own.filter(|(_, pin)| pin.client == client && !pin.is_over);
+        let last = its_own.max_by_key(|(_, pin)| pin.last)?;
+        Some(last.0)
+    }
+
+    pub(crate) fn forget_pins_of(&mut self, client: usize) {
+        let its_own = self.pins.values_mut();
+        for pin in its_own.filter(|pin| pin.client == client) {
+            pin.is_over = true;
         }
     }
 

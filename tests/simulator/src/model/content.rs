@@ -25,7 +25,9 @@ pub(crate) struct Content {
 #[derive(Debug)]
 pub(crate) struct Stored {
     pub(crate) subject: String,
-    /// The header block without what a direct get adds.
+    /// With what a direct get adds.
+    pub(crate) headers: Vec<u8>,
+    /// Without that.
     pub(crate) header_len: usize,
     pub(crate) payload: Vec<u8>,
     /// Nanoseconds.

@@ -5,10 +5,13 @@
 
 mod consumer;
 mod content;
+mod counter;
 mod publish;
+mod schedule;
 mod stream;
 
 pub(crate) use consumer::{AckPolicy, ConsumerModel, ConsumerState, Sent};
 pub(crate) use content::{Content, Stored};
 pub(crate) use publish::{Attempt, Fate, Publish, Rollup};
+pub(crate) use schedule::Schedule;
 pub(crate) use stream::{Batch, Limits, Removal, Removed, StreamModel};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use super::schedule::Schedule;
+
 /// One message, however often it was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Publish {
@@ -14,6 +16,8 @@ pub(crate) struct Publish {
     pub(crate) rollup: Rollup,
     /// When it may be gone by itself, in nanoseconds after it was stored.
     pub(crate) ttl: Option<i64>,
+    /// What it sends if it is a schedule.
+    pub(crate) schedule: Option<Schedule>,
     /// It came in an atomic batch.
     pub(crate) in_batch: bool,
     pub(crate) attempts: Vec<Attempt>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::Content;
 use super::publish::{Publish, Rollup};
+use super::{counter, schedule};
 use crate::payload::payload;
 use crate::plan::{Kind, StreamPlan};
 
@@ -14,6 +15,8 @@ pub(crate) struct StreamModel {
     pub(crate) in_memory: bool,
     /// Whether messages leave when consumers have them.
     pub(crate) by_interest: bool,
+    /// Whether messages add to counters.
+    pub(crate) counts: bool,
     pub(crate) window: i64,
     /// Its creation as the server has told it: another time is another stream.
     pub(crate) created: Option<String>,
@@ -27,6 +30,14 @@ pub(crate) struct StreamModel {
     /// Which message a sequence was, for what was told by the server and must stay so.
     pub(crate) known: BTreeMap<u64, u32>,
     pub(crate) last_known: u64,
+    /// What counters were told to be at a sequence.
+    pub(super) totals: BTreeMap<u64, i128>,
+    /// By sequence, what schedules have sent: which schedule, and when it said that it would send again.
+    pub(super) sent: BTreeMap<u64, (u32, Option<i64>)>,
+    /// Since when nothing has kept schedules from sending.
+    pub(crate) awake_since: i64,
+    /// The end of the run has come: what is due has been sent.
+    pub(crate) is_final: bool,
     pub(crate) removals: Vec<Removal>,
     /// Bits of the log were flipped: messages may be lost, none may be altered.
     pub(crate) damaged: bool,
@@ -73,6 +84,17 @@ pub(crate) enum Removed {
     Keep(u64),
 }
 
+/// A message that was recognized.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told {
+    /// Which it is; of what a schedule has sent, the schedule.
+    pub(crate) id: u32,
+    /// What the counter is with it.
+    pub(super) total: Option<i128>,
+    /// A schedule has sent it, and says when it sends again.
+    pub(super) sent: Option<Option<i64>>,
+}
+
 /// Whether consumers' acks may have removed a message of this sequence, published at this event.
 pub(crate) type ByConsumers<'a> = &'a dyn Fn(u64, &Publish) -> bool;
 
@@ -82,6 +104,7 @@ impl StreamModel {
             name: plan.name.clone(),
             in_memory: plan.kind == Kind::Memory,
             by_interest: matches!(plan.kind, Kind::WorkQueue | Kind::Interest),
+            counts: plan.kind == Kind::Counter,
             window: plan.window,
             created: None,
             limits: Vec::new(),
@@ -91,6 +114,10 @@ impl StreamModel {
             batches: BTreeMap::new(),
             known: BTreeMap::new(),
             last_known: 0,
+            totals: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            awake_since: 0,
+            is_final: false,
             removals: Vec::new(),
             damaged: false,
             is_reported: false,
@@ -114,20 +141,57 @@ impl StreamModel {
         Ok(())
     }
 
-    /// The message that these bytes are, unaltered.
-    pub(crate) fn recognize(&self, seq: u64, subject: &str, bytes: &[u8]) -> Result<u32, String> {
+    /// As [`StreamModel::learn`], of a message that was seen.
+    pub(crate) fn learn_told(&mut self, seq: u64, told: Told) -> Result<(), String> {
+        self.learn(seq, told.id)?;
+        if let Some(total) = told.total {
+            self.learn_total(seq, total)?;
+        }
+        match told.sent {
+            Some(next) => self.sent.insert(seq, (told.id, next)),
+            None => self.sent.remove(&seq),
+        };
+        Ok(())
+    }
+
+    /// The message that these headers and bytes are, unaltered.
+    pub(crate) fn recognize(
+        &self,
+        seq: u64,
+        subject: &str,
+        headers: &[u8],
+        bytes: &[u8],
+    ) -> Result<Told, String> {
         let name = &self.name;
-        let id = crate::payload::id(bytes);
+        let counted = self.counts.then(|| counter::read(headers, bytes)).flatten();
+        let id = if self.counts {
+            counted.map(|(id, _)| id)
+        } else {
+            crate::payload::id(bytes)
+        };
         let known = id.and_then(|id| Some((id, self.publishes.get(&id)?)));
         let Some((id, publish)) = known else {
             return Err(format!(
                 "{name}: sequence {seq} on {subject} is nobody's message"
             ));
         };
-        if publish.subject != subject || payload(id, publish.len) != bytes {
+        let sent = schedule::Sent::read(headers);
+        let has_come_from = match &sent {
+            None => publish.subject == subject,
+            Some(sent) => {
+                publish.schedule.is_some()
+                    && publish.subject.as_bytes() == sent.by
+                    && subject.ends_with(crate::plan::TARGET)
+            }
+        };
+        if !has_come_from || !self.counts && payload(id, publish.len) != bytes {
             return Err(format!("{name}: sequence {seq}, message {id}, is altered"));
         }
-        Ok(id)
+        Ok(Told {
+            id,
+            total: counted.map(|(_, total)| total),
+            sent: sent.map(|sent| sent.next),
+        })
     }
 
     /// Compares what the stream holds, at rest, with what it must hold.
@@ -140,10 +204,15 @@ impl StreamModel {
         self.check_counters(content)?;
         let mut ids = BTreeMap::new();
         for (seq, message) in &content.messages {
-            let id = self.recognize(*seq, &message.subject, &message.payload)?;
-            self.learn(*seq, id)?;
-            ids.entry(id).or_insert_with(Vec::new).push(*seq);
+            let (subject, headers) = (&message.subject, &message.headers);
+            let told = self.recognize(*seq, subject, headers, &message.payload)?;
+            self.learn_told(*seq, told)?;
+            if told.sent.is_none() {
+                ids.entry(told.id).or_insert_with(Vec::new).push(*seq);
+            }
         }
+        self.check_totals(content)?;
+        self.check_schedules(content, now)?;
         self.check_limits(content, now)?;
         for (id, seqs) in &ids {
             self.check_stored(*id, seqs, now)?;
@@ -348,6 +417,7 @@ impl StreamModel {
         removed
             || rolled_up
             || expired
+            || self.has_sent(id, publish, now)
             || self.by_interest && gone_by(seq, publish)
             || self
                 .limits
@@ -426,4 +496,4 @@ impl Publish {
 }
 
 /// Expiry comes no later than this: the clock's work is done every 250 ms, and a commit follows.
-const SLACK: i64 = 600_000_000;
+pub(super) const SLACK: i64 = 600_000_000;
