@@ -265,6 +265,25 @@ fn a_mirror_follows_gaps_answers_for_its_origin_and_can_be_promoted() {
 }
 
 #[test]
+fn the_account_counts_the_consumer_of_a_mirror_and_shows_it_to_nobody() {
+    let store = tempfile::tempdir().expect("a temporary directory");
+    let (_server, mut peer) = start(store.path());
+    let peer = &mut peer;
+    let origin = json!({"name": "O", "subjects": ["o"]});
+    expect(peer, "STREAM.CREATE.O", &origin).expect("a stream");
+    publish(peer, "o", b"x").expect("an ack");
+    let mirror = json!({"name": "M", "mirror": {"name": "O"}});
+    expect(peer, "STREAM.CREATE.M", &mirror).expect("a mirror");
+    wait_for(peer, "M", &|info| number(info, "last_seq") == 1);
+    let account = expect(peer, "INFO", &Value::Null).expect("account info");
+    assert_eq!(account["consumers"], 1);
+    let names = expect(peer, "CONSUMER.NAMES.O", &Value::Null).expect("names");
+    assert_eq!(names["total"], 0);
+    let info = state(peer, "O").expect("stream info");
+    assert_eq!(number(&info, "consumer_count"), 0);
+}
+
+#[test]
 fn an_origin_made_anew_is_copied_from_its_start_and_sources_change_by_update() {
     let store = tempfile::tempdir().expect("a temporary directory");
     let (_server, mut peer) = start(store.path());

@@ -368,6 +368,15 @@ impl<'a> StreamAccess<'a> {
         Ok(written(self.state))
     }
 
+    /// Says that a consumer is paused, if it is.
+    pub(super) fn tell_paused(&self, info: &ConsumerInfo, flush: &mut FlushSet) {
+        if let Some(until) = info.config.pause_until.filter(|_| info.paused) {
+            let stream = self.running();
+            let name = &stream.config.name;
+            advisory::consumer_pause(&stream.account, name, &info.name, (true, until), flush);
+        }
+    }
+
     fn persist_config(
         &mut self,
         target: ConsumerTarget,

@@ -95,14 +95,7 @@ pub(super) fn consumer_event(
         }
         Advisory::Paused { until } | Advisory::Resumed { until } => {
             let paused = matches!(event, Advisory::Paused { .. });
-            let body = ConsumerPauseAdvisory {
-                stream,
-                consumer,
-                paused,
-                pause_until: *until,
-                domain,
-            };
-            publish(account, &body, flush);
+            consumer_pause(account, stream, consumer, (paused, *until), flush);
         }
         Advisory::Pinned { group, pinned_id } => {
             let body = GroupPinned {
@@ -189,6 +182,27 @@ pub(super) fn consumer_action(
             stream,
             consumer,
             action,
+            domain: domain(account),
+        },
+        flush,
+    );
+}
+
+/// A consumer was paused or resumed: whether it is paused, and until when.
+pub(super) fn consumer_pause(
+    account: &Arc<Account>,
+    stream: &str,
+    consumer: &str,
+    (paused, pause_until): (bool, Timestamp),
+    flush: &mut FlushSet,
+) {
+    publish(
+        account,
+        &ConsumerPauseAdvisory {
+            stream,
+            consumer,
+            paused,
+            pause_until,
             domain: domain(account),
         },
         flush,

@@ -73,6 +73,11 @@ impl Consumers {
         self.by_key.is_empty()
     }
 
+    /// How many there are, those of mirrors and sources too.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// How many there are that clients may see.
     pub(super) fn public(&self) -> usize {
         self.public

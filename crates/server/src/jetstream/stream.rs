@@ -124,6 +124,11 @@ impl RunningStream {
         }
     }
 
+    /// How many consumers there are, those of mirrors and sources too.
+    pub(super) fn all_consumers(&self) -> usize {
+        self.consumers.len()
+    }
+
     /// How many consumers clients may see.
     pub(super) fn public_consumers(&self) -> usize {
         self.consumers.public()

@@ -25,6 +25,7 @@ pub(in crate::jetstream) struct Usage {
     pub(in crate::jetstream) memory: StorageUse,
     pub(in crate::jetstream) file: StorageUse,
     pub(in crate::jetstream) streams: usize,
+    /// Those of mirrors and sources too (observed nats-server 2.15.1).
     pub(in crate::jetstream) consumers: usize,
 }
 
@@ -111,7 +112,7 @@ impl AccountJetStream {
             usage.consumers += state
                 .streams
                 .get(&handle.target.stream)
-                .map_or(0, RunningStream::public_consumers);
+                .map_or(0, RunningStream::all_consumers);
         }
         usage
     }

@@ -38,6 +38,8 @@ pub(super) fn create(
                 check_identity(wanted_identity, &identity)?;
             }
             let (info, durable) = put(access, jetstream, request, flush)?;
+            // Also if nothing of it has changed (observed nats-server 2.15.1).
+            access.tell_paused(&info, flush);
             Ok((info, identity, durable))
         })
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
