@@ -82,11 +82,11 @@ pub(super) enum Subjects {
 }
 
 impl Subjects {
-    /// After how many messages they begin anew: a multiple of the subjects.
+    /// After how many frames they begin anew: a multiple of the subjects that are not counted up.
     fn round(self) -> usize {
         match self {
-            Self::One | Self::HundredStreams => 1000,
-            Self::HundredThousand | Self::OneRare => 100_000,
+            Self::One | Self::HundredThousand | Self::HundredStreams => 1000,
+            Self::OneRare => 100_000,
         }
     }
 
@@ -94,7 +94,8 @@ impl Subjects {
         match self {
             Self::One => "bench.orders".to_owned(),
             Self::OneRare if index.is_multiple_of(10_000) => RARE.to_owned(),
-            Self::HundredThousand | Self::OneRare => format!("bench.orders.{index:06}"),
+            Self::HundredThousand => format!("bench.orders.0{:0SUBJECT_DIGITS$}", 0),
+            Self::OneRare => format!("bench.orders.{index:06}"),
             Self::HundredStreams => format!("bench.{:02}", index % 100),
         }
     }
@@ -213,36 +214,45 @@ struct Frames {
     starts: Vec<usize>,
     /// How many make a round.
     round: usize,
-    /// Where each frame's message id is, from the frame's start.
-    id_at: Option<usize>,
+    /// Where each frame's number is, from the frame's start, if they have one: a message id or a part of the subject. With as many
+    /// frames as messages the client would read them from memory, not from its processor's caches.
+    number_at: Option<usize>,
     next: usize,
-    /// The next message's, in decimal digits.
-    id: [u8; ID_LEN],
+    /// The next message's, in decimal digits; it begins anew after its highest.
+    number: Vec<u8>,
 }
 
 /// Digits of a message id.
-const ID_LEN: usize = 12;
+const ID_DIGITS: usize = 12;
+
+/// Digits that tell one hundred thousand subjects apart.
+const SUBJECT_DIGITS: usize = 5;
 
 impl Frames {
     fn new(publish: &Publish) -> Self {
         let mut bytes = Vec::new();
         let mut starts = vec![0];
-        let mut id_at = None;
+        let (mut number_at, mut digits) = (None, 0);
         let round = publish.subjects.round();
         for index in 0..round + publish.in_flight {
             let subject = publish.subjects.subject(index % round);
             let payload = publish.payload;
             if publish.message_ids {
-                let headers = format!("NATS/1.0\r\nNats-Msg-Id: {:0ID_LEN$}\r\n\r\n", 0);
+                let headers = format!("NATS/1.0\r\nNats-Msg-Id: {:0ID_DIGITS$}\r\n\r\n", 0);
                 let verb = format!(
                     "HPUB {subject} {INBOX} {} {}\r\n",
                     headers.len(),
                     headers.len() + payload
                 );
-                id_at = Some(verb.len() + headers.len() - 4 - ID_LEN);
+                digits = ID_DIGITS;
+                number_at = Some(verb.len() + headers.len() - 4 - digits);
                 bytes.extend_from_slice(verb.as_bytes());
                 bytes.extend_from_slice(headers.as_bytes());
             } else {
+                if matches!(publish.subjects, Subjects::HundredThousand) {
+                    digits = SUBJECT_DIGITS;
+                    number_at = Some("PUB ".len() + subject.len() - digits);
+                }
                 bytes.extend_from_slice(format!("PUB {subject} {INBOX} {payload}\r\n").as_bytes());
             }
             bytes.resize(bytes.len() + payload, b'x');
@@ -253,19 +263,20 @@ impl Frames {
             bytes,
             starts,
             round,
-            id_at,
+            number_at,
             next: 0,
-            id: [b'0'; ID_LEN],
+            number: vec![b'0'; digits],
         }
     }
 
     /// Sends `count` frames in one write, at most as many as may be in flight.
     fn send(&mut self, client: &mut Client, count: usize) -> Result<(), Error> {
         let last = self.next + count;
-        if let Some(id_at) = self.id_at {
+        if let Some(number_at) = self.number_at {
             for start in &self.starts[self.next..last] {
-                self.bytes[start + id_at..start + id_at + ID_LEN].copy_from_slice(&self.id);
-                count_up(&mut self.id);
+                let at = start + number_at;
+                self.bytes[at..at + self.number.len()].copy_from_slice(&self.number);
+                count_up(&mut self.number);
             }
         }
         client.send(&self.bytes[self.starts[self.next]..self.starts[last]])?;

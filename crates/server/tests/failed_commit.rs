@@ -9,18 +9,26 @@ use jetsled_jetstream_api::Timestamp;
 use jetsled_server::{ServerByHand, SessionByHand};
 use jetsled_store::StoreOptions;
 use jetsled_testkit::{Call, Fault, FaultyStorage};
+use tempfile::TempDir;
 
 /// A server and one client of it, driven by hand.
 struct World {
     server: ServerByHand,
     client: SessionByHand,
+    disk: FaultyStorage,
+    dir: TempDir,
     now: i64,
     /// What the client got last.
     delivered: String,
 }
 
 impl World {
-    fn new(disk: &FaultyStorage, dir: &std::path::Path) -> Self {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self::on(FaultyStorage::new(), dir)
+    }
+
+    fn on(disk: FaultyStorage, dir: TempDir) -> Self {
         let now = 1_750_000_000_000_000_000;
         ServerByHand::set_time(Timestamp(now));
         let options = Options {
@@ -34,7 +42,7 @@ impl World {
         };
         let store = StoreOptions {
             shards: NonZeroU8::new(1),
-            ..StoreOptions::new(dir, 1)
+            ..StoreOptions::new(dir.path(), 1)
         };
         let server = ServerByHand::start(options, &store, Arc::new(disk.clone()));
         let server = server.expect("a server");
@@ -44,9 +52,18 @@ impl World {
         Self {
             server,
             client,
+            disk,
+            dir,
             now,
             delivered: String::new(),
         }
+    }
+
+    /// Kills the server and starts it anew.
+    fn restart(self) -> Self {
+        drop(self.client);
+        self.server.abandon();
+        Self::on(self.disk.after_kill(), self.dir)
     }
 
     /// Publishes, lets the server do what is due, and answers with what the client gets.
@@ -73,11 +90,7 @@ impl World {
 
 #[test]
 fn a_message_whose_removal_is_void_comes_again() {
-    let (disk, dir) = (
-        FaultyStorage::new(),
-        tempfile::tempdir().expect("a directory"),
-    );
-    let mut world = World::new(&disk, dir.path());
+    let mut world = World::new();
     let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","max_msgs_per_subject":1}"#;
     world.publish("$JS.API.STREAM.CREATE.S", stream);
     let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit","ack_wait":1000000000}}"#;
@@ -88,7 +101,9 @@ fn a_message_whose_removal_is_void_comes_again() {
     assert!(world.publish(next, pull).contains("first"));
 
     // The second message would take the first one's place.
-    disk.fail(Call::Write, 0, Fault::Error(ErrorKind::StorageFull));
+    world
+        .disk
+        .fail(Call::Write, 0, Fault::Error(ErrorKind::StorageFull));
     assert!(
         world
             .publish("s.key", "second")
@@ -111,11 +126,7 @@ fn a_message_whose_removal_is_void_comes_again() {
 
 #[test]
 fn changes_that_were_not_written_are_not_served() {
-    let (disk, dir) = (
-        FaultyStorage::new(),
-        tempfile::tempdir().expect("a directory"),
-    );
-    let mut world = World::new(&disk, dir.path());
+    let mut world = World::new();
     let stream =
         |subject: &str| format!(r#"{{"name":"S","subjects":["{subject}"],"storage":"file"}}"#);
     world.publish("$JS.API.STREAM.CREATE.S", &stream("s.*"));
@@ -124,7 +135,7 @@ fn changes_that_were_not_written_are_not_served() {
     let fault = Fault::Error(ErrorKind::StorageFull);
     let void = "the change could not be written to disk";
 
-    disk.fail(Call::Write, 0, fault);
+    world.disk.fail(Call::Write, 0, fault);
     let updated = world.publish("$JS.API.STREAM.UPDATE.S", &stream("other.*"));
     assert!(updated.contains(void), "{updated}");
     let info = world.publish("$JS.API.STREAM.INFO.S", "");
@@ -136,7 +147,7 @@ fn changes_that_were_not_written_are_not_served() {
         ("$JS.API.CONSUMER.DELETE.S.C", "$JS.API.CONSUMER.INFO.S.C"),
         ("$JS.API.STREAM.DELETE.S", "$JS.API.STREAM.INFO.S"),
     ] {
-        disk.fail(Call::Write, 0, fault);
+        world.disk.fail(Call::Write, 0, fault);
         let deleted = world.publish(delete, "");
         assert!(deleted.contains(void), "{deleted}");
         let info = world.publish(info, "");
@@ -149,15 +160,13 @@ fn changes_that_were_not_written_are_not_served() {
 
 #[test]
 fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
-    let (disk, dir) = (
-        FaultyStorage::new(),
-        tempfile::tempdir().expect("a directory"),
-    );
-    let mut world = World::new(&disk, dir.path());
+    let mut world = World::new();
     let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
     world.publish("$JS.API.STREAM.CREATE.S", stream);
     let publish = "HPUB s.1 in.reply 28 29\r\nNATS/1.0\r\nNats-Msg-Id: 7\r\n\r\nx\r\n";
-    disk.fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
+    world
+        .disk
+        .fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
     for attempt in 0..3 {
         assert!(world.client.receive(publish.as_bytes()));
         let answer = world.rest();
@@ -169,21 +178,17 @@ fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
 
 #[test]
 fn a_disk_that_takes_no_writes_refuses_publishes_serves_reads_and_may_recover() {
-    let (disk, dir) = (
-        FaultyStorage::new(),
-        tempfile::tempdir().expect("a directory"),
-    );
-    let mut world = World::new(&disk, dir.path());
+    let mut world = World::new();
     let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","allow_direct":true}"#;
     world.publish("$JS.API.STREAM.CREATE.S", stream);
     assert!(world.publish("s.1", "kept").contains(r#""seq":1"#));
     for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::Other] {
         for _ in 0..5 {
-            disk.fail(Call::Write, 0, Fault::Error(kind));
+            world.disk.fail(Call::Write, 0, Fault::Error(kind));
             let refused = world.publish("s.1", "refused");
             assert!(refused.contains(r#""err_code":"#), "{refused}");
             // The mark that says so is written at once, or with the next commit.
-            disk.heal();
+            world.disk.heal();
         }
         let got = world.publish("$JS.API.DIRECT.GET.S", r#"{"seq":1}"#);
         assert!(got.contains("kept"), "{got}");
@@ -193,11 +198,7 @@ fn a_disk_that_takes_no_writes_refuses_publishes_serves_reads_and_may_recover() 
 
 #[test]
 fn a_message_that_cannot_be_read_is_an_error_and_there_when_it_can_be() {
-    let (disk, dir) = (
-        FaultyStorage::new(),
-        tempfile::tempdir().expect("a directory"),
-    );
-    let mut world = World::new(&disk, dir.path());
+    let mut world = World::new();
     let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","allow_direct":true}"#;
     world.publish("$JS.API.STREAM.CREATE.S", stream);
     let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
@@ -205,11 +206,7 @@ fn a_message_that_cannot_be_read_is_an_error_and_there_when_it_can_be() {
     for seq in 1..=3 {
         world.publish("s.1", &format!("message {seq}"));
     }
-    let World { server, client, .. } = world;
-    drop(client);
-    server.abandon();
-    let disk = disk.after_kill();
-    let mut world = World::new(&disk, dir.path());
+    let mut world = world.restart();
     let get = "$JS.API.STREAM.MSG.GET.S";
     let direct_get = "$JS.API.DIRECT.GET.S";
     let next = "$JS.API.CONSUMER.MSG.NEXT.S.C";
@@ -218,12 +215,14 @@ fn a_message_that_cannot_be_read_is_an_error_and_there_when_it_can_be() {
         (direct_get, r#"{"seq":2}"#, "500 Stored Message Unreadable"),
         (next, r#"{"batch":3,"no_wait":true}"#, ""),
     ] {
-        disk.fail(Call::Read, 0, Fault::Error(ErrorKind::Other));
+        world
+            .disk
+            .fail(Call::Read, 0, Fault::Error(ErrorKind::Other));
         let failed = world.publish(ask, body);
         assert!(failed.contains(refusal), "{ask}: {failed}");
         assert!(!failed.contains("message 2"), "{ask}: {failed}");
         assert!(!failed.contains("404"), "it is there: {ask}: {failed}");
-        disk.heal();
+        world.disk.heal();
     }
     world.pass(2);
     let mut client = world.delivered.clone();

@@ -2,6 +2,8 @@
 //!
 //! Commits and openings use a temporary directory; set `TMPDIR` to one on the disk to be measured.
 
+mod support;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use jetsled_store::log::{
     Log, LogCheckpoint, LogOptions, Message, Record, Selection, StreamId, SyncPolicy,
 };
 use jetsled_store::storage::FsStorage;
+
+use support::cpu_time;
 
 const PAYLOAD: [u8; 128] = [7; 128];
 
@@ -50,12 +54,6 @@ fn commit(log: &mut Log) {
 fn recycle(log: &mut Log) {
     let sealed: Vec<_> = log.segments().filter(|usage| usage.sealed).collect();
     sealed.iter().for_each(|usage| log.recycle(usage.segment));
-}
-
-/// What this thread has had of a CPU: a busy machine does not disturb it as it does a wall clock.
-fn cpu_time() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// The append alone: 1,000 at a time are timed, the commit between them is not.

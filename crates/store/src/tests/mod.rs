@@ -1,7 +1,6 @@
 //! Tests of the whole store on a real directory, against plain models.
 
 mod batches;
-mod bench_figures;
 mod copies;
 mod erase;
 mod metering;
