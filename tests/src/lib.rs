@@ -7,3 +7,4 @@ pub mod histories;
 pub mod jetstream;
 pub mod observed;
 pub mod small_disk;
+pub mod soak;

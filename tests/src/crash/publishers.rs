@@ -38,6 +38,10 @@ pub(super) const PUBLISHERS: [(&str, Habit, usize, usize); 8] = [
     (plan::BULK, Habit::Plain, 3, 40 << 10),
 ];
 
+/// In every third round there is so much of this stream that checkpoints are written and segments given back: messages without an answer,
+/// longest payload.
+const HEAVY: (usize, usize) = (8, 256 << 10);
+
 const KEYS: u32 = 40;
 /// A round has to be read again: no publisher sends more than this.
 const MOST: usize = 20_000;
@@ -70,6 +74,10 @@ impl Publisher {
         (0..)
             .zip(PUBLISHERS)
             .map(|(number, (stream, habit, in_flight, max_payload))| {
+                let (in_flight, max_payload) = match stream {
+                    plan::BULK if round.is_multiple_of(3) => HEAVY,
+                    _ => (in_flight, max_payload),
+                };
                 let stream = state.key(stream);
                 let found = state.streams.get(&stream).cloned().unwrap_or_default();
                 let on = found.messages.iter();
