@@ -376,3 +376,6 @@ impl<'a> Behind<'a> {
             || (plan.max_bytes > 0 && bytes > plan.max_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;
