@@ -1,6 +1,8 @@
 //! Some damaged stores of each kind. `cargo run --release -p jetsled-tests --bin damage -- 1000` for many.
 
-use jetsled_tests::damage::{Action, Kind, run};
+use jetsled_testkit::program;
+use jetsled_tests::damage::{Action, Kind, run, scratch};
+use jetsled_tests::damage_programs::{self, Layout};
 
 const SEEDS: u64 = 6;
 
@@ -8,7 +10,7 @@ fn check(kind: Kind) {
     let mut failures = Vec::new();
     for seed in 1..=SEEDS {
         let action = Action::of_seed(seed);
-        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dir = scratch().expect("a temporary directory");
         if let Err(what) = run(seed, kind, action, dir.path()) {
             failures.push(format!("{kind:?} {action:?} seed {seed}: {what}"));
         }
@@ -39,4 +41,22 @@ fn a_damaged_description_costs_nothing() {
 #[test]
 fn other_files_can_be_lost() {
     check(Kind::Other);
+}
+
+/// As clients of the program see it. `cargo run -p jetsled-tests --bin damage-programs` does the same to nats-server beside it.
+#[test]
+fn clients_of_a_damaged_program_get_what_was_not_hit() {
+    use damage_programs::Kind;
+    for (seed, kind) in [(1, Kind::Messages), (2, Kind::State)] {
+        let dir = scratch().expect("a temporary directory");
+        let outcome = damage_programs::run(seed, &program(), Layout::Jetsled, kind, dir.path());
+        let (action, outcome) = outcome.expect("a store").expect("such files");
+        let broken = outcome.not_started
+            + outcome.altered
+            + outcome.streams_gone
+            + outcome.consumers_gone
+            + outcome.lost_unhit;
+        assert!(outcome.messages > 0, "{outcome:?}");
+        assert_eq!(broken, 0, "{kind:?} {action:?} seed {seed}: {outcome:?}");
+    }
 }

@@ -2,22 +2,15 @@
 #![expect(clippy::print_stdout, reason = "a command-line program reports on it")]
 
 use std::panic::catch_unwind;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use jetsled_tests::damage::{Action, Kind, Outcome, run};
+use jetsled_tests::damage::{Action, Kind, Outcome, run, scratch};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let seeds: u64 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(100);
     let first: u64 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1);
     let wanted = arguments.next();
-    let base = PathBuf::from("/dev/shm");
-    let base = if base.is_dir() {
-        base
-    } else {
-        std::env::temp_dir()
-    };
     let mut failures = 0;
     for kind in Kind::ALL {
         if wanted.as_ref().is_some_and(|w| *w != format!("{kind:?}")) {
@@ -26,7 +19,7 @@ fn main() -> ExitCode {
         let mut sums = Action::ALL.map(|action| (action, 0, Outcome::default()));
         let mut failed = Vec::new();
         for seed in first..first + seeds {
-            let Ok(dir) = tempfile::tempdir_in(&base) else {
+            let Ok(dir) = scratch() else {
                 return ExitCode::FAILURE;
             };
             let action = Action::of_seed(seed);

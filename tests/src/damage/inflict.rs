@@ -76,16 +76,16 @@ impl Action {
 
 /// What was damaged.
 #[derive(Debug)]
-pub(super) struct Hits {
-    pub(super) file: PathBuf,
+pub(crate) struct Hits {
+    pub(crate) file: PathBuf,
     /// Bytes that are not what they were; to the end of all files if it is shorter now.
-    pub(super) ranges: Vec<Range<usize>>,
+    pub(crate) ranges: Vec<Range<usize>>,
     /// Whether bytes are missing at the end, or the whole is of another time.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
 }
 
 impl Hits {
-    pub(super) fn touch(&self, file: &Path, from: usize, to: usize) -> bool {
+    pub(crate) fn touch(&self, file: &Path, from: usize, to: usize) -> bool {
         file == self.file
             && self
                 .ranges
@@ -112,8 +112,18 @@ pub(super) fn inflict(
     files.retain(|path| kind_of(dir, path) == kind);
     files.sort();
     files.shuffle(&mut random);
+    inflict_on_any(files, action, (dir, &built.older), &mut random)
+}
+
+/// Damages the first of the files, which are in the first directory, that this damage changes. The second directory has copies of an earlier time.
+pub(crate) fn inflict_on_any(
+    files: Vec<PathBuf>,
+    action: Action,
+    dirs: (&Path, &Path),
+    random: &mut SmallRng,
+) -> Result<Option<Hits>, String> {
     for file in files {
-        if let Some(hits) = inflict_on(file, action, built, &mut random)? {
+        if let Some(hits) = inflict_on(file, action, dirs, random)? {
             return Ok(Some(hits));
         }
     }
@@ -123,7 +133,7 @@ pub(super) fn inflict(
 fn inflict_on(
     file: PathBuf,
     action: Action,
-    built: &Built,
+    (dir, older): (&Path, &Path),
     random: &mut SmallRng,
 ) -> Result<Option<Hits>, String> {
     let before = fs::read(&file).map_err(|error| error.to_string())?;
@@ -136,9 +146,8 @@ fn inflict_on(
         Some(after) => Some(after),
         None if action == Action::Delete => None,
         None => {
-            let dir = &built.options.dir;
             let within = file.strip_prefix(dir).map_err(|error| error.to_string())?;
-            match fs::read(built.older.join(within)) {
+            match fs::read(older.join(within)) {
                 Ok(older) => Some(older),
                 Err(_) => return Ok(None),
             }
@@ -233,7 +242,7 @@ fn kind_of(dir: &Path, path: &Path) -> Kind {
     }
 }
 
-fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+pub(crate) fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {

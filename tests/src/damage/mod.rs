@@ -5,10 +5,11 @@
 //! files by a small decoder of its own ([`records`]), not by the store's.
 
 mod build;
-mod inflict;
+pub(crate) mod inflict;
 mod judge;
 pub mod records;
 
+use std::io;
 use std::path::Path;
 
 pub use inflict::{Action, Kind};
@@ -28,6 +29,20 @@ pub struct Outcome {
     pub told_by_place: u64,
     /// Messages that are kept and not served, since the configuration of their stream was hit; not counted with the others.
     pub orphaned: u64,
+}
+
+/// A directory for a store, in memory where the system has such a place: nothing here is about what a disk has synced.
+///
+/// # Errors
+///
+/// When it can not be made.
+pub fn scratch() -> io::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
 }
 
 /// Builds, damages, checks, starts and compares. Where `action` would change no byte of any file of the kind (most indexes never change, so no

@@ -1,0 +1,87 @@
+//! Damages the stores of two programs alike, many times: `damage-programs SEEDS FIRST JETSLED NATS_SERVER`. A Markdown table of what clients got.
+#![expect(clippy::print_stdout, reason = "a command-line program reports on it")]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use jetsled_tests::damage::scratch;
+use jetsled_tests::damage_programs::{Kind, Layout, Outcome, run};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let mut number = || arguments.next().and_then(|n| n.parse::<u64>().ok());
+    let (Some(seeds), Some(first)) = (number(), number()) else {
+        return usage();
+    };
+    let (Some(jetsled), Some(nats_server)) = (arguments.next(), arguments.next()) else {
+        return usage();
+    };
+    let programs = [
+        ("jetsled", Layout::Jetsled, PathBuf::from(jetsled)),
+        (
+            "nats-server",
+            Layout::NatsServer,
+            PathBuf::from(nats_server),
+        ),
+    ];
+    let mut remarks = Vec::new();
+    let mut code = ExitCode::SUCCESS;
+    println!(
+        "| Program | Files | Stores | Did not start | Messages | Hit | Lost | Of these not hit | Named as lost | Else hinted at | Altered | Back | Streams gone | Consumers gone | Sequences given again |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for (name, layout, program) in programs {
+        for kind in Kind::ALL {
+            let mut sum = Outcome::default();
+            for seed in first..first + seeds {
+                let Ok(dir) = scratch() else {
+                    return ExitCode::FAILURE;
+                };
+                match run(seed, &program, layout, kind, dir.path()) {
+                    Ok(Some((action, outcome))) => {
+                        if outcome.altered + outcome.not_started > 0 {
+                            remarks.push(format!(
+                                "{name} {kind:?} seed {seed} {action:?}: {outcome:?}"
+                            ));
+                        }
+                        sum += outcome;
+                    }
+                    Ok(None) => {}
+                    Err(error) => {
+                        remarks.push(format!("{name} {kind:?} seed {seed}: {error}"));
+                        code = ExitCode::FAILURE;
+                    }
+                }
+            }
+            if sum.stores > 0 {
+                let Outcome {
+                    stores,
+                    not_started,
+                    messages,
+                    hit,
+                    lost,
+                    lost_unhit,
+                    told,
+                    hinted,
+                    altered,
+                    back,
+                    streams_gone,
+                    consumers_gone,
+                    given_again,
+                } = sum;
+                println!(
+                    "| {name} | {kind:?} | {stores} | {not_started} | {messages} | {hit} | {lost} | {lost_unhit} | {told} | {hinted} | {altered} | {back} | {streams_gone} | {consumers_gone} | {given_again} |"
+                );
+            }
+        }
+    }
+    for remark in remarks {
+        println!("{remark}");
+    }
+    code
+}
+
+fn usage() -> ExitCode {
+    println!("usage: damage-programs SEEDS FIRST JETSLED NATS_SERVER");
+    ExitCode::FAILURE
+}
