@@ -132,3 +132,48 @@ fn of_a_recycled_segments_former_life() {
     );
     assert!(newest.offset < 1000, "and most of them still there");
 }
+
+/// A start that finds a full segment makes sure of it: a kill may have come before its sync.
+#[test]
+fn what_a_kill_has_left_of_a_full_segment_outlives_the_next_power_cut() {
+    let disk = FaultyStorage::new();
+    let open = |disk: &FaultyStorage| {
+        let mut seqs = Vec::new();
+        let options = LogOptions {
+            segment_bytes: 64 << 10,
+            ..LogOptions::new(1)
+        };
+        let storage = Arc::new(disk.clone());
+        let opened = Log::open(
+            storage,
+            Path::new("/log"),
+            options,
+            None,
+            &mut |replayed, _| {
+                if let Record::Message(message) = replayed.record {
+                    seqs.push(message.seq);
+                }
+            },
+        );
+        (opened.unwrap().0, seqs)
+    };
+    let (mut log, _) = open(&disk);
+    for seq in 1..=7 {
+        append(&mut log, seq, 8 << 10);
+    }
+    commit(&mut log).unwrap();
+    // The first one is in the segment still, the second one is behind its end.
+    append(&mut log, 8, 4 << 10);
+    append(&mut log, 9, 8 << 10);
+    disk.fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
+    assert!(commit(&mut log).is_err());
+    drop(log);
+    let disk = disk.after_kill();
+    let (log, found) = open(&disk);
+    assert_eq!(found, [1, 2, 3, 4, 5, 6, 7, 8]);
+    drop(log);
+    for seed in 0..30 {
+        let (_, again) = open(&disk.after_power_cut(seed));
+        assert_eq!(again, found, "seed {seed}");
+    }
+}

@@ -80,14 +80,21 @@ impl StreamModel {
             if newest.get(&*publish.subject) != Some(seq) || self.may_be_ended(*id, publish) {
                 continue;
             }
+            // It may have been under way for long.
+            let arrived = publish
+                .attempts
+                .iter()
+                .map(|attempt| match attempt.settled {
+                    Some(_) => attempt.settled_at,
+                    None => now,
+                });
+            let arrived = arrived.max().unwrap_or(now);
             let due = match schedule {
-                Schedule::At(at) => at,
+                Schedule::At(at) => at.max(arrived),
                 Schedule::Every(_) if !self.is_final => continue,
                 Schedule::Every(span) => {
                     let last = sent_at.get(id).copied();
-                    last.unwrap_or_else(|| publish.attempts.last().map_or(now, |last| last.at))
-                        + span
-                        + SECOND
+                    last.unwrap_or(arrived) + span + SECOND
                 }
             };
             if now > due.max(self.awake_since) + SLACK {

@@ -1,8 +1,11 @@
 //! Entry point for the fuzz target; no part of the interface.
 
-use super::{
-    ConsumerEntry, Decoder, LogCheckpoint, StoredConfig, Stream, StreamId, decode_counters,
-};
+use super::checkpointed::decode_counters;
+use crate::Stream;
+use crate::log::{LogCheckpoint, StreamId};
+use crate::shard::StoredConfig;
+use crate::shard::consumers::ConsumerEntry;
+use crate::stream::Decoder;
 
 /// Decodes bytes as each kind of value that a checkpoint has. Its checksum has been checked by then.
 #[doc(hidden)]
