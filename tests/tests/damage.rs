@@ -49,7 +49,7 @@ fn clients_of_a_damaged_program_get_what_was_not_hit() {
     use damage_programs::Kind;
     for (seed, kind) in [(1, Kind::Messages), (2, Kind::State)] {
         let dir = scratch().expect("a temporary directory");
-        let outcome = damage_programs::run(seed, &program(), Layout::Jetsled, kind, dir.path());
+        let outcome = damage_programs::run(seed, program(), Layout::Jetsled, kind, dir.path());
         let (action, outcome) = outcome.expect("a store").expect("such files");
         let broken = outcome.not_started
             + outcome.altered

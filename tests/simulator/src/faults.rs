@@ -130,7 +130,7 @@ impl World {
     fn flip_bits(&mut self) -> bool {
         let files = self.disk.files();
         let of = |end: &str| -> Vec<_> {
-            let name = |path: &std::path::Path| path.to_string_lossy().ends_with(end);
+            let name = |path: &Path| path.to_string_lossy().ends_with(end);
             files.iter().filter(|path| name(path)).cloned().collect()
         };
         let in_index = self.random.random_bool(0.4);

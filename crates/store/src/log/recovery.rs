@@ -164,10 +164,9 @@ impl Recovery {
         for no in indexes {
             let path = index_path(&self.dir, no);
             let table = file::read_table(&*self.storage, &self.dir, no, &self.options.guards());
-            match table {
-                Ok(Some(table)) => self.outlived(&table),
-                // What it says is a help, no more.
-                Ok(None) | Err(_) => {}
+            // What it says is a help, no more.
+            if let Ok(Some(table)) = table {
+                self.outlived(&table);
             }
             self.remove(&path)?;
         }
