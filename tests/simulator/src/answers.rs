@@ -98,7 +98,8 @@ impl World {
             ));
         }
         run.model.deliver(seq, times, self.damaged)?;
-        if run.plan.priority == Priority::Pinned {
+        // While the disk fails, what was delivered may be void: its numbers come again.
+        if run.plan.priority == Priority::Pinned && self.ailing.is_none() {
             let pin = message.header("Nats-Pin-Id").unwrap_or_default();
             run.model.note_pin(&pin, client, at)?;
         }

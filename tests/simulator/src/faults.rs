@@ -209,6 +209,9 @@ impl World {
                 waiting.retain(|_, waiting| !matches!(waiting, Waiting::Ack { .. }));
             }
             self.unacked.clear();
+            for consumer in &mut self.consumers {
+                consumer.model.pins.clear();
+            }
             self.ailing = None;
             // What had expired when a write failed expires again soon.
             self.set_time(150_000_000);
