@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What power-cut.sh and kill-rounds.sh run: `tests/crash-rounds.sh kill|power|stop [ROUNDS [NAME=PROGRAM[@ROUNDS]]...]`.
+# What power-cut.sh and kill-rounds.sh run: `tests/crash-rounds.sh kill|power|stop [ROUNDS [NAME=PROGRAM[+SYNC_INTERVAL][@ROUNDS]]...]`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -z "${JETSLED_BIN:-}" ] && [ $# -lt 3 ]; then

@@ -2,8 +2,8 @@
 # Power cuts on a real file system: does everything hold that was answered?
 #
 #   tests/power-cut.sh [ROUNDS]                               jetsled, default 5 rounds
-#   tests/power-cut.sh ROUNDS NAME=PROGRAM[@ROUNDS]...        these servers by turns, and a table; the first one decides the exit code.
-#                                                             One whose name ends in `always` gets `sync_interval: always`
+#   tests/power-cut.sh ROUNDS SERVER...                       these servers by turns, and a table; the first one decides the exit code.
+#                                                             NAME=PROGRAM[+SYNC_INTERVAL][@ROUNDS], such as nats-server=PATH+always@50
 #   JETSLED_BIN=PATH tests/power-cut.sh                       another build of jetsled
 #   JETSLED_SEED=N tests/power-cut.sh                         the moments and the load of an earlier run
 #

@@ -1,7 +1,8 @@
-//! Kills, power cuts and orderly stops under load: `crash-rounds kill|power|stop [ROUNDS [NAME=PROGRAM[@ROUNDS]]...]`.
+//! Kills, power cuts and orderly stops under load: `crash-rounds kill|power|stop [ROUNDS [SERVER]...]`, where a
+//! server is `NAME=PROGRAM[+SYNC_INTERVAL][@ROUNDS]`.
 //!
-//! Without servers, the program under test. `NAME=PROGRAM` may stand several times: then they take turns, and `@ROUNDS` lets one have fewer.
-//! A name that ends in `always` has `sync_interval: always` in its configuration. The end is a Markdown table.
+//! Without servers, the program under test. Several take turns; `@ROUNDS` lets one have fewer, `+always` or `+2m` is the `sync_interval` in its
+//! configuration. The end is a Markdown table; the exit code is that of the first server.
 //! `tests/power-cut.sh` and `tests/kill-rounds.sh` run this.
 #![expect(
     clippy::print_stdout,
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let rounds = arguments.get(1).map_or(Ok(5), |rounds| rounds.parse());
     let (Some(end), Ok(rounds), Ok(seed)) = (end, rounds, seed) else {
         eprintln!(
-            "usage: [JETSLED_SEED=NUMBER] crash-rounds kill|power|stop [ROUNDS [NAME=PROGRAM[@ROUNDS]]...]"
+            "usage: [JETSLED_SEED=NUMBER] crash-rounds kill|power|stop [ROUNDS [NAME=PROGRAM[+SYNC_INTERVAL][@ROUNDS]]...]"
         );
         return ExitCode::from(2);
     };
@@ -99,16 +100,21 @@ fn table(subjects: &[Subject]) -> String {
 
 impl Subject {
     fn parse(text: &str, end: End, rounds: u64, seed: u64) -> io::Result<Self> {
-        let wrong = || io::Error::other(format!("{text}: not NAME=PROGRAM[@ROUNDS]"));
+        let wrong =
+            || io::Error::other(format!("{text}: not NAME=PROGRAM[+SYNC_INTERVAL][@ROUNDS]"));
         let (name, program) = text.split_once('=').ok_or_else(wrong)?;
         let (program, rounds) = match program.rsplit_once('@') {
             None => (program, rounds),
             Some((program, rounds)) => (program, rounds.parse().map_err(|_| wrong())?),
         };
+        let (program, interval) = match program.rsplit_once('+') {
+            None => (program, None),
+            Some((program, interval)) => (program, Some(interval)),
+        };
         let program: PathBuf = std::path::absolute(program)?;
         let mut launch = Launch::of(program);
-        if name.ends_with("always") {
-            launch = launch.config("jetstream { sync_interval: always }\n");
+        if let Some(interval) = interval {
+            launch = launch.config(format!("jetstream {{ sync_interval: {interval} }}\n"));
         }
         Ok(Self {
             name: name.to_owned(),
