@@ -190,7 +190,7 @@ impl Trial {
                 what: error.to_string(),
             }),
             Ok(server) => {
-                match Found::read(server.address()) {
+                match patiently(|| Found::read(server.address())) {
                     Ok(found) => violations.extend(self.verify(&round, &found)),
                     Err(error) => violations.push(Violation {
                         kind: Kind::NoStart,
@@ -359,6 +359,17 @@ impl Trial {
             consumer.settle(stream.map_or(&nothing, |stream| &stream.messages));
         }
     }
+}
+
+/// Tries again for a while: on a busy machine who reads may be too slow for the server's patience.
+fn patiently<T>(read: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    const TRIES: u32 = 5;
+    for _ in 1..TRIES {
+        if let Ok(done) = read() {
+            return Ok(done);
+        }
+    }
+    read()
 }
 
 fn at(round: u64, error: &io::Error, log: &str) -> io::Error {
