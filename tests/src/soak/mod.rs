@@ -33,9 +33,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Periods of five minutes; three of them if the run is shorter than that.
+    /// Six periods, of five minutes at least; three if the run is shorter than that. Caches fill for some minutes: slopes mean more the longer
+    /// a period is.
     pub fn lasting(whole: Duration) -> Self {
-        let period = Duration::from_secs(300).min(whole / 3);
+        let period = (whole / 6).max(Duration::from_secs(300)).min(whole / 3);
         Self {
             whole,
             period,
