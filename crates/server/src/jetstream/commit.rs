@@ -10,7 +10,8 @@ use parking_lot::MutexGuard;
 use super::AccountJetStream;
 use super::clock::Stopwatch;
 use super::parked::{Parked, Then};
-use super::shard::{ShardHandle, ShardState, lost_commit};
+use super::publish::lost_commit;
+use super::shard::{ShardHandle, ShardState};
 use crate::routing::FlushSet;
 
 /// A connection waits for the disk itself as long as commits take less than this: the worker's wake-up and its answer's cost about

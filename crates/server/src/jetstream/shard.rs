@@ -6,11 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use jetsled_jetstream_api::{ApiError, Nanos, PubAck, PubAckPrefix, Timestamp};
-use jetsled_store::{
-    ConsumerKey, LogPosition, Publish, PublishError, Published, Removed, Sender, Shard, Stream,
-    StreamId,
-};
+use jetsled_jetstream_api::{Nanos, Timestamp};
+use jetsled_store::{ConsumerKey, LogPosition, Removed, Shard, StreamId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::account::{ApiReply, TakenOut};
@@ -18,10 +15,8 @@ use super::clock;
 use super::commit::{Commits, Committer};
 use super::follower::FollowerQueue;
 use super::id_map::IdMap;
-use super::ingest::Request;
 use super::latency::Latencies;
 use super::parked::{Parked, ReplyKind, Then};
-use super::rename::Republished;
 use super::reply::send_message;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
@@ -31,13 +26,6 @@ use crate::routing::FlushSet;
 
 /// Progress that nobody waits for is committed after this time at the latest.
 const LAZY_COMMIT: Nanos = Nanos(100_000_000);
-
-/// After a publish the store is asked within this time what is due next: expiry by age is no finer
-/// (observed nats-server 2.15.1: every 250 ms at most).
-const STORE_TICK: Nanos = Nanos(250_000_000);
-
-/// A one-shot schedule whose message was not stored tries again after this time.
-const RETRY_SCHEDULE: Nanos = Nanos::from_secs(60);
 
 /// Times that a thread which has given up the lock for one who commits lets others run before it wants it back.
 const GIVE_WAY: usize = 64;
@@ -326,184 +314,6 @@ impl ShardState {
         self.commit_by = Some(self.commit_by.map_or(by, |already| already.min(by)));
     }
 
-    /// Applies the stream's rules to a client's message and parks or sends its ack.
-    pub(super) fn publish(
-        &mut self,
-        stream: StreamId,
-        request: &Request<'_>,
-        flush: &mut FlushSet,
-    ) {
-        self.end_turn(flush);
-        if self.is_in_batch(stream, request) {
-            return self.publish_in_batch(stream, request, flush);
-        }
-        let message = Publish {
-            subject: request.subject,
-            headers: request.headers,
-            payload: request.payload,
-            has_interest: true,
-            sender: Sender::Client,
-        };
-        let Some(outcome) = self.store_message(stream, &message, Shard::publish, flush) else {
-            return;
-        };
-        let Some(running) = self.streams.get(&stream) else {
-            return;
-        };
-        if request.reply.is_empty() || running.config.no_ack {
-            if let Err(error) = outcome {
-                refusal(error, running);
-            }
-            return;
-        }
-        let counter = if running.config.allow_msg_counter {
-            self.store.stream(stream).map(Stream::counter_value)
-        } else {
-            None
-        };
-        match outcome {
-            Ok(published) => {
-                let ack = if published.duplicate {
-                    PubAck::Duplicate(published.seq)
-                } else if let Some(value) = counter {
-                    let seq = published.seq;
-                    PubAck::Counted { seq, value }
-                } else {
-                    PubAck::Stored(published.seq)
-                };
-                let pub_ack = &running.pub_ack;
-                if published.position.is_some() {
-                    self.parked.reply(
-                        &running.account,
-                        request.reply,
-                        ReplyKind::PubAck(stream),
-                        |out| pub_ack.write(ack, out),
-                    );
-                    self.parked.note_arrival(self.now);
-                } else {
-                    let mut body = std::mem::take(&mut self.scratch.reply);
-                    body.clear();
-                    pub_ack.write(ack, &mut body);
-                    let replies = &mut self.scratch.replies;
-                    replies.send(&running.account, request.reply, &body, flush);
-                    self.scratch.reply = body;
-                }
-            }
-            Err(error) => {
-                let refused = refusal(error, running);
-                self.refuse(stream, request.reply, &refused, flush);
-            }
-        }
-    }
-
-    /// Answers a publish with an error.
-    pub(super) fn refuse(
-        &mut self,
-        stream: StreamId,
-        reply: &[u8],
-        error: &ApiError,
-        flush: &mut FlushSet,
-    ) {
-        let Some(running) = self.streams.get(&stream) else {
-            return;
-        };
-        self.scratch.reply.clear();
-        running.pub_ack.write_error(error, &mut self.scratch.reply);
-        let body = &self.scratch.reply;
-        self.scratch
-            .replies
-            .send(&running.account, reply, body, flush);
-    }
-
-    /// Gives the store a message for a stream by `publish` and does what follows from it but the ack: input transform, republishing, and waking
-    /// who has work now. `None`: there is no such stream.
-    pub(super) fn store_message(
-        &mut self,
-        stream: StreamId,
-        message: &Publish<'_>,
-        publish: impl FnOnce(
-            &mut Shard,
-            StreamId,
-            &Publish<'_>,
-            Timestamp,
-        ) -> Result<Published, PublishError>,
-        flush: &mut FlushSet,
-    ) -> Option<Result<Published, PublishError>> {
-        let running = self.streams.get_mut(&stream)?;
-        // Out of the stream for this message, since the renamed subject lies in it.
-        let mut input = running.input.take();
-        let subject = match &mut input {
-            Some(input) => input.apply(message.subject),
-            None => message.subject,
-        };
-        let message = Publish {
-            subject,
-            has_interest: !running.retains_by_interest() || running.has_interest(subject),
-            ..*message
-        };
-        let outcome = publish(&mut self.store, stream, &message, self.now);
-        if let Ok(published) = &outcome {
-            let message = self.store.as_stored(stream, &message, published);
-            let unseen = &mut self.unseen;
-            let parked = &mut self.parked;
-            announce_stored(running, &message, published, unseen, parked, flush);
-            self.stored_something(published.position.is_some());
-        }
-        if input.is_some()
-            && let Some(running) = self.streams.get_mut(&stream)
-        {
-            running.input = input;
-        }
-        Some(outcome)
-    }
-
-    /// Messages were published: they want a commit if they are in the log, and what they made due is asked for soon.
-    pub(super) fn stored_something(&mut self, in_log: bool) {
-        if in_log {
-            self.commit_now();
-        }
-        let tick = self.now.saturating_add(STORE_TICK);
-        self.store_wake = Some(self.store_wake.map_or(tick, |at| at.min(tick)));
-    }
-
-    /// Stores what schedules have sent. One whose message is not stored goes on with its next time, or tries again later.
-    pub(super) fn store_scheduled(&mut self, flush: &mut FlushSet) {
-        let mut scheduled = Vec::new();
-        self.store.take_scheduled(&mut scheduled);
-        for sent in scheduled {
-            let message = Publish {
-                subject: &sent.subject,
-                headers: &sent.headers,
-                payload: &sent.payload,
-                has_interest: true,
-                sender: Sender::Server,
-            };
-            let retry = self.now.saturating_add(RETRY_SCHEDULE);
-            let until = match self.store_message(sent.stream, &message, Shard::publish, flush) {
-                Some(Ok(Published { stored: true, .. })) => continue,
-                Some(Ok(_)) => sent.next.unwrap_or(retry),
-                Some(Err(error)) => {
-                    if let Some(running) = self.streams.get(&sent.stream) {
-                        let subject = String::from_utf8_lossy(&sent.subject);
-                        let refused = refusal(error, running);
-                        tracing::warn!(
-                            "JetStream stream '{} > {}' refused a scheduled message for '{subject}': {}",
-                            running.account.name(),
-                            running.config.name,
-                            refused.description,
-                        );
-                    }
-                    sent.next.unwrap_or(retry)
-                }
-                // The store is ahead of the streams that run, at a start.
-                None => self.now.saturating_add(STORE_TICK),
-            };
-            self.store
-                .put_off_schedule(sent.stream, sent.schedule, until);
-            self.store_wake = Some(self.store_wake.map_or(until, |at| at.min(until)));
-        }
-    }
-
     /// Ends a batch of requests: the last consumer's turn, and memory streams' new messages.
     pub(super) fn end_of_batch(&mut self, flush: &mut FlushSet) {
         self.end_turn(flush);
@@ -569,78 +379,4 @@ impl ShardState {
             stream,
         }
     }
-}
-
-/// Remembers that a message was stored, for its consumers, and publishes it again if the stream asks for that.
-pub(super) fn announce_stored(
-    running: &mut RunningStream,
-    message: &Publish<'_>,
-    published: &Published,
-    unseen: &mut Vec<StreamId>,
-    parked: &mut Parked,
-    flush: &mut FlushSet,
-) {
-    if !published.stored {
-        return;
-    }
-    running.note_stored(Some(message.subject), unseen);
-    if let Some(republish) = &mut running.republish
-        && let Some(again) = republish.apply(message, published)
-    {
-        let waits = published.position.is_some();
-        send_again(&running.account, &again, waits, parked, flush);
-    }
-}
-
-/// Publishes a stored message again: now, or behind its commit.
-fn send_again(
-    account: &Arc<Account>,
-    again: &Republished<'_>,
-    waits: bool,
-    parked: &mut Parked,
-    flush: &mut FlushSet,
-) {
-    let Republished {
-        subject,
-        headers,
-        payload,
-    } = *again;
-    if !waits {
-        return send_message(account, subject, headers, payload, flush);
-    }
-    let headers_len = u32::try_from(headers.len()).unwrap_or(0);
-    parked.reply(
-        account,
-        subject,
-        ReplyKind::Message { headers_len },
-        |out| {
-            out.extend_from_slice(headers);
-            out.extend_from_slice(payload);
-        },
-    );
-}
-
-/// What a publisher is told of a failed publish.
-pub(super) fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
-    match error {
-        PublishError::Rejected(error) => {
-            if let Some(jetstream) = stream.account.jetstream.get() {
-                jetstream.tell_full(&error, stream.config.storage);
-            }
-            error
-        }
-        error @ (PublishError::Log(_) | PublishError::Read(_) | PublishError::UnknownStream(_)) => {
-            tracing::error!(
-                "JetStream failed to store a msg on stream '{} > {}': {error}",
-                stream.account.name(),
-                stream.config.name,
-            );
-            ApiError::stream_store_failed(error)
-        }
-    }
-}
-
-/// What a publisher is told when the commit of its message failed.
-pub(super) fn lost_commit(prefix: &PubAckPrefix, reason: &str, out: &mut Vec<u8>) {
-    prefix.write_error(&ApiError::stream_store_failed(reason), out);
 }

@@ -17,10 +17,10 @@ use jetsled_store::{
 };
 use parking_lot::Mutex;
 
-use super::access::resting_state;
 use super::account::{AccountJetStream, StreamHandle};
 use super::batch::BatchLimits;
 use super::by_hand::ByHand;
+use super::consumer_service::resting_state;
 use super::observe::FoundDamage;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;

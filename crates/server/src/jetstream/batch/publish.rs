@@ -13,7 +13,8 @@ use crate::jetstream::advisory;
 use crate::jetstream::api::level_too_high;
 use crate::jetstream::ingest::Request;
 use crate::jetstream::parked::ReplyKind;
-use crate::jetstream::shard::{ShardState, announce_stored, refusal};
+use crate::jetstream::publish::{announce_stored, refusal};
+use crate::jetstream::shard::ShardState;
 use crate::jetstream::stream::RunningStream;
 use crate::routing::FlushSet;
 
