@@ -82,7 +82,7 @@ impl ServerState {
     pub(crate) fn info(&self, info_for: &InfoFor<'_>) -> Vec<u8> {
         let options = self.options();
         let place = match info_for.transport {
-            Transport::Tcp => self.tcp_place(&options),
+            Transport::Tcp => self.tcp_place(&options, info_for.is_first),
             Transport::Websocket => self.websocket_place(info_for.is_first),
         };
         let info = Info {
@@ -119,13 +119,15 @@ impl ServerState {
         serde_json::to_vec(&info).unwrap_or_default()
     }
 
-    fn tcp_place(&self, options: &Options) -> Place {
+    /// That there is a `no_auth_user` counts in the first INFO only (observed nats-server 2.15.1).
+    fn tcp_place(&self, options: &Options, is_first: bool) -> Place {
         let (host, port) = self.advertised();
         let has_tls = options.tls.is_some();
         Place {
             host,
             port,
-            auth_required: self.requires_login(Transport::Tcp) && options.no_auth_user.is_none(),
+            auth_required: self.requires_login(Transport::Tcp)
+                && !(is_first && options.no_auth_user.is_some()),
             tls_required: has_tls && !options.allow_non_tls,
             tls_available: has_tls && options.allow_non_tls,
         }

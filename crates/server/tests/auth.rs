@@ -90,6 +90,21 @@ fn no_auth_user_stands_in_for_missing_credentials() {
 }
 
 #[test]
+fn no_auth_user_is_known_to_the_first_info_only() {
+    let server = TestServer::configured(
+        "accounts { A { users: [ {user: a, password: a} ] } }, no_auth_user: a",
+    );
+    let mut peer = Peer::connect(server.address).unwrap();
+    assert!(!peer.line().unwrap().contains("auth_required"));
+    peer.send("CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n")
+        .unwrap();
+    peer.expect("PONG\r\n");
+    let second = peer.line().unwrap();
+    assert!(second.contains(r#""auth_required":true"#), "{second}");
+    assert!(second.contains(r#""connect_info":true"#), "{second}");
+}
+
+#[test]
 fn accounts_do_not_hear_each_other() {
     let server = TestServer::configured(
         "accounts { A { users: [ {user: a, password: a} ] }, B { users: [ {user: b, password: b} ] } }",
