@@ -39,7 +39,8 @@ fn main() -> ExitCode {
                 };
                 match run(seed, &program, layout, kind, dir.path()) {
                     Ok(Some((action, outcome))) => {
-                        if outcome.altered + outcome.not_started > 0 {
+                        let is_silent = outcome.lost > outcome.told + outcome.hinted;
+                        if outcome.altered + outcome.not_started > 0 || is_silent {
                             remarks.push(format!(
                                 "{name} {kind:?} seed {seed} {action:?}: {outcome:?}"
                             ));
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
             if sum.stores > 0 {
                 let Outcome {
                     stores,
+                    orderly: _,
                     not_started,
                     messages,
                     hit,

@@ -32,6 +32,8 @@ pub(super) struct Kept {
 pub(super) struct Built {
     pub(super) server: Server,
     pub(super) streams: BTreeMap<&'static str, Kept>,
+    /// Whether it was stopped, not killed.
+    pub(super) orderly: bool,
     /// Copies of all its files at an earlier time.
     pub(super) older: PathBuf,
 }
@@ -69,7 +71,8 @@ pub(super) fn build(seed: u64, program: &Path, dir: &Path) -> Result<Built, Stri
             .unwrap_or(0);
         kept.live = read_all(&mut peer, name, kept.last).map_err(failed)?;
     }
-    if random.random_bool(0.6) {
+    let orderly = random.random_bool(0.6);
+    if orderly {
         server.stop();
     } else {
         server.kill();
@@ -77,6 +80,7 @@ pub(super) fn build(seed: u64, program: &Path, dir: &Path) -> Result<Built, Stri
     Ok(Built {
         server,
         streams,
+        orderly,
         older,
     })
 }

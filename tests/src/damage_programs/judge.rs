@@ -23,6 +23,8 @@ const ORDINARY: [&str; 2] = [
 pub struct Outcome {
     /// Stores.
     pub stores: u64,
+    /// Of these, how many were stopped in order.
+    pub orderly: u64,
     /// Programs that did not start.
     pub not_started: u64,
     /// Messages before.
@@ -52,6 +54,7 @@ pub struct Outcome {
 pub(super) fn judge(built: &mut Built, records: &[Place], hits: &Hits) -> Result<Outcome, String> {
     let mut outcome = Outcome {
         stores: 1,
+        orderly: u64::from(built.orderly),
         ..Outcome::default()
     };
     let mut lost = BTreeMap::new();
@@ -150,6 +153,7 @@ fn stream(
 impl std::ops::AddAssign for Outcome {
     fn add_assign(&mut self, other: Self) {
         self.stores += other.stores;
+        self.orderly += other.orderly;
         self.not_started += other.not_started;
         self.messages += other.messages;
         self.hit += other.hit;
