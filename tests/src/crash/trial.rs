@@ -33,7 +33,7 @@ pub enum End {
 }
 
 /// How long consumers may take to come to their end.
-const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A server under trial.
 #[derive(Debug)]
