@@ -139,7 +139,7 @@ async function mirrors(t, nc, kvm, jsm) {
   const mirror = await kvm.create("MIRROR", { mirror: { name: "ORIGIN" } });
   const both = await kvm.create("BOTH", { sources: [{ name: "ORIGIN" }, { name: "W" }] });
   await until(async () => (await jsm.streams.info("KV_MIRROR")).state.messages === 2, "the mirror");
-  await until(async () => (await jsm.streams.info("KV_BOTH")).state.messages > 2, "the sources");
+  await until(async () => (await jsm.streams.info("KV_BOTH")).state.messages === 6, "both sources");
   t.say("mirror", (await mirror.status()).streamInfo.config);
   await t.attempt("get from the mirror", async () => entry(await mirror.get("a")));
   await t.attempt("keys of the mirror", async () => (await collected(await mirror.keys())).sort());
