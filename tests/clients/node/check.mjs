@@ -46,6 +46,10 @@ async function check(name) {
   }
   const file = join(recorded, `${name}.txt`);
   console.log(`${name}: ${text.split("\n").length} lines, ${Date.now() - began} ms`);
+  if (/^ended: /m.test(text)) { // nothing to record or to compare
+    console.error(`${name} does not come to its end:\n${text.slice(text.search(/^ended: /m))}`);
+    return false;
+  }
   if (record) {
     await mkdir(recorded, { recursive: true });
     await writeFile(file, text);
