@@ -177,3 +177,44 @@ fn what_a_kill_has_left_of_a_full_segment_outlives_the_next_power_cut() {
         assert_eq!(again, found, "seed {seed}");
     }
 }
+
+#[test]
+fn the_index_of_a_segment_has_no_subject_of_a_commit_that_has_failed() {
+    let disk = FaultyStorage::new();
+    let options = LogOptions {
+        segment_bytes: 64 << 10,
+        ..LogOptions::new(1)
+    };
+    let storage = Arc::new(disk.clone());
+    let opened = Log::open(storage, Path::new("/log"), options, None, &mut |_, _| ());
+    let (mut log, _) = opened.unwrap();
+    let add = |log: &mut Log, subject: &[u8]| {
+        let message = Message {
+            stream: StreamId(2),
+            seq: 1,
+            timestamp: 0,
+            subject,
+            headers: b"",
+            payload: b"",
+        };
+        log.append(&Record::Message(message)).unwrap();
+    };
+    append(&mut log, 1, 1 << 10);
+    commit(&mut log).unwrap();
+    add(&mut log, b"was.void");
+    disk.fail(Call::Write, 0, Fault::Error(ErrorKind::Other));
+    assert!(commit(&mut log).is_err());
+    add(&mut log, b"was.kept");
+    for seq in 2..=10 {
+        append(&mut log, seq, 8 << 10);
+    }
+    commit(&mut log).unwrap();
+    let index = || disk.contents(Path::new("/log/0000000001.idx"));
+    while index().is_none() {
+        let job = log.take_maintenance().unwrap();
+        log.finish_maintenance(job.run());
+    }
+    let index = index().unwrap();
+    let has = |subject: &[u8]| index.windows(8).any(|window| window == subject);
+    assert!(has(b"was.kept") && !has(b"was.void"));
+}

@@ -132,21 +132,14 @@ impl BuildingIndex {
         self.streams.iter_mut()
     }
 
-    /// Forgets the messages from this offset on, and subjects that only they had.
+    /// Forgets the messages from this offset on.
     pub(crate) fn truncate(&mut self, offset: u32) {
-        for stream in &mut self.streams {
-            let mut cut = false;
-            for lane in &mut stream.lanes {
-                let keep = lane.offsets.partition_point(|other| *other < offset);
-                cut |= keep < lane.offsets.len();
-                lane.seqs.truncate(keep);
-                lane.offsets.truncate(keep);
-                lane.lens.truncate(keep);
-                lane.subjects.truncate(keep);
-            }
-            if cut {
-                stream.drop_unused_subjects();
-            }
+        for lane in self.streams.iter_mut().flat_map(|stream| &mut stream.lanes) {
+            let keep = lane.offsets.partition_point(|other| *other < offset);
+            lane.seqs.truncate(keep);
+            lane.offsets.truncate(keep);
+            lane.lens.truncate(keep);
+            lane.subjects.truncate(keep);
         }
     }
 }
@@ -178,13 +171,6 @@ impl BuildingStream {
             && lane.subjects.len() + 1 == lane.seqs.len()
         {
             lane.subjects.push(0);
-        }
-    }
-
-    fn drop_unused_subjects(&mut self) {
-        let before = std::mem::take(&mut self.subjects);
-        for ordinal in self.lanes.iter_mut().flat_map(|lane| &mut lane.subjects) {
-            *ordinal = self.subjects.intern(before.subject(*ordinal));
         }
     }
 
@@ -429,63 +415,4 @@ fn slice<'a>(bytes: &'a [u8], ends: &[u32], ordinal: u32) -> &'a [u8] {
         .unwrap_or(0);
     let end = ends.get(ordinal).copied().unwrap_or(start);
     bytes.get(start as usize..end as usize).unwrap_or(&[])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::log::index::file;
-
-    #[test]
-    fn what_was_void_leaves_no_subject() {
-        let message = |seq, subject: &'static [u8]| Message {
-            stream: StreamId(1),
-            seq,
-            timestamp: 0,
-            subject,
-            headers: b"",
-            payload: b"",
-        };
-        let check = |void: &[&'static [u8]]| {
-            let (mut index, mut without) = (
-                BuildingIndex::new(SegmentNo(1)),
-                BuildingIndex::new(SegmentNo(1)),
-            );
-            for index in [&mut index, &mut without] {
-                index.push(&message(1, b"first"), 32, 40);
-            }
-            for (seq, subject) in (2..).zip(void) {
-                index.push_named(StreamId(1), seq, (72, 40), subject);
-            }
-            index.truncate(72);
-            for index in [&mut index, &mut without] {
-                index.push(&message(2, b"first"), 72, 40);
-            }
-            let encoded = |index| file::encode(index, 112, 1, None).0;
-            assert_eq!(encoded(&index), encoded(&without), "{void:?}");
-        };
-        check(&[]);
-        check(&[b"first"]);
-        check(&[b"other"]);
-    }
-
-    #[test]
-    fn a_stream_whose_first_message_was_void_begins_with_the_next_subject() {
-        let mut index = BuildingIndex::new(SegmentNo(1));
-        for (seq, subject) in [(1, &b"void"[..]), (1, b"kept")] {
-            index.truncate(32);
-            let message = Message {
-                stream: StreamId(1),
-                seq,
-                timestamp: 0,
-                subject,
-                headers: b"",
-                payload: b"",
-            };
-            index.push(&message, 32, 40);
-        }
-        let stream = index.stream(StreamId(1)).unwrap();
-        assert!(!stream.is_nameless());
-        assert_eq!(stream.subjects.bytes, b"kept");
-    }
 }

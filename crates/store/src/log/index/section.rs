@@ -61,9 +61,21 @@ pub(crate) fn encode(out: &mut Vec<u8>, messages: &Lane, subjects: &SubjectTable
         _ => true,
     };
     let put = |out: &mut Vec<u8>, value: u32| out.extend_from_slice(&value.to_le_bytes());
-    let mut in_order: Vec<u32> = (0..subjects.count()).collect();
+    // A failed commit takes messages back, and leaves their subjects.
+    let mut used = vec![false; subjects.count() as usize];
+    for ordinal in &messages.subjects {
+        used[*ordinal as usize] = true;
+    }
+    let mut in_order: Vec<u32> = (0..subjects.count())
+        .filter(|ordinal| used[*ordinal as usize])
+        .collect();
     in_order.sort_unstable_by_key(|ordinal| subjects.subject(*ordinal));
-    let mut numbers = vec![0; in_order.len()];
+    let bytes = in_order
+        .iter()
+        .map(|ordinal| subjects.subject(*ordinal).len());
+    let bytes: usize = bytes.sum();
+    let kept = in_order.len() as u32;
+    let mut numbers = vec![0; used.len()];
     for (number, ordinal) in (0..).zip(&in_order) {
         numbers[*ordinal as usize] = number;
     }
@@ -72,9 +84,9 @@ pub(crate) fn encode(out: &mut Vec<u8>, messages: &Lane, subjects: &SubjectTable
         .map(|ordinal| numbers[*ordinal as usize])
         .collect();
     put(out, count);
-    put(out, subjects.count());
+    put(out, kept);
     put(out, if consecutive { CONSECUTIVE } else { 0 });
-    put(out, subjects.bytes.len() as u32);
+    put(out, bytes as u32);
     if consecutive {
         out.extend_from_slice(&first.copied().unwrap_or(0).to_le_bytes());
     } else {
@@ -87,7 +99,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, messages: &Lane, subjects: &SubjectTable
         put(out, *offset);
         put(out, *len);
     }
-    let (starts, postings) = postings(&subject_of, subjects.count());
+    let (starts, postings) = postings(&subject_of, kept);
     for column in [&subject_of, &starts, &postings] {
         column.iter().for_each(|value| put(out, *value));
     }
