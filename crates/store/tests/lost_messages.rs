@@ -92,3 +92,62 @@ fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
         .expect("a purge");
     assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
 }
+
+#[test]
+fn a_message_takes_the_place_of_those_before_it_and_not_its_own_when_some_were_lost() {
+    for (max_msgs_per_subject, headers) in [
+        (-1, &b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n"[..]),
+        (2, b""),
+        (100, b""),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = FaultyStorage::new();
+        let mut shard = open(&disk, dir.path());
+        let config = StreamConfig {
+            max_msgs_per_subject,
+            allow_rollup_hdrs: true,
+            ..config("S")
+        };
+        let stream = shard.create_stream("A", config, NOW).expect("a stream");
+        let lost = usize::try_from(max_msgs_per_subject).unwrap_or(2);
+        for _ in 0..lost {
+            publish(&mut shard, stream, "s.a", b"to be damaged");
+        }
+        publish(&mut shard, stream, "s.other", b"kept");
+        checkpoint(&mut shard);
+        drop(shard);
+        let segment = dir.path().join("shard-00/0000000001.seg");
+        disk.damage(&segment, |bytes| {
+            for at in 0..bytes.len() - 13 {
+                if bytes[at..].starts_with(b"to be damaged") {
+                    bytes[at] ^= 1;
+                }
+            }
+        });
+        let mut shard = open(&disk, dir.path());
+        let all = StreamSeq(1)..=StreamSeq(lost as u64);
+        let read = shard.read_run(stream, *all.start(), *all.end(), &mut |_| {
+            ControlFlow::Continue(())
+        });
+        read.expect("a read");
+        for kept in 0..2 {
+            let message = Publish {
+                subject: b"s.a",
+                headers,
+                payload: b"kept",
+                has_interest: true,
+                sender: Sender::Client,
+            };
+            let published = shard.publish(stream, &message, NOW).expect("a publish");
+            commit(&mut shard);
+            let state = shard.state(stream, DeletedDetails::List).expect("a state");
+            let messages = if headers.is_empty() { kept + 2 } else { 2 };
+            let context = format!("of {max_msgs_per_subject} a subject, {state:?}");
+            assert_eq!(state.messages, messages, "{context}");
+            assert_eq!(state.last_seq, published.seq, "{context}");
+            assert_eq!(state.num_subjects, 2, "{context}");
+            let stored = shard.load(stream, published.seq).expect("a read");
+            assert_eq!(stored.expect("it is there").payload, b"kept", "{context}");
+        }
+    }
+}

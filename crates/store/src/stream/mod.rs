@@ -26,6 +26,7 @@ mod subject_table;
 mod ttl;
 mod ttl_queue;
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -49,7 +50,7 @@ use schedules::Schedules;
 use seq_set::SeqSet;
 pub(crate) use snapshot::{Decoder, StreamHead, encode_bytes};
 use source_positions::SourcePositions;
-use subject_table::SubjectTable;
+use subject_table::{SubjectId, SubjectTable};
 use ttl_queue::TtlQueue;
 
 /// A stream of a shard: identity, configuration, counters.
@@ -85,6 +86,8 @@ pub struct Stream {
     age_head: Option<(u64, i64)>,
     /// Sequences that damage took.
     lost: SeqSet,
+    /// Since then: subjects that are known to count none of them.
+    recounted: HashSet<SubjectId>,
 
     /// Where a file stream's messages lie.
     extents: Extents,
@@ -147,6 +150,7 @@ impl Stream {
             age_checked_below: 0,
             age_head: None,
             lost: SeqSet::default(),
+            recounted: HashSet::new(),
             extents: Extents::default(),
             memory,
             emitted_at: LogPosition::ZERO,

@@ -165,7 +165,7 @@ impl Stream {
         self.search_up(log, from, selection, &mut |subject| filter.matches(subject))
     }
 
-    fn search_up(
+    pub(super) fn search_up(
         &self,
         log: &mut Log,
         from: u64,

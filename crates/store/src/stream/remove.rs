@@ -5,6 +5,7 @@ use jetsled_jetstream_api::{
 };
 use jetsled_protocol::{SubjectFilter, subject};
 
+use super::seq_set::SeqSet;
 use super::subject_table::SubjectId;
 use super::{ChangeError, Purge, RemoveReason, Removed, Stream, fetch, fetch_erased_too};
 use crate::log::{self, Log, ReadError, Record, Selection};
@@ -258,7 +259,7 @@ impl Stream {
         reason: RemoveReason,
     ) -> Result<(), ReadError> {
         while let Some(id) = self.subjects.find(name) {
-            if u64::from(self.subjects.entry(id).count) <= keep {
+            if !self.has_more_than(log, id, keep)? {
                 break;
             }
             match self.first_of(log, id)? {
@@ -359,12 +360,42 @@ impl Stream {
         id: SubjectId,
         limit: u64,
     ) -> Result<(), ReadError> {
-        while self.messages > 0 && u64::from(self.subjects.entry(id).count) > limit {
+        while self.messages > 0 && self.has_more_than(log, id, limit)? {
             match self.first_of(log, id)? {
                 Some(seq) => self.remove_of(log, id, seq, RemoveReason::Limits)?,
                 None => break,
             }
         }
+        Ok(())
+    }
+
+    /// Whether a subject has more than `most` messages. Once damage has taken some, its entry may count them.
+    fn has_more_than(
+        &mut self,
+        log: &mut Log,
+        id: SubjectId,
+        most: u64,
+    ) -> Result<bool, ReadError> {
+        let counted = |stream: &Self| u64::from(stream.subjects.entry(id).count);
+        let matters = most > 0 && counted(self) > most;
+        if matters && !self.lost.is_empty() && self.recounted.insert(id) {
+            self.recount(log, id)?;
+        }
+        Ok(counted(self) > most)
+    }
+
+    /// Counts a subject's messages anew. One of which nothing is left is left alone.
+    fn recount(&mut self, log: &mut Log, id: SubjectId) -> Result<(), ReadError> {
+        let name = self.subjects.name(id);
+        let mut selection = Selection::literal(name);
+        let (mut live, mut from) = (SeqSet::default(), self.subjects.entry(id).first);
+        while let Some(seq) =
+            self.search_up(log, from, &mut selection, &mut |subject| subject == name)?
+        {
+            live.insert(seq);
+            from = seq + 1;
+        }
+        self.subjects.correct(id, &live);
         Ok(())
     }
 
@@ -492,6 +523,7 @@ impl Stream {
         }
         tracing::error!(stream = %self.config.name, seq, "stored message is damaged and lost");
         self.lost.insert(seq);
+        self.recounted.clear();
         self.take_out(seq, None, 0);
     }
 }

@@ -5,8 +5,10 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::seq_set::SeqSet;
+
 /// Names a subject in its [`SubjectTable`] until its last message is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct SubjectId(u32);
 
 /// What is known of one subject.
@@ -179,6 +181,24 @@ impl SubjectTable {
                 entry.first = entry.last;
                 entry.first_is_bound = false;
             }
+        }
+    }
+
+    /// These are all messages that a subject has, if it has any.
+    pub(crate) fn correct(&mut self, id: SubjectId, live: &SeqSet) {
+        let (Some(first), Some(last)) = (live.iter().next(), live.runs().last()) else {
+            return;
+        };
+        let (entry, last) = (&mut self.entries[id.0 as usize], last.1);
+        if entry.last != last {
+            (entry.last, entry.last_bytes) = (last, 0);
+        }
+        entry.first = first;
+        entry.count = u32::try_from(live.len()).unwrap_or(u32::MAX);
+        (entry.first_is_bound, entry.last_is_bound) = (false, false);
+        let history = self.history.as_mut();
+        if let Some(seqs) = history.and_then(|all| all.get_mut(id.0 as usize)) {
+            seqs.retain(|seq| live.contains(*seq));
         }
     }
 
