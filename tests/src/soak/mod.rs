@@ -1,7 +1,7 @@
 //! A mixed load over minutes or hours, with restarts in between: does the server grow, or become slower?
 //!
-//! [`run`] keeps a dozen kinds of use going at a steady pace ([`actors`]), ends the server in order and by SIGKILL by turns,
-//! looks at it every few seconds ([`sample`]), and tells the slope of what it saw, for each start ([`report`]).
+//! [`run`] keeps a dozen kinds of use going at a steady pace (`actors`), ends the server in order and by SIGKILL by turns,
+//! looks at it every few seconds (`sample`), and tells the slope of what it saw, for each start (`report`).
 
 mod actors;
 mod report;
