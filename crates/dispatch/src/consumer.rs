@@ -171,15 +171,20 @@ impl Consumer {
     fn start(&mut self, config: &ConsumerConfig, ctx: &mut Context<'_>) {
         let one_per_subject = self.identity.stream.one_per_subject;
         let start = Start::find(config, &self.rules.filter, one_per_subject, ctx.view);
-        let is_ahead = start.next > ctx.view.last_seq().next();
-        self.state.start(start.next, is_ahead);
-        ctx.out.progress.start(start.next, is_ahead);
+        self.begin_at(start.next, ctx);
         if let Some(list) = &start.skip_list {
             ctx.out.progress.skip_list(list.resume, list.seqs.iter());
         }
         self.state.skip_list = start.skip_list.map(Box::new);
-        self.next = start.next;
         self.recount(ctx);
+    }
+
+    /// Its state starts, or starts over, with `next`, which may lie beyond the stream's end.
+    pub(crate) fn begin_at(&mut self, next: StreamSeq, ctx: &mut Context<'_>) {
+        let is_ahead = next > ctx.view.last_seq().next();
+        self.state.start(next, is_ahead);
+        ctx.out.progress.start(next, is_ahead);
+        self.next = next;
     }
 
     /// A consumer that sources durably starts over after its ack floor whenever its origin or its configuration does: what

@@ -125,12 +125,9 @@ impl Consumer {
 
     /// Forgets what was delivered and goes on with `next`.
     pub(crate) fn restart_at(&mut self, next: StreamSeq, ctx: &mut Context<'_>) {
-        let is_ahead = next > ctx.view.last_seq().next();
-        self.state.start(next, is_ahead);
-        ctx.out.progress.start(next, is_ahead);
+        self.begin_at(next, ctx);
         self.redelivery.clear();
         self.held_until = None;
-        self.next = next;
         self.recount(ctx);
     }
 

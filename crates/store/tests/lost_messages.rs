@@ -3,6 +3,7 @@
 mod support;
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq};
 use jetsled_store::{DeletedDetails, Publish, Sender, Shard, StreamId};
@@ -10,15 +11,42 @@ use jetsled_testkit::FaultyStorage;
 use support::{NOW, checkpoint, commit, config, open};
 
 fn publish(shard: &mut Shard, stream: StreamId, subject: &str, payload: &[u8]) {
+    publish_with(shard, stream, subject, b"", payload);
+}
+
+fn publish_with(
+    shard: &mut Shard,
+    stream: StreamId,
+    subject: &str,
+    headers: &[u8],
+    payload: &[u8],
+) -> StreamSeq {
     let message = Publish {
         subject: subject.as_bytes(),
-        headers: b"",
+        headers,
         payload,
         has_interest: true,
         sender: Sender::Client,
     };
-    shard.publish(stream, &message, NOW).expect("a publish");
+    let published = shard.publish(stream, &message, NOW).expect("a publish");
     commit(shard);
+    published.seq
+}
+
+const TO_BE_DAMAGED: &[u8] = b"to be damaged";
+
+/// Flips a bit of each message that is to be damaged; answers how many there were.
+fn damage(disk: &FaultyStorage, dir: &Path) -> usize {
+    let mut damaged = 0;
+    disk.damage(&dir.join("shard-00/0000000001.seg"), |bytes| {
+        for at in 0..bytes.len() {
+            if bytes[at..].starts_with(TO_BE_DAMAGED) {
+                bytes[at] ^= 1;
+                damaged += 1;
+            }
+        }
+    });
+    damaged
 }
 
 #[test]
@@ -31,16 +59,12 @@ fn a_lost_message_is_replaced_on_its_subject_without_being_counted_twice() {
         ..config("S")
     };
     let stream = shard.create_stream("A", config, NOW).expect("a stream");
-    publish(&mut shard, stream, "s.lost", b"to be damaged");
+    publish(&mut shard, stream, "s.lost", TO_BE_DAMAGED);
     publish(&mut shard, stream, "s.kept", b"kept");
     checkpoint(&mut shard);
     drop(shard);
 
-    let segment = dir.path().join("shard-00/0000000001.seg");
-    disk.damage(&segment, |bytes| {
-        let payload = bytes.windows(13).position(|at| at == b"to be damaged");
-        bytes[payload.expect("the message")] ^= 1;
-    });
+    assert_eq!(damage(&disk, dir.path()), 1);
     let mut shard = open(&disk, dir.path());
     let mut read = Vec::new();
     let next = shard.read_run(stream, StreamSeq(1), StreamSeq(2), &mut |message| {
@@ -69,15 +93,11 @@ fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
     let mut shard = open(&disk, dir.path());
     let stream = shard.create_stream("A", config("S"), NOW);
     let stream = stream.expect("a stream");
-    publish(&mut shard, stream, "s.a", b"to be damaged");
+    publish(&mut shard, stream, "s.a", TO_BE_DAMAGED);
     publish(&mut shard, stream, "s.a", b"kept");
     checkpoint(&mut shard);
     drop(shard);
-    let segment = dir.path().join("shard-00/0000000001.seg");
-    disk.damage(&segment, |bytes| {
-        let payload = bytes.windows(13).position(|at| at == b"to be damaged");
-        bytes[payload.expect("the message")] ^= 1;
-    });
+    assert_eq!(damage(&disk, dir.path()), 1);
     let mut shard = open(&disk, dir.path());
     assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
     let loaded = shard.load(stream, StreamSeq(1)).expect("no error");
@@ -111,19 +131,12 @@ fn a_message_takes_the_place_of_those_before_it_and_not_its_own_when_some_were_l
         let stream = shard.create_stream("A", config, NOW).expect("a stream");
         let lost = usize::try_from(max_msgs_per_subject).unwrap_or(2);
         for _ in 0..lost {
-            publish(&mut shard, stream, "s.a", b"to be damaged");
+            publish(&mut shard, stream, "s.a", TO_BE_DAMAGED);
         }
         publish(&mut shard, stream, "s.other", b"kept");
         checkpoint(&mut shard);
         drop(shard);
-        let segment = dir.path().join("shard-00/0000000001.seg");
-        disk.damage(&segment, |bytes| {
-            for at in 0..bytes.len() - 13 {
-                if bytes[at..].starts_with(b"to be damaged") {
-                    bytes[at] ^= 1;
-                }
-            }
-        });
+        assert_eq!(damage(&disk, dir.path()), lost);
         let mut shard = open(&disk, dir.path());
         let all = StreamSeq(1)..=StreamSeq(lost as u64);
         let read = shard.read_run(stream, *all.start(), *all.end(), &mut |_| {
@@ -131,22 +144,14 @@ fn a_message_takes_the_place_of_those_before_it_and_not_its_own_when_some_were_l
         });
         read.expect("a read");
         for kept in 0..2 {
-            let message = Publish {
-                subject: b"s.a",
-                headers,
-                payload: b"kept",
-                has_interest: true,
-                sender: Sender::Client,
-            };
-            let published = shard.publish(stream, &message, NOW).expect("a publish");
-            commit(&mut shard);
+            let seq = publish_with(&mut shard, stream, "s.a", headers, b"kept");
             let state = shard.state(stream, DeletedDetails::List).expect("a state");
             let messages = if headers.is_empty() { kept + 2 } else { 2 };
             let context = format!("of {max_msgs_per_subject} a subject, {state:?}");
             assert_eq!(state.messages, messages, "{context}");
-            assert_eq!(state.last_seq, published.seq, "{context}");
+            assert_eq!(state.last_seq, seq, "{context}");
             assert_eq!(state.num_subjects, 2, "{context}");
-            let stored = shard.load(stream, published.seq).expect("a read");
+            let stored = shard.load(stream, seq).expect("a read");
             assert_eq!(stored.expect("it is there").payload, b"kept", "{context}");
         }
     }
