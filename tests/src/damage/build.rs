@@ -1,7 +1,6 @@
 //! A store with a past.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::num::NonZeroU8;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use jetsled_store::{
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
+use super::inflict::copy_tree;
 use super::records::{self, Found};
 
 const SECRET: u32 = 77;
@@ -121,20 +121,6 @@ pub(super) fn build(seed: u64, dir: &Path) -> Result<Built, String> {
         last_commit,
         older,
     })
-}
-
-pub(super) fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 fn config(name: &str) -> StreamConfig {

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-use super::build::{Built, copy_tree};
+use super::build::Built;
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,6 +250,30 @@ pub(crate) fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
         } else {
             files.push(path);
         }
+    }
+    Ok(())
+}
+
+/// Copies a directory. Files may have long ends that were never written.
+pub(crate) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+            continue;
+        }
+        let bytes = fs::read(entry.path())?;
+        let used = bytes
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .map_or(0, |at| at + 1);
+        fs::write(&target, &bytes[..used])?;
+        fs::OpenOptions::new()
+            .write(true)
+            .open(&target)?
+            .set_len(bytes.len() as u64)?;
     }
     Ok(())
 }

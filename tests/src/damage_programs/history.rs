@@ -1,7 +1,6 @@
 //! A store with a past, made by clients of a program.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 
+use crate::damage::inflict::copy_tree;
 use crate::jetstream::{call, expect, publish};
 
 pub(super) const STREAMS: [&str; 5] = ["EVENTS", "KV", "WORK", "INTEREST", "CAPPED"];
@@ -202,28 +202,4 @@ pub(super) fn read_all(
         from = seq + 1;
     }
     Ok(found)
-}
-
-/// Files may have long ends that were never written.
-fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-            continue;
-        }
-        let bytes = fs::read(entry.path())?;
-        let used = bytes
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |at| at + 1);
-        fs::write(&target, &bytes[..used])?;
-        fs::OpenOptions::new()
-            .write(true)
-            .open(&target)?
-            .set_len(bytes.len() as u64)?;
-    }
-    Ok(())
 }
