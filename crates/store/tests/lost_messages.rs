@@ -5,7 +5,8 @@ mod support;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq};
+use jetsled_jetstream_api::{Nanos, StreamConfig, StreamSeq, Timestamp};
+use jetsled_protocol::SubjectFilter;
 use jetsled_store::{DeletedDetails, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
 use support::{NOW, checkpoint, commit, config, open};
@@ -155,4 +156,135 @@ fn a_message_takes_the_place_of_those_before_it_and_not_its_own_when_some_were_l
             assert_eq!(stored.expect("it is there").payload, b"kept", "{context}");
         }
     }
+}
+
+#[test]
+fn a_schedule_that_is_back_since_the_one_behind_it_is_lost_does_not_take_its_time() {
+    let after = |seconds: i64| Timestamp(NOW.0 + seconds * 1_000_000_000);
+    let sends = |shard: &mut Shard, now: Timestamp| {
+        let mut sent = Vec::new();
+        shard.tick(now);
+        shard.take_scheduled(&mut sent);
+        sent
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = FaultyStorage::new();
+    let mut shard = open(&disk, dir.path());
+    let config = StreamConfig {
+        subjects: vec!["s.>".to_owned()],
+        allow_msg_schedules: true,
+        ..config("S")
+    };
+    let stream = shard.create_stream("A", config, NOW).expect("a stream");
+    let schedule = |shard: &mut Shard, pattern: &str, note: &[u8]| {
+        let mut headers = format!(
+            "NATS/1.0\r\nNats-Schedule: {pattern}\r\nNats-Schedule-Target: s.t\r\nNats-Schedule-Note: "
+        )
+        .into_bytes();
+        headers.extend_from_slice(note);
+        headers.extend_from_slice(b"\r\n\r\n");
+        publish_with(shard, stream, "s.a", &headers, b"")
+    };
+    let first = schedule(&mut shard, &format!("@at {}", after(100)), b"");
+    checkpoint(&mut shard);
+    schedule(&mut shard, "@every 5s", TO_BE_DAMAGED);
+    let sent = sends(&mut shard, after(5)).remove(0);
+    let message = Publish {
+        subject: &sent.subject,
+        headers: &sent.headers,
+        payload: &sent.payload,
+        has_interest: true,
+        sender: Sender::Server,
+    };
+    let published = shard.publish(stream, &message, after(5));
+    assert!(published.expect("a publish").stored);
+    commit(&mut shard);
+    drop(shard);
+
+    assert_eq!(damage(&disk, dir.path()), 1);
+    let mut shard = open(&disk, dir.path());
+    assert!(sends(&mut shard, after(99)).is_empty());
+    let sent = sends(&mut shard, after(100));
+    let by: Vec<_> = sent.iter().map(|sent| sent.schedule).collect();
+    assert_eq!(by, [first]);
+}
+
+/// A stream of which the first and the last message of `s.a` were lost, unknown to it so far: 1 and 3 of 4.
+fn without_ends(dir: &Path, config: StreamConfig, header: &[u8]) -> (Shard, StreamId) {
+    let disk = FaultyStorage::new();
+    let mut shard = open(&disk, dir);
+    let stream = shard.create_stream("A", config, NOW).expect("a stream");
+    publish_with(&mut shard, stream, "s.a", header, TO_BE_DAMAGED);
+    publish_with(&mut shard, stream, "s.a", header, b"kept");
+    publish_with(&mut shard, stream, "s.a", header, TO_BE_DAMAGED);
+    publish_with(&mut shard, stream, "s.b", b"", b"kept");
+    checkpoint(&mut shard);
+    drop(shard);
+    assert_eq!(damage(&disk, dir), 2);
+    (open(&disk, dir), stream)
+}
+
+#[test]
+fn the_last_of_a_subject_is_the_one_before_what_was_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut shard, stream) = without_ends(dir.path(), config("S"), b"");
+    let last = |shard: &mut Shard| {
+        let last = shard.last_match(stream, &SubjectFilter::new(["s.a"]));
+        last.expect("a read").map(|seq| seq.0)
+    };
+    assert_eq!(last(&mut shard), Some(3), "nobody knows yet");
+    assert!(shard.load(stream, StreamSeq(3)).expect("a read").is_none());
+    assert_eq!(last(&mut shard), Some(2));
+    let expecting = |last: u64| {
+        format!("NATS/1.0\r\nNats-Expected-Last-Subject-Sequence: {last}\r\n\r\n").into_bytes()
+    };
+    let headers = expecting(2);
+    let seq = publish_with(&mut shard, stream, "s.a", &headers, b"new");
+    assert_eq!(last(&mut shard), Some(seq.0));
+}
+
+#[test]
+fn what_expires_goes_although_damage_took_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = StreamConfig {
+        allow_msg_ttl: true,
+        allow_rollup_hdrs: true,
+        subject_delete_marker_ttl: Nanos::from_secs(10),
+        ..config("S")
+    };
+    let ttl = b"NATS/1.0\r\nNats-TTL: 10s\r\n\r\n";
+    let (mut shard, stream) = without_ends(dir.path(), config, ttl);
+    shard.tick(NOW.saturating_add(Nanos::from_secs(11)));
+    commit(&mut shard);
+    let state = shard.state(stream, DeletedDetails::Count).expect("a state");
+    // The marker of `s.a` stands behind what the other subject has.
+    assert_eq!((state.first_seq.0, state.messages), (4, 2), "{state:?}");
+}
+
+#[test]
+fn a_counter_goes_on_from_the_message_before_what_was_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = FaultyStorage::new();
+    let mut shard = open(&disk, dir.path());
+    let config = StreamConfig {
+        allow_msg_counter: true,
+        ..config("S")
+    };
+    let stream = shard.create_stream("A", config, NOW).expect("a stream");
+    let add = |shard: &mut Shard, note: &[u8]| {
+        let mut headers = b"NATS/1.0\r\nNats-Incr: 7\r\nNote: ".to_vec();
+        headers.extend_from_slice(note);
+        headers.extend_from_slice(b"\r\n\r\n");
+        publish_with(shard, stream, "s.a", &headers, b"")
+    };
+    for note in [&b"kept"[..], TO_BE_DAMAGED] {
+        add(&mut shard, note);
+    }
+    checkpoint(&mut shard);
+    drop(shard);
+    assert_eq!(damage(&disk, dir.path()), 1);
+    let mut shard = open(&disk, dir.path());
+    let seq = add(&mut shard, b"kept");
+    let counted = shard.load(stream, seq).expect("a read").expect("it");
+    assert_eq!(counted.payload, br#"{"val":"14"}"#);
 }

@@ -225,6 +225,11 @@ impl Stream {
         Ok(None)
     }
 
+    /// Whether damage took this one: its subject was not told of it.
+    fn is_lost(&self, seq: u64) -> bool {
+        !self.lost.is_empty() && !self.is_live(seq)
+    }
+
     /// The oldest message of a subject.
     pub(super) fn first_of(
         &mut self,
@@ -232,7 +237,7 @@ impl Stream {
         id: SubjectId,
     ) -> Result<Option<u64>, ReadError> {
         let entry = *self.subjects.entry(id);
-        if !entry.first_is_bound {
+        if !entry.first_is_bound && !self.is_lost(entry.first) {
             return Ok(Some(entry.first));
         }
         let name = self.subjects.name(id);
@@ -255,7 +260,7 @@ impl Stream {
         id: SubjectId,
     ) -> Result<Option<u64>, ReadError> {
         let entry = *self.subjects.entry(id);
-        if !entry.last_is_bound {
+        if !entry.last_is_bound && !self.is_lost(entry.last) {
             return Ok(Some(entry.last));
         }
         let name = self.subjects.name(id);

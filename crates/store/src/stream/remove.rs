@@ -370,7 +370,7 @@ impl Stream {
     }
 
     /// Whether a subject has more than `most` messages. Once damage has taken some, its entry may count them.
-    fn has_more_than(
+    pub(super) fn has_more_than(
         &mut self,
         log: &mut Log,
         id: SubjectId,

@@ -30,6 +30,14 @@ impl Schedules {
         }
     }
 
+    /// A message of this time says when the schedule that has sent it is due next. One that was not due then has not sent it: what did is gone,
+    /// by damage to its own record, and what it had replaced is back.
+    pub(super) fn has_sent(&mut self, seq: u64, time: i64, next: i64) {
+        if self.by_seq.get(&seq).is_some_and(|due| *due <= time) {
+            self.set(seq, next);
+        }
+    }
+
     pub(super) fn remove(&mut self, seq: u64) {
         if let Some(deadline) = self.by_seq.remove(&seq) {
             self.waiting.remove(&(deadline, seq));
@@ -97,5 +105,20 @@ mod tests {
         assert_eq!(schedules.take_due(100), Some((30, 1)));
         schedules.remove(1);
         assert!(schedules.is_empty() && schedules.take_due(100).is_none());
+    }
+
+    #[test]
+    fn a_schedule_goes_on_as_what_was_sent_says_only_if_it_was_due() {
+        let mut schedules = Schedules::default();
+        schedules.set(1, 10);
+        schedules.has_sent(1, 9, 15);
+        schedules.has_sent(2, 9, 15);
+        assert_eq!(schedules.sorted(), [(1, 10)]);
+        assert_eq!(schedules.take_due(10), Some((10, 1)));
+        schedules.has_sent(1, 10, 15);
+        assert_eq!(
+            (schedules.sorted(), schedules.next()),
+            (vec![(1, 15)], Some(15))
+        );
     }
 }

@@ -8,7 +8,7 @@ use crate::log::{Log, ReadError};
 use crate::stream::publish_headers::{PublishHeaders, parse_seq};
 use crate::stream::subject_table::SubjectId;
 use crate::stream::ttl::MessageTtl;
-use crate::stream::{Publish, PublishError, Sender, Stream, fetch};
+use crate::stream::{Publish, PublishError, Sender, Stream};
 
 /// The largest record of a file stream (observed nats-server 2.15.1).
 pub(in crate::stream) const MAX_RECORD: u64 = 32 << 20;
@@ -177,7 +177,8 @@ impl Stream {
         let Some(seq) = self.first_of(log, id)? else {
             return Ok(None);
         };
-        let lens = fetch(self.memory.as_ref(), log, self.id, seq)?
+        let lens = self
+            .load(log, seq)?
             .map(|old| [old.subject, old.headers, old.payload].map(<[u8]>::len));
         Ok(lens.map(|[subject, headers, payload]| self.size_of(subject, headers, payload)))
     }

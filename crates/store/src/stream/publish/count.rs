@@ -3,10 +3,10 @@
 use jetsled_jetstream_api::ApiError;
 use jetsled_protocol::headers;
 
-use crate::log::Log;
+use crate::log::{Log, ReadError};
 use crate::stream::counter::{Counted, Counter, number};
 use crate::stream::publish_headers::PublishHeaders;
-use crate::stream::{Publish, PublishError, Sender, Stream, fetch};
+use crate::stream::{Publish, PublishError, Sender, Stream};
 
 impl Stream {
     /// Checks what a message says of counters.
@@ -60,8 +60,8 @@ impl Stream {
         let sources = |block| headers::get(block, b"Nats-Counter-Sources");
         let counter = if let Some(before) = before {
             Counter::read(before.payload, sources(before.headers))?
-        } else if let Some(last) = self.last_of_subject(log, message.subject)?
-            && let Some(last) = fetch(self.memory.as_ref(), log, self.id, last)?
+        } else if let Some(last) = self.last_intact(log, message.subject)?
+            && let Some(last) = self.load(log, last)?
         {
             Counter::read(last.payload, sources(last.headers))?
         } else {
@@ -71,5 +71,15 @@ impl Stream {
             Some(source) => Ok(counter.take_over(source, message.subject, message.payload)?),
             None => Ok(counter.add(&increment)),
         }
+    }
+
+    /// The newest message of a subject that damage has not taken.
+    fn last_intact(&mut self, log: &mut Log, subject: &[u8]) -> Result<Option<u64>, ReadError> {
+        while let Some(last) = self.last_of_subject(log, subject)? {
+            if self.meta(log, last)?.is_some() {
+                return Ok(Some(last));
+            }
+        }
+        Ok(None)
     }
 }

@@ -5,7 +5,7 @@ use jetsled_jetstream_api::Timestamp;
 use super::Accepted;
 use crate::log::Log;
 use crate::stream::publish_headers::PublishHeaders;
-use crate::stream::{ChangeError, Stream, fetch};
+use crate::stream::{ChangeError, Stream};
 
 impl Stream {
     /// Stores a delete marker in the place of an expired message, if the stream wants one and the message is its subject's last.
@@ -19,17 +19,17 @@ impl Stream {
         if ttl.get() <= 0 || self.check_sequences_left(1).is_err() {
             return Ok(false);
         }
-        let Some(message) = fetch(self.memory.as_ref(), log, self.id, seq)? else {
+        let Some(message) = self.load(log, seq)? else {
             return Ok(false);
         };
-        let is_last = self
-            .subjects
-            .find(message.subject)
-            .is_some_and(|id| self.subjects.entry(id).count == 1);
-        if !is_last || PublishHeaders::scan(message.headers).is_delete_marker() {
+        if PublishHeaders::scan(message.headers).is_delete_marker() {
             return Ok(false);
         }
         let subject = message.subject.to_vec();
+        match self.subjects.find(&subject) {
+            Some(id) if !self.has_more_than(log, id, 1)? => {}
+            _ => return Ok(false),
+        }
         let headers = format!(
             "NATS/1.0\r\nNats-Marker-Reason: MaxAge\r\nNats-TTL: {ttl}\r\nNats-Rollup: sub\r\n\r\n"
         );

@@ -7,7 +7,7 @@ use crate::log::{Log, ReadError};
 use crate::schedule::Pattern;
 use crate::stream::publish_headers::{PURGE, PublishHeaders};
 use crate::stream::ttl::MessageTtl;
-use crate::stream::{Publish, PublishError, RemoveReason, Scheduled, StoredMessage, Stream, fetch};
+use crate::stream::{Publish, PublishError, RemoveReason, Scheduled, StoredMessage, Stream};
 
 const TARGET: &[u8] = b"Nats-Schedule-Target";
 const SOURCE: &[u8] = b"Nats-Schedule-Source";
@@ -129,7 +129,7 @@ impl Stream {
             };
         }
         if let Some(seq) = self.last_of_subject(log, scheduler)?
-            && let Some(last) = fetch(self.memory.as_ref(), log, self.id, seq)?
+            && let Some(last) = self.load(log, seq)?
             && headers::get(last.headers, b"Nats-Schedule").is_none_or(<[u8]>::is_empty)
         {
             return Err(INVALID.into());
@@ -170,7 +170,7 @@ impl Stream {
             && let Some(scheduler) = steering.scheduler
             && let Some(schedule) = self.schedule_of(log, scheduler)?
         {
-            self.schedules.move_to(schedule, next.0);
+            self.schedules.has_sent(schedule, time.0, next.0);
         }
         Ok(())
     }
