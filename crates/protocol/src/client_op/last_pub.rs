@@ -1,18 +1,20 @@
-//! Publishes with the control line of the one before.
+//! Publishes with the control line of the one before, or all of it but the reply.
 
 use std::ops::Range;
 
 use super::{ClientOp, HPub, Pub};
 use crate::Limits;
 
-/// The control line of a connection's last PUB or HPUB, to know the next one by if it is the same: most publishers repeat it, and a
-/// comparison costs much less than reading it again.
+/// The control line of a connection's last PUB or HPUB, to know the next one by if it is the same or has another reply of the same length: most
+/// publishers repeat it, those who wait for answers with a reply of its own for each, and a comparison costs much less than reading it again.
 #[derive(Debug, Clone, Default)]
 pub struct LastPub {
     /// Empty: none.
     line: Vec<u8>,
     subject: Range<usize>,
     reply: Option<Range<usize>>,
+    /// Another line may have another reply in this one's place and means the same besides.
+    takes_other_replies: bool,
     /// Of headers and payload together.
     size_text: Range<usize>,
     /// An HPUB has one.
@@ -34,6 +36,8 @@ pub struct Repeats<'a, 'input> {
 /// What is new in a publish that repeats a control line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat<'input> {
+    /// Empty: none, in this publish and in those before.
+    pub reply: &'input [u8],
     /// The header block; empty in a PUB.
     pub headers: &'input [u8],
     /// The payload without its CR LF.
@@ -72,6 +76,7 @@ impl LastPub {
             start..start.wrapping_add(part.len())
         };
         self.subject = within(subject);
+        self.takes_other_replies = reply.is_some_and(is_plain);
         self.reply = reply.map(within);
         self.size_text = within(size_text);
         self.header_size_text = header_size_text.map(within);
@@ -86,7 +91,7 @@ impl LastPub {
         self.line.extend_from_slice(line);
     }
 
-    /// The publish at the front of `input` and its length, if its control line is the last one's, it is complete, and the
+    /// The publish at the front of `input` and its length, if its control line is the last one's or differs in the reply only, it is complete, and the
     /// limits, which may have changed meanwhile, allow it.
     #[inline]
     pub fn again<'a>(&self, input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
@@ -126,7 +131,7 @@ impl LastPub {
         Some((op, frame.len()))
     }
 
-    /// The publishes at the front of `input` that have the last one's control line and are complete. Where
+    /// The publishes at the front of `input` whose control lines are the last one's, but for the reply, and which are complete. Where
     /// [`again`](LastPub::again) finds one, its own is the first.
     #[inline]
     pub fn repeats<'a, 'input>(&'a self, input: &'input [u8]) -> Repeats<'a, 'input> {
@@ -140,10 +145,32 @@ impl LastPub {
     #[inline]
     fn split<'input>(&self, input: &'input [u8]) -> Option<(&'input [u8], &'input [u8])> {
         let (frame, rest) = input.split_at_checked(self.line.len() + self.body_len + 2)?;
-        let repeats =
-            !self.line.is_empty() && frame.ends_with(b"\r\n") && frame.starts_with(&self.line);
+        let repeats = !self.line.is_empty()
+            && frame.ends_with(b"\r\n")
+            && (frame.starts_with(&self.line) || self.has_other_reply(frame));
         repeats.then_some((frame, rest))
     }
+
+    /// Whether `frame` begins with this control line but for the reply.
+    #[inline]
+    fn has_other_reply(&self, frame: &[u8]) -> bool {
+        let Some(reply) = self.reply.clone().filter(|_| self.takes_other_replies) else {
+            return false;
+        };
+        let behind = reply.end..self.line.len();
+        frame.get(..reply.start) == self.line.get(..reply.start)
+            && frame.get(behind.clone()) == self.line.get(behind)
+            && frame.get(reply).is_some_and(is_plain)
+    }
+}
+
+/// Whether it has nothing in it that ends an argument or a line.
+#[inline]
+fn is_plain(reply: &[u8]) -> bool {
+    // Without a branch a byte.
+    reply
+        .iter()
+        .fold(true, |plain, byte| plain & (*byte > b' '))
 }
 
 impl<'input> Repeats<'_, 'input> {
@@ -163,8 +190,13 @@ impl<'input> Iterator for Repeats<'_, 'input> {
         let (line, body) = frame.split_at_checked(self.last.line.len())?;
         let body = body.get(..self.last.body_len)?;
         let (headers, payload) = body.split_at_checked(self.last.header_len)?;
+        let reply = match &self.last.reply {
+            None => &[],
+            Some(reply) => line.get(reply.clone())?,
+        };
         self.rest = rest;
         Some(Repeat {
+            reply,
             headers,
             payload,
             tail: if self.last.tail_at < line.len() {
@@ -194,12 +226,30 @@ mod tests {
     }
 
     /// PUB and HPUB as clients may write them, some of them wrong.
-    const PUBLISH: &str = "((PUB|pub) +[ab]{1,3}( [cd]{1,2})?[ \t]0?[0-3] ?|(HPUB|hpub) [ab]{1,3}( [cd]{1,2})?[ \t]0?[0-2] 0?[0-3] ?)\r?\n[xPH]{0,3}\r\n";
+    const PUBLISH: &str = "((PUB|pub) +[ab]{1,3}( [cd\r]{1,2})?[ \t]0?[0-3] ?|(HPUB|hpub) [ab]{1,3}( [cd\r]{1,2})?[ \t]0?[0-2] 0?[0-3] ?)\r?\n[xPH]{0,3}\r\n";
 
     #[test]
     fn nothing_is_known_before_the_first() {
         let again = LastPub::default().again(b"PUB a 0\r\n\r\n", &Limits::default());
         assert_eq!(again, None);
+    }
+
+    #[test]
+    fn another_reply_of_the_same_length_is_recognised() {
+        let limits = Limits::default();
+        let first = b"PUB a _INBOX.x.1 1\r\nx\r\n";
+        let mut last = LastPub::default();
+        last.remember(&parse(first, &limits).unwrap().0, first);
+        let check = |next: &[u8], known: bool| {
+            let again = last.again(next, &limits);
+            assert_eq!(again, parse(next, &limits).filter(|_| known), "{next:?}");
+        };
+        check(b"PUB a _INBOX.x.2 1\r\ny\r\n", true);
+        check(b"PUB a _INBOX.x.22 1\r\ny\r\n", false);
+        check(b"PUB b _INBOX.x.2 1\r\ny\r\n", false);
+        check(b"PUB a _INBOX.x.2 2\r\nyy\r\n", false);
+        check(b"PUB a _INBOX x 2 1\r\ny\r\n", false);
+        check(b"PUB a _INBOX.\r.2 1\r\ny\r\n", false);
     }
 
     proptest! {
@@ -229,11 +279,19 @@ mod tests {
         fn repeats_are_what_is_recognised_one_by_one(
             line in "(PUB +[ab]{1,3}( [cd]{1,2})?[ \t]0?2|HPUB [ab]{1,3}( [cd]{1,2})?[ \t]1 0?2) ?\r?\n",
             payloads in prop::collection::vec("[xP\r]{2}", 1..5),
+            other_replies: bool,
             other in "(PUB a 0\r\n\r\n)?",
             cut in 0..120_usize,
         ) {
             let limits = Limits::default();
-            let all: String = payloads.iter().map(|payload| format!("{line}{payload}\r\n")).collect();
+            let all: String = payloads
+                .iter()
+                .enumerate()
+                .map(|(index, payload)| {
+                    let line = if other_replies && index % 2 == 1 { line.replace('c', "e") } else { line.clone() };
+                    format!("{line}{payload}\r\n")
+                })
+                .collect();
             let all = all + &other;
             let Some((publish, consumed)) = parse(all.as_bytes(), &limits) else { return Ok(()) };
             let mut last = LastPub::default();
@@ -243,16 +301,17 @@ mod tests {
             let mut repeats = last.repeats(input);
             while let Some((publish, consumed)) = last.again(rest, &limits) {
                 let repeat = repeats.next().unwrap();
-                let (headers, payload, tail) = match publish {
+                let (reply, headers, payload, tail) = match publish {
                     ClientOp::Pub(publish) if line.ends_with("2\r\n") => {
                         let tail = [publish.size_text, b"\r\n", publish.payload, b"\r\n"].concat();
-                        (&b""[..], publish.payload, tail)
+                        (publish.reply, &b""[..], publish.payload, tail)
                     }
-                    ClientOp::Pub(publish) => (&b""[..], publish.payload, Vec::new()),
-                    ClientOp::HPub(publish) => (publish.headers, publish.payload, Vec::new()),
+                    ClientOp::Pub(publish) => (publish.reply, &b""[..], publish.payload, Vec::new()),
+                    ClientOp::HPub(publish) => (publish.reply, publish.headers, publish.payload, Vec::new()),
                     _ => unreachable!(),
                 };
-                prop_assert_eq!(repeat, Repeat { headers, payload, tail: &tail });
+                let reply = reply.unwrap_or_default();
+                prop_assert_eq!(repeat, Repeat { reply, headers, payload, tail: &tail });
                 rest = &rest[consumed..];
                 prop_assert_eq!(repeats.rest(), rest);
             }

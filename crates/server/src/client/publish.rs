@@ -76,7 +76,7 @@ impl<'a> Publish<'a> {
 }
 
 impl Session {
-    /// Acts on the publishes at the front of `input` that have the last one's control line; returns how many bytes they took.
+    /// Acts on the publishes at the front of `input` that have the last one's control line, but for the reply; returns how many bytes they took.
     ///
     /// Most publishers repeat one for long. All that follows from the line alone is found once for a run of them.
     #[inline]
@@ -123,6 +123,7 @@ impl Session {
                 return whole.len();
             }
         };
+        let mut reply = first.reply;
         let mut message = first.admitted(admitted, &self.client);
         let mut repeats = self.last_pub.repeats(input);
         let mut rest = input;
@@ -132,6 +133,14 @@ impl Session {
         while let Some(repeat) = repeats.next() {
             if !repeat.headers.is_empty() && message_trace::is_asked_for(repeat.headers) {
                 break;
+            }
+            if *repeat.reply != *reply {
+                // One that may not be used ends the run, and is refused as the first of the next one.
+                let Ok(admitted) = entry.admit(first.subject, repeat.reply) else {
+                    break;
+                };
+                reply = repeat.reply;
+                message = Publish { reply, ..*first }.admitted(admitted, &self.client);
             }
             rest = repeats.rest();
             messages += 1;
@@ -151,7 +160,7 @@ impl Session {
         }
         self.count(messages, messages * size);
         if is_unheard && self.login.options.no_responders {
-            self.reply_no_responders(first.subject, first.reply);
+            self.reply_no_responders(first.subject, reply);
         }
         input.len() - rest.len()
     }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap};
 use jetsled_config::TraceOptions;
-use jetsled_protocol::TailIndependence;
 use smallvec::SmallVec;
 
 use super::ack_run::AckRun;
@@ -16,7 +15,7 @@ use crate::account::Account;
 use crate::client::Client;
 use crate::routing::Route;
 use crate::routing::admission::{self, Admitted, AdmittedSubject, Denied, Principal};
-use crate::routing::{RouteFor, UsedFor};
+use crate::routing::{RouteFor, SubjectFamily, UsedFor, leading_tokens};
 use crate::wiring::Wiring;
 
 /// Entries at most; one more, and the cache starts anew.
@@ -37,8 +36,9 @@ pub(super) struct RouteCache {
     /// The entry used last, and the subject it was used for; empty: use none again unasked.
     last: usize,
     last_subject: Vec<u8>,
-    /// The entry last found by its prefix.
-    last_prefix: LastPrefix,
+    /// The subjects of the entry last found by its prefix, and where it is: acks come in long runs.
+    last_family: SubjectFamily,
+    last_of_family: usize,
     /// Acks that are expected to go on.
     pub(super) acks: Option<Box<AckRun>>,
     /// Entries used since the last [`RouteCache::end_batch`].
@@ -89,15 +89,6 @@ struct Prefix {
     /// With the `.` after the last of them.
     leading: Box<[u8]>,
     tokens: usize,
-}
-
-/// A [`Prefix`] and its entry: acks come in long runs.
-#[derive(Debug, Default)]
-struct LastPrefix {
-    /// Empty: there is none.
-    leading: Vec<u8>,
-    tokens: usize,
-    at: usize,
 }
 
 /// A [`Prefix`] to look for.
@@ -151,8 +142,8 @@ impl RouteCache {
     /// The entry used last, if it is for all subjects with the leading tokens of the one it was used for.
     pub(super) fn last_of_many(&self) -> Option<&Entry> {
         let is_of_many = self.last_subject.is_empty()
-            && !self.last_prefix.leading.is_empty()
-            && self.last_prefix.at == self.last;
+            && !self.last_family.is_empty()
+            && self.last_of_family == self.last;
         is_of_many.then(|| self.entries.get(self.last)).flatten()
     }
 
@@ -188,7 +179,7 @@ impl RouteCache {
         self.end_batch();
         self.entries.clear();
         self.last_subject.clear();
-        self.last_prefix.leading.clear();
+        self.last_family.clear();
         self.acks = None;
         self.by_subject.clear();
         self.by_prefix.clear();
@@ -197,8 +188,8 @@ impl RouteCache {
     }
 
     fn find(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> usize {
-        if self.last_prefix.covers(subject) {
-            return self.last_prefix.at;
+        if self.last_family.covers(subject) {
+            return self.last_of_family;
         }
         let known = self
             .by_subject
@@ -235,10 +226,8 @@ impl RouteCache {
             let at = self.by_prefix.get(&PrefixRef { leading, tokens })?;
             Some((leading, *at))
         })?;
-        self.last_prefix.leading.clear();
-        self.last_prefix.leading.extend_from_slice(leading);
-        self.last_prefix.tokens = tokens;
-        self.last_prefix.at = at;
+        self.last_family.become_that_of(subject, leading);
+        self.last_of_family = at;
         Some(at)
     }
 
@@ -293,33 +282,4 @@ impl RouteCache {
         self.entries.push(entry);
         at
     }
-}
-
-impl LastPrefix {
-    /// Whether the subject has this prefix and number of tokens, none of them empty.
-    #[inline]
-    fn covers(&self, subject: &[u8]) -> bool {
-        !self.leading.is_empty()
-            && subject.starts_with(&self.leading)
-            && memchr::memchr_iter(b'.', subject).count() + 1 == self.tokens
-            && !subject.ends_with(b".")
-            && {
-                let next = subject.get(1..).unwrap_or_default();
-                let both_dots = |(byte, next): (&u8, &u8)| (*byte == b'.') & (*next == b'.');
-                !subject
-                    .iter()
-                    .zip(next)
-                    .map(both_dots)
-                    .fold(false, |any, both| any | both)
-            }
-    }
-}
-
-/// How many leading tokens decide, at least one, and these; `None` if there is but one token.
-fn leading_tokens(subject: &[u8], independence: TailIndependence) -> Option<(usize, &[u8])> {
-    if independence.tokens > 0 {
-        return Some((independence.tokens, subject.get(..independence.prefix_len)?));
-    }
-    let end = memchr::memchr(b'.', subject)? + 1;
-    Some((1, subject.get(..end)?))
 }

@@ -126,11 +126,12 @@ impl Parked {
                     };
                     let account = &self.accounts[account as usize];
                     self.replies
-                        .send_message(account, subject, headers, body, flush);
+                        .send_one(account, subject, headers, body, flush);
                 }
                 Entry::Then(todo) => then.push(todo),
             }
         }
+        self.replies.count_deliveries();
         self.forget_replies();
     }
 

@@ -25,11 +25,12 @@ impl ReplyRoutes {
         body: &[u8],
         flush: &mut FlushSet,
     ) {
-        self.send_message(account, subject, b"", body, flush);
+        self.route(account, subject)
+            .deliver(&reply(subject, b"", body), flush);
     }
 
-    /// As [`send_message`], for many.
-    pub(super) fn send_message(
+    /// As [`send_message`], for one of many: [`ReplyRoutes::count_deliveries`] follows the last one.
+    pub(super) fn send_one(
         &mut self,
         account: &Arc<Account>,
         subject: &[u8],
@@ -37,6 +38,18 @@ impl ReplyRoutes {
         body: &[u8],
         flush: &mut FlushSet,
     ) {
+        self.route(account, subject)
+            .deliver_one(&reply(subject, headers, body), flush);
+    }
+
+    /// Tells the subscriptions how many messages they got.
+    pub(super) fn count_deliveries(&mut self) {
+        for known in &mut self.known {
+            known.count_deliveries();
+        }
+    }
+
+    fn route(&mut self, account: &Arc<Account>, subject: &[u8]) -> &mut Destination {
         let known = self
             .known
             .iter()
@@ -48,11 +61,12 @@ impl ReplyRoutes {
                 self.known.len() - 1
             } else {
                 self.oldest = (self.oldest + 1) % KNOWN_INBOXES;
+                self.known[self.oldest].count_deliveries();
                 self.known[self.oldest] = resolved;
                 self.oldest
             }
         });
-        self.known[at].deliver(&reply(subject, headers, body), flush);
+        &mut self.known[at]
     }
 }
 

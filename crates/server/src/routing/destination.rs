@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use jetsled_protocol::subject::token_count;
-
+use super::family::{SubjectFamily, leading_tokens};
 use super::route::{Route, RouteFor, UsedFor};
 use super::{FlushSet, Message, OutboundMessage};
 use crate::account::Account;
@@ -24,8 +23,8 @@ pub(crate) struct Destination {
 enum Covered {
     /// This one.
     Subject(Box<[u8]>),
-    /// All that start like this and have this many tokens, none of them empty.
-    Prefix { prefix: Box<[u8]>, tokens: usize },
+    /// All of these.
+    Family(SubjectFamily),
 }
 
 impl Destination {
@@ -56,11 +55,8 @@ impl Destination {
             is_imported,
         };
         let (route, tail) = Route::resolve(subject, resolve_for);
-        let covered = match tail.and_then(|tail| subject.get(..tail.prefix_len)) {
-            Some(prefix) => Covered::Prefix {
-                prefix: prefix.into(),
-                tokens: token_count(subject),
-            },
+        let covered = match tail.and_then(|tail| leading_tokens(subject, tail)) {
+            Some((_, leading)) => Covered::Family(SubjectFamily::of(subject, leading)),
             None => Covered::Subject(subject.into()),
         };
         Self {
@@ -77,12 +73,7 @@ impl Destination {
             && self.is_current()
             && match &self.covered {
                 Covered::Subject(covered) => **covered == *subject,
-                Covered::Prefix { prefix, tokens } => {
-                    subject.starts_with(prefix)
-                        && token_count(subject) == *tokens
-                        && !subject.ends_with(b".")
-                        && memchr::memmem::find(subject, b"..").is_none()
-                }
+                Covered::Family(family) => family.covers(subject),
             }
     }
 

@@ -6,6 +6,7 @@
 
 pub(crate) mod admission;
 mod destination;
+mod family;
 mod flush;
 mod hop;
 mod imported;
@@ -20,6 +21,7 @@ mod target;
 mod traced;
 
 pub(crate) use destination::Destination;
+pub(crate) use family::{SubjectFamily, leading_tokens};
 pub(crate) use flush::FlushSet;
 pub(crate) use internal::{Internal, Receiver};
 pub(crate) use lent_flush_set::LentFlushSet;

@@ -36,8 +36,13 @@ impl Stream {
             return Err(ApiError::STREAM_SEALED.into());
         }
         self.check_size(message)?;
+        // Time that runs backward would put messages out of order for a search by time.
+        let time = now.max(self.last_time);
+        if message.headers.is_empty() && !self.config.allow_msg_counter {
+            return self.publish_plain(log, message, time);
+        }
         let mut edits = std::mem::take(&mut self.edits);
-        let published = self.publish_edited(log, message, &mut edits, now);
+        let published = self.publish_edited(log, message, &mut edits, time);
         self.edits = edits;
         published
     }
@@ -47,15 +52,32 @@ impl Stream {
         self.edits.apply(message)
     }
 
+    /// The rest of [`Stream::publish`] for a message that no header steers: it is stored as it came.
+    #[inline]
+    fn publish_plain(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        time: Timestamp,
+    ) -> Result<Published, PublishError> {
+        let steering = &PublishHeaders::NONE;
+        self.metered.check_server()?;
+        if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
+            return self.skip(log, message.subject, steering, time);
+        }
+        self.metered.check_account(self.size_of_message(message))?;
+        self.check_discard_new(log, message, false)?;
+        self.store_published(log, message, steering, time)
+    }
+
+    /// The rest of [`Stream::publish`] for any message.
     fn publish_edited(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
         edits: &mut Edits,
-        now: Timestamp,
+        time: Timestamp,
     ) -> Result<Published, PublishError> {
-        // Time that runs backward would put messages out of order for a search by time.
-        let time = now.max(self.last_time);
         let mut steering = PublishHeaders::scan(message.headers);
         edits.begin(message, &steering);
         let edited = edits.apply(message);
@@ -94,21 +116,31 @@ impl Stream {
         }
         let edited = edits.apply(message);
         self.check_discard_new(log, &edited, rollup.is_some())?;
-        let accepted = Accepted {
-            subject: edited.subject,
-            headers: edited.headers,
-            payload: edited.payload,
-            payload_len: edited.payload.len(),
-            steering: &steering,
-        };
-        let (seq, previous) = self
-            .store(log, &accepted, time)
-            .map_err(PublishError::from)?;
-        let published = Published::stored(StreamSeq(seq), StreamSeq(previous), time);
+        let published = self.store_published(log, &edited, &steering, time)?;
         Ok(Published {
             edited: edits.any(),
             ..published
         })
+    }
+
+    /// Stores a message that may come in.
+    #[inline]
+    fn store_published(
+        &mut self,
+        log: &mut Log,
+        message: &Publish<'_>,
+        steering: &PublishHeaders<'_>,
+        time: Timestamp,
+    ) -> Result<Published, PublishError> {
+        let accepted = Accepted {
+            subject: message.subject,
+            headers: message.headers,
+            payload: message.payload,
+            payload_len: message.payload.len(),
+            steering,
+        };
+        let (seq, previous) = self.store(log, &accepted, time)?;
+        Ok(Published::stored(StreamSeq(seq), StreamSeq(previous), time))
     }
 
     /// A lifetime below that of delete markers would end before the marker's that follows it: what it is raised to, if it is.

@@ -2,7 +2,7 @@
 
 /// The publish headers of a message, each the rest of its line with leading blanks stripped; of several lines with one name the
 /// first counts, and names are matched case-sensitively at the start of a line (observed nats-server 2.15.1).
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PublishHeaders<'a> {
     pub(crate) msg_id: Option<&'a [u8]>,
     pub(crate) expected_stream: Option<&'a [u8]>,
@@ -28,9 +28,32 @@ pub(crate) struct PublishHeaders<'a> {
 }
 
 impl<'a> PublishHeaders<'a> {
+    /// Those of a message without headers.
+    pub(crate) const NONE: PublishHeaders<'static> = PublishHeaders {
+        msg_id: None,
+        expected_stream: None,
+        expected_last_seq: None,
+        expected_last_subject_seq: None,
+        expected_last_subject_seq_subject: None,
+        expected_last_msg_id: None,
+        rollup: None,
+        ttl: None,
+        increment: None,
+        batch_id: None,
+        schedule: None,
+        schedule_time_zone: None,
+        schedule_next: None,
+        scheduler: None,
+        stream_source: None,
+        marker_reason: None,
+        kv_operation: None,
+        request_info: false,
+        status: false,
+    };
+
     /// Scans a whole block. Anything is accepted; lines that are not headers are skipped.
     pub(crate) fn scan(block: &'a [u8]) -> Self {
-        let mut found = Self::default();
+        let mut found = Self::NONE;
         let mut rest = block;
         let mut first = true;
         while !rest.is_empty() {
