@@ -94,13 +94,25 @@ mod tests {
             "_INBOX.a.1",
             "_INBOX.a.",
             &["_INBOX.a.1", "_INBOX.a.xyz"],
-            &["_INBOX.a.", "_INBOX.a", "_INBOX.b.1", "_INBOX.a.1.2", "_INBOX.a..", ""],
+            &[
+                "_INBOX.a.",
+                "_INBOX.a",
+                "_INBOX.b.1",
+                "_INBOX.a.1.2",
+                "_INBOX.a..",
+                "",
+            ],
         );
         check(
             "$JS.ACK.A.c.1.2.3",
             "$JS.ACK.",
             &["$JS.ACK.B.d.4.5.6"],
-            &["$JS.ACK.B..4.5.6", "$JS.ACK..B.4.5.6", "$JS.ACK.B.d.4.5.", "$JS.ACK.B.d.4.5.6.7"],
+            &[
+                "$JS.ACK.B..4.5.6",
+                "$JS.ACK..B.4.5.6",
+                "$JS.ACK.B.d.4.5.",
+                "$JS.ACK.B.d.4.5.6.7",
+            ],
         );
     }
 

@@ -321,6 +321,18 @@ pub(crate) const CASES: &[Case] = &[
         closes: false,
     },
     Case {
+        name: "no responders to requests in a row, each with an inbox of its own",
+        input: b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\nSUB inbox.> 7\r\nPUB nobody inbox.4 0\r\n\r\nPUB nobody inbox.5 0\r\n\r\nPUB nobody inbox.6 0\r\n\r\nPING\r\n",
+        output: b"HMSG inbox.4 7 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\nHMSG inbox.5 7 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\nHMSG inbox.6 7 38 38\r\nNATS/1.0 503\r\nNats-Subject: nobody\r\n\r\n\r\nPONG\r\nINFO{}\r\n",
+        closes: false,
+    },
+    Case {
+        name: "publishes in a row with a reply each, one of which is reserved",
+        input: b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\nSUB a 1\r\nPUB a _INBOX.ab 1\r\nx\r\nPUB a _INBOX.cd 1\r\ny\r\nPUB a $JS.ACK.x 1\r\nz\r\nPUB a _INBOX.ef 1\r\nw\r\nPING\r\n",
+        output: b"MSG a 1 _INBOX.ab 1\r\nx\r\nMSG a 1 _INBOX.cd 1\r\ny\r\n-ERR 'Permissions Violation for Publish with Reply of \"$JS.ACK.x\"'\r\nMSG a 1 _INBOX.ef 1\r\nw\r\nPONG\r\nINFO{}\r\n",
+        closes: false,
+    },
+    Case {
         name: "auto-unsubscribe",
         input: b"CONNECT {\"verbose\":false,\"pedantic\":false,\"headers\":true,\"no_responders\":true,\"protocol\":1}\r\nSUB a 1\r\nUNSUB 1 2\r\nPUB a 1\r\nx\r\nPUB a 1\r\nx\r\nPUB a 1\r\nx\r\nPUB a 1\r\nx\r\nPING\r\n",
         output: b"MSG a 1 1\r\nx\r\nMSG a 1 1\r\nx\r\nPONG\r\nINFO{}\r\n",
