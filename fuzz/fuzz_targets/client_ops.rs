@@ -1,8 +1,9 @@
-//! Client operations: no panic, and the same answers however the stream is split.
+//! Client operations: no panic, the same answers however the stream is split, and publishes that are known by the last one's line are read as
+//! they would be parsed.
 
 #![no_main]
 
-use jetsled_protocol::{Limits, Parse, parse_client_op};
+use jetsled_protocol::{LastPub, Limits, Parse, parse_client_op};
 use libfuzzer_sys::fuzz_target;
 
 const LIMITS: Limits = Limits {
@@ -13,8 +14,12 @@ const LIMITS: Limits = Limits {
 
 fuzz_target!(|data: &[u8]| {
     let mut rest = data;
+    let mut last = LastPub::default();
     loop {
         let whole = parse_client_op(rest, &LIMITS);
+        if let Some((op, consumed)) = last.again(rest, &LIMITS) {
+            assert_eq!(Parse::Op { op, consumed }, whole);
+        }
         for end in 0..rest.len().min(300) {
             let part = parse_client_op(&rest[..end], &LIMITS);
             match (part, whole) {
@@ -30,7 +35,10 @@ fuzz_target!(|data: &[u8]| {
             }
         }
         match whole {
-            Parse::Op { consumed, .. } => rest = &rest[consumed..],
+            Parse::Op { op, consumed } => {
+                last.remember(&op, &rest[..consumed]);
+                rest = &rest[consumed..];
+            }
             Parse::Incomplete { needed } => {
                 assert!(needed > rest.len());
                 return;
