@@ -2,6 +2,7 @@
 
 mod builder;
 mod by_hand;
+mod connections;
 mod ports_file;
 mod reload;
 mod reload_service;

@@ -1,7 +1,6 @@
 //! What every part of a running server shares.
 
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -17,14 +16,15 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use super::connections::FIRST_CID;
 use super::tls_state::TlsState;
 use super::websocket_state::WebsocketState;
 use super::{ServerCounters, StartError};
 use crate::account::Account;
-use crate::client::{Client, CloseReason, ConnectOptions, Login, Presented, Signal, Transport};
+use crate::client::{Client, ConnectOptions, Login, Presented, Transport};
 use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
-use crate::monitor::{EndedSubscriptions, MonitorFacts};
+use crate::monitor::MonitorFacts;
 use crate::operator::OperatorMode;
 use crate::wiring::wire;
 
@@ -50,15 +50,15 @@ pub(crate) struct ServerState {
     anonymous: Arc<Login>,
     jetstream: OnceLock<JetStream>,
     client_address: OnceLock<SocketAddr>,
-    clients: Mutex<HashMap<u64, Arc<Client>>>,
+    pub(super) clients: Mutex<HashMap<u64, Arc<Client>>>,
     /// Signalled when the last client has gone.
-    no_clients: Notify,
+    pub(super) no_clients: Notify,
     events: Arc<EventQueue>,
     /// Signalled when a service of one account was asked by another.
     awaited: Arc<Notify>,
-    next_cid: AtomicU64,
-    lame_duck: AtomicBool,
-    stopping: AtomicBool,
+    pub(super) next_cid: AtomicU64,
+    pub(super) lame_duck: AtomicBool,
+    pub(super) stopping: AtomicBool,
     pub(crate) counters: ServerCounters,
     pub(crate) monitoring: MonitorFacts,
 }
@@ -356,10 +356,6 @@ impl ServerState {
         self.client_address.set(address).ok();
     }
 
-    pub(crate) fn next_cid(&self) -> u64 {
-        self.next_cid.fetch_add(1, Relaxed)
-    }
-
     /// A challenge to sign: 15 characters.
     pub(crate) fn new_nonce(&self) -> String {
         URL_SAFE_NO_PAD.encode(rand::random::<[u8; 11]>())
@@ -411,148 +407,6 @@ impl ServerState {
     pub(crate) fn max_payload_of(&self, login: &Login) -> usize {
         max_payload(&self.options(), &login.account, login.user_limits)
     }
-
-    /// Counts a connection in its new account; `false` if the account is full.
-    pub(crate) fn bind(&self, client: &Client, login: &Login) -> bool {
-        let max = login.account.limits().max_connections;
-        let clients = self.clients.lock();
-        let Some(entry) = clients.get(&client.cid()).cloned() else {
-            return false;
-        };
-        let before = &entry.login().account;
-        let changes = !Arc::ptr_eq(before, &login.account) || !entry.is_bound();
-        if changes {
-            if max.is_some_and(|max| login.account.counters.connections.load(Relaxed) >= max) {
-                return false;
-            }
-            if entry.is_bound() {
-                before.counters.connections.fetch_sub(1, Relaxed);
-            }
-            entry.set_bound();
-            login.account.counters.connections.fetch_add(1, Relaxed);
-            login
-                .account
-                .counters
-                .total_connections
-                .fetch_add(1, Relaxed);
-        }
-        // What is told needs the list of clients.
-        drop(clients);
-        if changes {
-            events::connections_changed(self, &login.account);
-        }
-        true
-    }
-
-    /// Adds an established connection. Without a login to come it belongs to `$G` at once.
-    pub(crate) fn remember(&self, client: &Arc<Client>, must_log_in: bool) {
-        self.counters.total_connections.fetch_add(1, Relaxed);
-        let login = client.login();
-        self.clients.lock().insert(client.cid(), Arc::clone(client));
-        if !must_log_in {
-            self.bind(client, &login);
-        }
-        if self.stopping.load(Acquire) {
-            client.close(CloseReason::ServerShutdown);
-        }
-    }
-
-    /// Removes a connection that has ended.
-    pub(crate) fn forget(
-        &self,
-        client: &Arc<Client>,
-        reason: CloseReason,
-        subscriptions: EndedSubscriptions,
-    ) {
-        let removed = {
-            let mut clients = self.clients.lock();
-            let removed = clients.remove(&client.cid());
-            if clients.is_empty() {
-                self.no_clients.notify_waiters();
-            }
-            removed
-        };
-        if removed.is_some() {
-            self.counters.add_closed(client);
-            client
-                .login()
-                .account
-                .counters
-                .add_closed(client.outbound.counted());
-            self.monitoring
-                .remember_closed(client, reason, subscriptions);
-            if client.is_bound() {
-                let account = &client.login().account;
-                account.counters.connections.fetch_sub(1, Relaxed);
-                events::connections_changed(self, account);
-            }
-            events::disconnected(self, client, reason);
-        }
-    }
-
-    /// Whether `max_connections` are open.
-    pub(crate) fn is_full(&self) -> bool {
-        let max = self.options().max_connections;
-        max.is_some_and(|max| self.clients.lock().len() >= max)
-    }
-
-    /// How many connections are open.
-    pub(crate) fn client_count(&self) -> usize {
-        self.clients.lock().len()
-    }
-
-    /// All open connections.
-    pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
-        self.clients.lock().values().cloned().collect()
-    }
-
-    /// One open connection.
-    pub(crate) fn client(&self, cid: u64) -> Option<Arc<Client>> {
-        self.clients.lock().get(&cid).cloned()
-    }
-
-    pub(crate) fn count_pinned_account_refusal(&self) {
-        self.counters.pinned_account_refusals.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn count_slow_consumer(&self, client: &Client) {
-        self.counters.slow_consumers.fetch_add(1, Relaxed);
-        client
-            .login()
-            .account
-            .counters
-            .slow_consumers
-            .fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn is_lame_duck(&self) -> bool {
-        self.lame_duck.load(Acquire)
-    }
-
-    pub(super) fn enter_lame_duck(&self) {
-        self.lame_duck.store(true, Release);
-        for client in self.clients() {
-            client.signal(Signal::Info);
-        }
-    }
-
-    /// Closes all connections and waits for them to end.
-    pub(super) async fn close_clients(&self, within: Duration) {
-        self.stopping.store(true, Release);
-        let gone = self.no_clients.notified();
-        for client in self.clients() {
-            client.close(CloseReason::ServerShutdown);
-        }
-        if !self.clients.lock().is_empty() {
-            // Those that take longer end with the process.
-            tokio::time::timeout(within, gone).await.ok();
-        }
-    }
-
-    /// Whether connections from `remote` are served.
-    pub(crate) fn accepts(&self, _remote: IpAddr) -> bool {
-        !self.is_lame_duck() && !self.stopping.load(Acquire)
-    }
 }
 
 /// The smallest limit holds.
@@ -562,9 +416,6 @@ fn max_payload(options: &Options, account: &Account, user: UserLimits) -> usize 
         .flatten()
         .fold(options.max_payload, usize::min)
 }
-
-/// The smaller numbers belong to the server's own, internal clients (observed nats-server 2.15.1).
-const FIRST_CID: u64 = 5;
 
 /// How exactly response thresholds are kept.
 const EXPIRE_EVERY: Duration = Duration::from_millis(100);
