@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs the commands of a page of docs/, in its order, in an empty home and a network of its own.
+"""Runs the commands of a page, README.md or one of docs/, in its order, in an empty home and a network of its own.
 
     tests/docs/run.py PAGE JETSLED NATS
 
 `sh` blocks run in one shell that ends at the first failure; `sh background` blocks start a server and wait until it is ready; `sh stop` ends the
 last one. A `text` block is what the block before it must have printed: whole lines in their order, `...` stands for anything.
-Lines that build the program are left out: it is given. A comment (`<!-- sh`, lines, `-->`) prepares what a reader has already; in it
+Lines that build the program are left out, and `cargo run --release` is `jetsled`: it is given. A comment (`<!-- sh`, lines, `-->`) prepares what a reader has already; in it
 $REPOSITORY is this one.
 """
 
@@ -88,7 +88,7 @@ class Page:
             lines = [line for line in text.splitlines() if not line.startswith(("cargo ", "export PATH="))]
             self.shell("\n".join(lines))
         elif kind == "sh background":
-            self.start(text.strip())
+            self.start(text.strip().replace("cargo run --release", "jetsled"))
         elif kind == "sh stop":
             self.stop()
         elif kind == "text":
