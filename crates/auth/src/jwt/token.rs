@@ -3,6 +3,7 @@ use jiff::Timestamp;
 use nkeys::{KeyPair, KeyPairType};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Bytes of a token at most.
 const MAX_TOKEN_BYTES: usize = 1 << 20;
@@ -262,12 +263,30 @@ impl<B: ClaimsBody> Claims<B> {
 ///
 /// # Errors
 /// As [`Claims::decode`], for the kind and its issuers.
-pub fn decode_generic(token: &str) -> Result<Claims<serde_json::Value>, JwtError> {
+pub fn decode_generic(token: &str) -> Result<Claims<Value>, JwtError> {
     let token = Token::open(token)?;
-    let claims: Claims<serde_json::Value> = token.read()?;
+    let claims: Claims<Value> = token.read()?;
     let layout = if token.has_old_algorithm { 1 } else { VERSION };
     token.verify(&claims.issuer, layout)?;
     Ok(claims)
+}
+
+/// Claims whose members that are `null` are left out: Go's encoder writes lists that it was given none of so.
+fn without_nulls(json: &[u8]) -> Result<Vec<u8>, JwtError> {
+    fn prune(value: &mut Value) {
+        match value {
+            Value::Object(members) => {
+                members.retain(|_, member| !member.is_null());
+                members.values_mut().for_each(prune);
+            }
+            Value::Array(elements) => elements.iter_mut().for_each(prune),
+            _ => {}
+        }
+    }
+    let malformed = |_| JwtError::Malformed("claims are not JSON of their kind");
+    let mut claims = serde_json::from_slice(json).map_err(malformed)?;
+    prune(&mut claims);
+    serde_json::to_vec(&claims).map_err(malformed)
 }
 
 /// A token taken apart, not yet believed.
@@ -311,7 +330,7 @@ impl<'a> Token<'a> {
         let signed = header.len() + 1 + claims.len();
         Ok(Self {
             has_old_algorithm,
-            json: decode(claims, "claims are not base64")?,
+            json: without_nulls(&decode(claims, "claims are not base64")?)?,
             signature: decode(signature, "signature is not base64")?,
             claims,
             header_and_claims: token.get(..signed).unwrap_or_default(),
@@ -368,6 +387,16 @@ mod tests {
         }
     }
 
+    fn signed(json: &str, key: &KeyPair) -> String {
+        let claims = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#),
+            URL_SAFE_NO_PAD.encode(json)
+        );
+        let signature = key.sign(claims.as_bytes()).unwrap();
+        format!("{claims}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
     #[test]
     fn what_was_encoded_is_decoded() {
         let account = KeyPair::new_account();
@@ -420,15 +449,23 @@ mod tests {
                 r#"{{"iss":"{}","nats":{{"type":"user","version":{version}}}}}"#,
                 account.public_key()
             );
-            let signed = format!(
-                "{}.{}",
-                URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ed25519-nkey"}"#),
-                URL_SAFE_NO_PAD.encode(json)
-            );
-            let signature = URL_SAFE_NO_PAD.encode(account.sign(signed.as_bytes()).unwrap());
-            let token = format!("{signed}.{signature}");
+            let token = signed(&json, &account);
             assert_eq!(UserClaims::decode(&token), Err(JwtError::Version(expected)));
         }
+    }
+
+    #[test]
+    fn null_is_as_good_as_nothing() {
+        let operator = KeyPair::new_operator();
+        let json = format!(
+            r#"{{"iss":"{}","name":null,"nats":{{"type":"account","version":2,"imports":null,"limits":{{"conn":3}},
+            "authorization":{{"auth_users":null}},"default_permissions":{{"pub":{{"allow":null}},"sub":null}}}}}}"#,
+            operator.public_key()
+        );
+        let claims = crate::jwt::AccountClaims::decode(&signed(&json, &operator)).unwrap();
+        let expected: crate::jwt::Account =
+            serde_json::from_str(r#"{"limits":{"conn":3}}"#).unwrap();
+        assert_eq!(claims.nats, expected);
     }
 
     #[test]
