@@ -34,17 +34,11 @@ impl fmt::Debug for ConnectCredentials<'_> {
 }
 
 impl ConnectCredentials<'_> {
-    fn are_absent(&self) -> bool {
-        [
-            self.user,
-            self.password,
-            self.token,
-            self.nkey,
-            self.signature,
-            self.jwt,
-        ]
-        .iter()
-        .all(|field| field.is_none_or(str::is_empty))
+    /// Whether there is no user, password or token: claims and a signature alone name nobody (observed nats-server 2.15.1).
+    fn name_nobody(&self) -> bool {
+        [self.user, self.password, self.token]
+            .iter()
+            .all(|field| field.is_none_or(str::is_empty))
     }
 }
 
@@ -253,7 +247,8 @@ impl Authenticator {
     /// Decides a login. `nonce` is the text sent in INFO.
     ///
     /// The order is nats-server's: an nkey if any is configured and one is given, then users by name, then the single
-    /// token or user. A connection without any credentials becomes `no_auth_user` if that is configured.
+    /// token or user. A connection without user, password and token becomes `no_auth_user` if that is configured: an nkey that
+    /// no user has does not matter where there are no nkeys, and that of `no_auth_user` itself needs no signature.
     ///
     /// # Errors
     /// Any refusal; the client sees `Authorization Violation` for each of them, the log the reason.
@@ -341,10 +336,26 @@ impl Authenticator {
         presented: &ConnectCredentials<'_>,
         connection: &ConnectionFacts<'_>,
     ) -> Claim<'_> {
-        if !self.is_required() || (self.admit_anonymous && presented.are_absent()) {
+        let key = presented
+            .nkey
+            .filter(|key| !key.is_empty() && !self.nkeys.is_empty());
+        let is_nobody = key.is_none() && presented.name_nobody();
+        if !self.is_required() || (self.admit_anonymous && is_nobody) {
             return Claim::NotRequired;
         }
-        if self.maps_certificates() && presented.nkey.is_none_or(str::is_empty) {
+        let no_auth_user = self.no_auth_user.as_deref();
+        if let Some(key) = key {
+            return match self.nkeys.get(key) {
+                Some(known) if no_auth_user == Some(key) => Claim::NoAuthUser(known),
+                Some(known) => Claim::Nkey(known),
+                None => Claim::Unknown,
+            };
+        }
+        let no_auth_user = no_auth_user.filter(|_| is_nobody);
+        if let Some(known) = no_auth_user.and_then(|name| self.nkeys.get(name)) {
+            return Claim::NoAuthUser(known);
+        }
+        if self.maps_certificates() {
             let names = self.users.keys().map(|name| &**name);
             return connection
                 .certificate
@@ -352,17 +363,8 @@ impl Authenticator {
                 .and_then(|name| self.users.get(name))
                 .map_or(Claim::Unknown, Claim::User);
         }
-        if presented.are_absent()
-            && let Some(name) = self.no_auth_user.as_deref()
-            && let Some(known) = self.nkeys.get(name).or_else(|| self.users.get(name))
-        {
+        if let Some(known) = no_auth_user.and_then(|name| self.users.get(name)) {
             return Claim::NoAuthUser(known);
-        }
-        if let Some(key) = presented
-            .nkey
-            .filter(|key| !key.is_empty() && !self.nkeys.is_empty())
-        {
-            return self.nkeys.get(key).map_or(Claim::Unknown, Claim::Nkey);
         }
         if let Some(user) = presented
             .user

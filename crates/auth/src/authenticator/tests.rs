@@ -226,6 +226,43 @@ fn no_auth_user_stands_in_for_missing_credentials_only() {
 }
 
 #[test]
+fn who_presents_only_claims_a_signature_or_a_useless_nkey_is_no_auth_user() {
+    let (known, stranger) = (KeyPair::new_user(), KeyPair::new_user().public_key());
+    let named = AuthConfig {
+        users: vec![user("a", "pa", "APP")],
+        no_auth_user: Some("a".into()),
+        ..AuthConfig::default()
+    };
+    let unsigned = ConnectCredentials {
+        jwt: Some("x"),
+        signature: Some("x"),
+        ..ConnectCredentials::default()
+    };
+    let by_key = |key| ConnectCredentials {
+        nkey: Some(key),
+        ..unsigned
+    };
+    check(named.clone(), unsigned, Ok((Some("a"), "APP")));
+    check(named.clone(), by_key(&stranger), Ok((Some("a"), "APP")));
+
+    let mut with_nkeys = named;
+    with_nkeys.users.push(nkey_user(&known));
+    check(
+        with_nkeys.clone(),
+        by_key(&stranger),
+        Err(AuthError::Nkey(stranger.clone())),
+    );
+    let public = known.public_key();
+    check(
+        with_nkeys.clone(),
+        by_key(&public),
+        Err(AuthError::Nkey(public.clone())),
+    );
+    with_nkeys.no_auth_user = Some(public.clone());
+    check(with_nkeys, by_key(&public), Ok((Some(&public), "APP")));
+}
+
+#[test]
 fn connection_types_are_kept_to() {
     let mut websocket_only = user("a", "pa", "$G");
     websocket_only
