@@ -13,6 +13,9 @@ import sys
 import tempfile
 import threading
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from launch import Server  # noqa: E402
+
 USER = "UA43N76SDYG4ZD3LGHH4I6Q622OWNYIOLIDTQWMVVRENAUNIWZOCR6L6"
 SEED = "SUAFQMXUYQ6AQJPOOMZWZWFTLASQ35AWXTKFNW4MZ3WTSWFAUWUOKRRTMM"  # of nobody but this test
 PLAIN = f"""
@@ -35,8 +38,8 @@ MASKS = [
 ]
 
 
-class Server:
-    """The program under test, on the same port over all its lives."""
+class Restartable:
+    """A server with a configuration, on the same port over all its lives."""
 
     def __init__(self, program, files, config):
         self.files, self.port, self.config = files, -1, config
@@ -48,18 +51,11 @@ class Server:
     def start(self):
         file = self.files / "server.conf"
         file.write_text(f"server_name: SERVER\nhost: 127.0.0.1\nport: {self.port}\n{self.config}")
-        self.process = subprocess.Popen([self.program, "-c", file], cwd=self.files, stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            if found := re.search(r"Listening for client connections on \S+:(\d+)", line):
-                self.port = int(found[1])
-            if "Server is ready" in line:
-                threading.Thread(target=self.process.stderr.read, daemon=True).start()
-                return
-        raise SystemExit(f"{self.program} ended before it was ready")
+        self.server = Server(self.program, "-c", file, cwd=self.files)
+        self.port = self.server.port
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait()
+        self.server.stop()
 
 
 def play(command, files, actions):
@@ -84,7 +80,8 @@ def run(binaries, program, certificates):
     with tempfile.TemporaryDirectory(prefix="jetsled-c-") as files:
         files = pathlib.Path(files)
         (files / "user.seed").write_text(SEED)
-        servers = [Server(program, files / "plain", PLAIN), Server(program, files / "tls", TLS.format(certificates)), Server(program, files / "js", JETSTREAM)]
+        configs = {"plain": PLAIN, "tls": TLS.format(certificates), "js": JETSTREAM}
+        servers = [Restartable(program, files / name, config) for name, config in configs.items()]
         plain, tls, js = servers
 
         def restart():
@@ -92,7 +89,7 @@ def run(binaries, program, certificates):
             plain.start()
 
         try:
-            actions = {"restart": restart, "lame duck": lambda: plain.process.send_signal(signal.SIGUSR2)}
+            actions = {"restart": restart, "lame duck": lambda: plain.server.process.send_signal(signal.SIGUSR2)}
             core = play([binaries / "core", f"nats://127.0.0.1:{plain.port}", f"nats://127.0.0.1:{tls.port}", certificates], files, actions)
             transcript = core + play([binaries / "jetstream", f"nats://127.0.0.1:{js.port}"], files, {})
         finally:

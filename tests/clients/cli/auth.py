@@ -139,17 +139,16 @@ def run(nats, program):
         for line in MAKE.strip().splitlines():
             command("", line, environment)
         app = account(store, "APP")[1]
-        server, port = start(program, files, config(store))
+        server = start(program, files, config(store))
         try:
             for entry in USE.strip().splitlines():
                 user, line = entry.split(": ", 1)
-                own = environment | {"NATS_URL": f"nats://127.0.0.1:{port}"}
+                own = environment | {"NATS_URL": f"nats://127.0.0.1:{server.port}"}
                 if user != "-":
                     own["NATS_CREDS"] = f"{user.lstrip('?')}.creds"
                 command(f"{user}: ", line, own, not user.startswith("?"))
         finally:
-            server.terminate()
-            server.wait()
+            server.stop()
     return "\n".join(transcript)
 
 

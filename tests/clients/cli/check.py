@@ -14,7 +14,9 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from launch import Server  # noqa: E402
 
 COMMANDS = """
 stream ls
@@ -259,29 +261,12 @@ def mask(text):
     return re.sub(r"[ \t]+$", "", text, flags=re.M)
 
 
-class Server:
-    def __init__(self, program, files):
-        args = [program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", str(files / "store"), "-n", "SERVER"]
-        self.process = subprocess.Popen(args, stderr=subprocess.PIPE, text=True)
-        for line in self.process.stderr:
-            if found := re.search(r"Listening for client connections on \S+:(\d+)", line):
-                self.port = found[1]
-            if "Server is ready" in line:
-                threading.Thread(target=self.process.stderr.read, daemon=True).start()
-                return
-        raise SystemExit(f"{program} ended before it was ready")
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-
-
 def run(nats, program):
     transcript = []
     with tempfile.TemporaryDirectory() as files:
         files = pathlib.Path(files)
         (files / "FILE").write_bytes(bytes(range(256)) * 600)
-        server = Server(program, files)
+        server = Server(program, "-a", "127.0.0.1", "-p", "-1", "-js", "-sd", str(files / "store"), "-n", "SERVER")
         env = {"HOME": str(files), "PATH": os.environ["PATH"], "NATS_URL": f"nats://127.0.0.1:{server.port}", "NO_COLOR": "1", "TZ": "UTC"}
         try:
             for command in COMMANDS.strip().splitlines():

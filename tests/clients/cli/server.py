@@ -12,10 +12,9 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-from check import compare, mask
+from check import Server, compare, mask
 
 CONFIG = """
 server_name: SERVER
@@ -136,16 +135,7 @@ def shown(text):
 
 def start(program, files, config=CONFIG):
     (files / "server.conf").write_text(config)
-    command = [program, "-c", "server.conf", "-a", "127.0.0.1", "-p", "-1"]
-    process = subprocess.Popen(command, cwd=files, stderr=subprocess.PIPE, text=True)
-    port = None
-    for line in process.stderr:
-        if found := re.search(r"Listening for client connections on \S+:(\d+)", line):
-            port = found[1]
-        if "Server is ready" in line:
-            threading.Thread(target=process.stderr.read, daemon=True).start()
-            return process, port
-    raise SystemExit(f"{program} ended before it was ready")
+    return Server(program, "-c", "server.conf", "-a", "127.0.0.1", "-p", "-1", cwd=files)
 
 
 def wait_for_subscriptions(nats, environment, files, count):
@@ -164,14 +154,14 @@ def run(nats, program):
     transcript, background = [], []
     with tempfile.TemporaryDirectory() as files:
         files = pathlib.Path(files)
-        server, port = start(program, files)
-        url = f"nats://127.0.0.1:{port}"
+        server = start(program, files)
+        url = f"nats://127.0.0.1:{server.port}"
         common = {"HOME": str(files), "PATH": os.environ["PATH"], "NATS_URL": url, "NATS_PASSWORD": "p", "NO_COLOR": "1", "TZ": "UTC"}
         try:
             for entry in COMMANDS.strip().splitlines():
                 user, command = entry.split(": ", 1)
                 environment = common | {"NATS_USER": user.lstrip("&?")}
-                args = [nats, *command.replace("URL", f"nats://a:p@127.0.0.1:{port}").split(" ")]
+                args = [nats, *command.replace("URL", f"nats://a:p@127.0.0.1:{server.port}").split(" ")]
                 quiet = {"cwd": files, "env": environment, "stdin": subprocess.DEVNULL}
                 if user.startswith("&"):
                     background.append(subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **quiet))
@@ -181,7 +171,7 @@ def run(nats, program):
                 output = "" if user.startswith("?") else shown(done.stdout.decode(errors="replace"))
                 transcript.append(f"$ {user.lstrip('?')}: nats {command}  -> {done.returncode}\n{output}")
         finally:
-            for process in [*background, server]:
+            for process in [*background, server.process]:
                 process.terminate()
                 process.wait()
     return "\n".join(transcript)
