@@ -262,6 +262,10 @@ fn the_system_account_may_ask_for_everything() {
             assert!(answer[data].is_object(), "{subject}: {answer}");
         }
     }
+    for unread in ["x", r#"{"server_name":"other"}"#] {
+        let answer = request(&mut system, "$SYS.REQ.SERVER.PING.IDZ", unread);
+        assert_eq!(answer["id"], id, "{unread}");
+    }
     let statz = request(&mut system, "$SYS.REQ.ACCOUNT.PING.STATZ", "");
     assert_eq!(statz["data"]["account_statz"].as_array().unwrap().len(), 2);
     let info = request(&mut system, "$SYS.REQ.ACCOUNT.A.INFO", "");
@@ -297,6 +301,31 @@ fn the_system_account_may_ask_for_everything() {
     assert_eq!(malformed["error"]["code"], 400);
 }
 
+/// Observed nats-server 2.15.1.
+#[test]
+fn requests_of_other_accounts_are_shown_until_they_are_answered() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    let (mut a, mut b) = (connect(&server, "a"), connect(&server, "b"));
+    a.send("SUB r.1 1\r\n").unwrap();
+    a.sync().unwrap();
+    b.send("SUB answers 1\r\nPUB l.1 answers 2\r\nhi\r\n")
+        .unwrap();
+    let asked = a.message().unwrap().reply.unwrap();
+    let mut responses = || {
+        let info = request(&mut system, "$SYS.REQ.ACCOUNT.A.INFO", "");
+        info["data"].get("responses").cloned()
+    };
+    let open = json!({
+        "subject": "answers", "account": "B", "to": asked, "local_subject": asked, "type": 2, "invalid": false,
+        "share": true, "tracking": false
+    });
+    assert_eq!(responses(), Some(json!({ &asked: open })));
+    a.send(format!("PUB {asked} 2\r\nho\r\n")).unwrap();
+    b.message().unwrap();
+    assert_eq!(responses(), None);
+}
+
 #[test]
 fn a_connection_can_be_kicked() {
     let server = TestServer::configured(CONFIG);
@@ -311,6 +340,12 @@ fn a_connection_can_be_kicked() {
         refused["error"]["description"],
         "no such client or leafnode id"
     );
+    system.send("SUB nobody 99\r\n").unwrap();
+    // What can not be read gets no answer, so that the next one is the next request's.
+    for unreadable in ["", "x", r#"{"cid":"1"}"#] {
+        let sent = format!("PUB {kick} nobody {}\r\n{unreadable}\r\n", unreadable.len());
+        system.send(sent).unwrap();
+    }
     let done = request(&mut system, &kick, &json!({ "cid": cid }).to_string());
     assert_eq!(done.get("error"), None);
     assert_eq!(a.rest().unwrap(), b"");

@@ -79,6 +79,18 @@ enum Answer {
 }
 
 fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
+    // These look for no filter, and what can not be read gets no answer (observed nats-server 2.15.1).
+    match request.service {
+        Service::Server(ServerService::Idz) => Ok(Answer::Bare(idz(server))),
+        Service::Server(ServerService::Kick) => kick(server, cid(request)?).map(|()| Answer::Done),
+        Service::Server(ServerService::LameDuck) => {
+            lame_duck(server, cid(request)?).map(|()| Answer::Done)
+        }
+        _ => gather_filtered(server, request),
+    }
+}
+
+fn gather_filtered(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
     let options = options(request)?;
     if let Service::Server(service) = request.service {
         option_types::check(service, &options).map_err(Refusal::BadRequest)?;
@@ -99,10 +111,10 @@ fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
     };
     match request.service {
         Service::Server(service) => match service {
-            ServerService::Idz => Ok(Answer::Bare(idz(server))),
+            ServerService::Idz | ServerService::Kick | ServerService::LameDuck => {
+                Err(Refusal::Silence)
+            }
             ServerService::Statsz => Ok(Answer::Bare(statsz_message(server))),
-            ServerService::Kick => kick(server, &options).map(|()| Answer::Done),
-            ServerService::LameDuck => lame_duck(server, &options).map(|()| Answer::Done),
             ServerService::Raftz => Ok(Answer::Data(b"{}".to_vec())),
             ServerService::Varz => monitor("varz", &options),
             ServerService::Subsz => monitor("subsz", &options),
@@ -234,21 +246,29 @@ fn idz(server: &ServerState) -> Vec<u8> {
     })
 }
 
-fn cid(options: &Value) -> u64 {
-    options.get("cid").and_then(Value::as_u64).unwrap_or(0)
+/// The connection that a request is about; 0 is none.
+fn cid(request: &Request) -> Result<u64, Refusal> {
+    #[derive(Deserialize, Default)]
+    struct Asked {
+        #[serde(default)]
+        cid: u64,
+    }
+    serde_json::from_slice::<Option<Asked>>(&request.payload)
+        .map(|asked| asked.unwrap_or_default().cid)
+        .map_err(|_| Refusal::Silence)
 }
 
-fn kick(server: &ServerState, options: &Value) -> Result<(), Refusal> {
+fn kick(server: &ServerState, cid: u64) -> Result<(), Refusal> {
     let client = server
-        .client(cid(options))
+        .client(cid)
         .ok_or_else(|| Refusal::NotDone("no such client or leafnode id".to_owned()))?;
     client.close(CloseReason::Kicked);
     Ok(())
 }
 
-fn lame_duck(server: &ServerState, options: &Value) -> Result<(), Refusal> {
+fn lame_duck(server: &ServerState, cid: u64) -> Result<(), Refusal> {
     let client = server
-        .client(cid(options))
+        .client(cid)
         .ok_or_else(|| Refusal::NotDone("no such client id".to_owned()))?;
     if client.login().options.protocol < 1 {
         return Err(Refusal::NotDone(

@@ -1,5 +1,6 @@
 //! `/accountz`: the accounts, or one in detail.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jetsled_auth::jwt::{Claims, decode_generic};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::omit::is_false;
 use super::query::{BadRequest, Query};
+use super::sharing::OpenResponse;
 use super::subsz::SublistStats;
 use crate::account::Account;
 use crate::server::ServerState;
@@ -45,6 +47,8 @@ pub(super) struct AccountDetail {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
     sublist_stats: SublistStats,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    responses: BTreeMap<String, OpenResponse>,
 }
 
 /// In operator mode: the token that says what the account is.
@@ -119,5 +123,6 @@ pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
         name_tag,
         tags,
         sublist_stats: SublistStats::of([account]),
+        responses: super::sharing::responses(account),
     }
 }

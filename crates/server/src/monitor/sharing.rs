@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jetsled_auth::{LatencySampling, LatencyTracking, ServiceExport};
 use serde::Serialize;
 
+use super::omit::is_false;
 use crate::account::Account;
 use crate::wiring::Wiring;
 
@@ -30,6 +31,9 @@ struct Export {
     subject: String,
     #[serde(rename = "type")]
     kind: &'static str,
+    /// Imports need an activation token.
+    #[serde(skip_serializing_if = "is_false")]
+    token_req: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,6 +51,23 @@ struct Import {
     local_subject: String,
     #[serde(rename = "type")]
     kind: &'static str,
+    invalid: bool,
+    share: bool,
+    tracking: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency: Option<Latency>,
+}
+
+/// A request of another account that is not answered yet.
+#[derive(Debug, Serialize)]
+pub(super) struct OpenResponse {
+    /// Where the answer goes in the end.
+    subject: String,
+    account: String,
+    to: String,
+    local_subject: String,
+    #[serde(rename = "type")]
+    kind: u8,
     invalid: bool,
     share: bool,
     tracking: bool,
@@ -88,6 +109,32 @@ pub(super) fn gather(account: &Account, system: Option<&str>, has_jetstream: boo
     }
 }
 
+/// As many of the open ones as are shown at a time; nats-server shows all.
+const MAX_RESPONSES: usize = 1024;
+/// The number of services among nats-server's kinds of imports.
+const SERVICE: u8 = 2;
+
+/// By the subjects that answers are published to.
+pub(super) fn responses(account: &Account) -> BTreeMap<String, OpenResponse> {
+    let open = account.responses.some(MAX_RESPONSES).into_iter();
+    open.map(|(subject, way, is_measured)| {
+        let subject = text(&subject);
+        let response = OpenResponse {
+            subject: text(&way.reply),
+            account: way.requestor.name().to_owned(),
+            to: subject.clone(),
+            local_subject: subject.clone(),
+            kind: SERVICE,
+            invalid: false,
+            share: way.share,
+            tracking: is_measured,
+            latency: is_measured.then(|| latency(&way.export)).flatten(),
+        };
+        (subject, response)
+    })
+    .collect()
+}
+
 fn mappings(wiring: &Wiring) -> BTreeMap<String, Vec<Destination>> {
     let shown = wiring.mappings.iter().map(|mapping| {
         let destinations = mapping.destinations().map(|(weight, subject)| Destination {
@@ -111,6 +158,7 @@ fn exports(wiring: &Wiring) -> Vec<Export> {
         .map(|(subject, audience, service)| Export {
             subject: subject.clone(),
             kind: "service",
+            token_req: audience.token_required,
             response_type: Some(service.response_type.name()),
             service_latency: latency(service),
             approved_accounts: approved(&audience.accounts),
@@ -121,6 +169,7 @@ fn exports(wiring: &Wiring) -> Vec<Export> {
         .map(|(subject, audience)| Export {
             subject: subject.clone(),
             kind: "stream",
+            token_req: audience.token_required,
             response_type: None,
             service_latency: None,
             approved_accounts: approved(&audience.accounts),
@@ -168,6 +217,7 @@ fn system_service((subject, response): (&str, &'static str)) -> Export {
     Export {
         subject: subject.to_owned(),
         kind: "service",
+        token_req: false,
         response_type: Some(response),
         service_latency: None,
         approved_accounts: Vec::new(),

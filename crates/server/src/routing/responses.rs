@@ -159,6 +159,14 @@ impl Responses {
         table.by_subject.get(subject).map(|open| open.way.clone())
     }
 
+    /// Subjects with their ways back, and whether they are measured; `max` at most, whichever.
+    pub(crate) fn some(&self, max: usize) -> Vec<(Box<[u8]>, Way, bool)> {
+        let table = self.table.lock();
+        let open = table.by_subject.iter().take(max);
+        open.map(|(subject, open)| (subject.clone(), open.way.clone(), open.measured.is_some()))
+            .collect()
+    }
+
     /// Closes a way back on which nothing was to be delivered.
     pub(super) fn forget(&self, subject: &[u8]) {
         self.remove(&mut self.table.lock(), subject);
