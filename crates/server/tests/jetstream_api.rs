@@ -5,6 +5,7 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use support::TestServer;
 
 #[test]
@@ -23,6 +24,57 @@ fn requests_are_answered_as_nats_server_does() {
         let reply = String::from_utf8(reply.payload).unwrap();
         assert_eq!(masked(&reply), want, "{subject} {body}");
     }
+}
+
+/// Observed nats-server 2.15.1: all but messages that were got, with as much of who asks as imports share.
+#[test]
+fn what_was_asked_and_answered_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!(
+        r#"server_name: n1
+        jetstream {{ store_dir: '{store_dir}', domain: d }}
+        accounts {{
+            A {{ jetstream: enabled, users: [ {{user: a, password: p}} ], exports: [ {{service: "$JS.API.>"}} ] }}
+            B {{ users: [ {{user: b, password: p}} ], imports: [ {{service: {{account: A, subject: "$JS.API.>"}}, to: "a.>"}} ] }}
+        }}"#
+    ));
+    let connect = |user| server.connected(&format!(r#","user":"{user}","pass":"p""#), "PONG\r\n");
+    let (mut ear, mut a, mut b) = (connect("a"), connect("a"), connect("b"));
+    ear.send("SUB $JS.EVENT.ADVISORY.API 1\r\n").unwrap();
+    ear.sync().unwrap();
+    let mut told = || {
+        let told = ear.message().unwrap().payload;
+        serde_json::from_slice::<Value>(&told).unwrap()
+    };
+
+    let config = r#"{"name":"S"}"#;
+    let reply = a.request("$JS.API.STREAM.CREATE.S", config.as_bytes());
+    let created = told();
+    assert_eq!(created["type"], "io.nats.jetstream.advisory.v1.api_audit");
+    assert_eq!(created["subject"], "$JS.API.STREAM.CREATE.S");
+    assert_eq!(created["request"], config);
+    let reply = String::from_utf8(reply.unwrap().payload).unwrap();
+    assert_eq!(created["response"], reply);
+    assert_eq!([&created["server"], &created["domain"]], ["n1", "d"]);
+    let client = &created["client"];
+    assert_eq!([&client["acc"], &client["user"]], ["A", "a"]);
+
+    let get = |seq: u8| json!({ "seq": seq }).to_string().into_bytes();
+    a.request("S", b"m").unwrap();
+    a.request("$JS.API.STREAM.MSG.GET.S", &get(1)).unwrap();
+    a.request("$JS.API.STREAM.MSG.GET.S", &get(9)).unwrap();
+    assert!(told()["response"].as_str().unwrap().contains("10037"));
+
+    b.request("a.STREAM.DELETE.S", b"").unwrap();
+    let mut deleted = told();
+    assert_eq!(deleted["subject"], "$JS.API.STREAM.DELETE.S");
+    assert_eq!(deleted.get("request"), None);
+    deleted["client"].as_object_mut().unwrap().remove("rtt");
+    assert_eq!(
+        deleted["client"],
+        json!({"acc": "B", "svc": "A", "server": "n1"})
+    );
 }
 
 /// Replaces what differs from run to run.

@@ -1,4 +1,5 @@
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::advisory::{Action, AdvisoryBody, advisories};
 
@@ -64,7 +65,7 @@ pub struct ApiAudit<'a> {
     /// The server's name.
     pub server: &'a str,
     /// Who asked: nats-server's client info.
-    pub client: &'a serde_json::Value,
+    pub client: &'a RawValue,
     /// The subject of the request.
     pub subject: &'a str,
     /// Its payload.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jetsled_jetstream_api::advisory::{self, ApiAudit};
 use jetsled_jetstream_api::json::{self, Decoded, Strictness};
 use jetsled_jetstream_api::response::{Response, ResponseBody};
 use jetsled_jetstream_api::{ApiError, Timestamp};
@@ -10,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::level::level_too_high;
-use crate::events::{ClientInfo, Detail};
+use crate::account::Account;
+use crate::events::{ClientInfo, Detail, REQUEST_INFO};
 use crate::jetstream::account::{AccountJetStream, ApiReply, DurableAt};
 use crate::jetstream::ingest::Request;
 use crate::routing::FlushSet;
@@ -24,6 +26,8 @@ pub(super) struct Call<'a> {
     /// Whether an error is one in the account's statistics: what a change finds out only when it is made is none
     /// (observed nats-server 2.15.1).
     pub(super) count_errors: bool,
+    /// Whether the answer is told to those who listen for advisories.
+    pub(super) is_told: bool,
     request: &'a Request<'a>,
     /// The header block of a reply that is no error; empty without headers.
     reply_headers: Vec<u8>,
@@ -61,6 +65,7 @@ impl<'a> Call<'a> {
             now,
             flush,
             count_errors: true,
+            is_told: true,
             request,
             reply_headers: Vec::new(),
         }
@@ -86,14 +91,16 @@ impl<'a> Call<'a> {
             body: refusal,
         };
         self.jetstream.reply(&reply, None, Vec::new, self.flush);
+        self.audit(refusal, None, Vec::new);
     }
 
-    /// As [`Call::answer`], but only errors are counted.
+    /// As [`Call::answer`], but only errors are counted and told.
     pub(super) fn answer_uncounted<T: ResponseBody>(
         &mut self,
         endpoint: impl FnOnce(&mut Self) -> Outcome<T>,
     ) {
         let outcome = self.run(endpoint);
+        self.is_told = outcome.is_err();
         if outcome.is_err() {
             self.jetstream.count_api(true);
         }
@@ -117,12 +124,26 @@ impl<'a> Call<'a> {
         self.request.reply
     }
 
-    /// Who asks, as advisories tell it.
+    /// Who asks, as advisories tell it: of a client of another account as much as the imports share.
     pub(super) fn client(&self) -> Box<RawValue> {
+        let account = self.jetstream.account();
         let client = self.flush.producer();
         let mut info = client.map_or_else(ClientInfo::default, |client| {
-            ClientInfo::of(client, Detail::All)
+            if account
+                .as_ref()
+                .is_none_or(|account| Arc::ptr_eq(account, &client.login().account))
+            {
+                return ClientInfo::of(client, Detail::All);
+            }
+            let shared = headers::get(self.request.headers, REQUEST_INFO);
+            shared
+                .and_then(|json| serde_json::from_slice::<ClientInfo<'_>>(json).ok())
+                .unwrap_or_default()
         });
+        if let (Some(account), None) = (&account, &info.start) {
+            info.svc = account.name().into();
+            info.server = self.jetstream.runtime().server_name.as_str().into();
+        }
         info.name_tag = "".into();
         serde_json::value::to_raw_value(&info).expect("a description is plain data")
     }
@@ -221,11 +242,54 @@ impl<'a> Call<'a> {
         } else {
             b""
         };
+        let body = response.to_json();
         let reply = ApiReply {
             subject: self.request.reply,
             headers,
-            body: &response.to_json(),
+            body: &body,
         };
         self.jetstream.reply(&reply, after, failure, self.flush);
+        if self.is_told {
+            self.audit(&body, after, failure);
+        }
+    }
+
+    /// Tells whoever listens what was asked and what is answered, when the answer leaves; `failure` is the answer if the change
+    /// never is durable.
+    fn audit(
+        &mut self,
+        response: &[u8],
+        after: Option<DurableAt>,
+        failure: impl FnOnce() -> Vec<u8>,
+    ) {
+        let is_heard = |account: Arc<Account>| account.has_interest(AUDIT_SUBJECT.as_bytes());
+        if !self.jetstream.account().is_some_and(is_heard) {
+            return;
+        }
+        let (runtime, client) = (self.jetstream.runtime(), self.client());
+        let subject = String::from_utf8_lossy(self.request.subject);
+        let request = String::from_utf8_lossy(self.request.payload);
+        let (now, id) = (self.now, crate::nuid::next());
+        let told = |response: &[u8]| {
+            let body = ApiAudit {
+                server: &runtime.server_name,
+                client: &client,
+                subject: &subject,
+                request: &request,
+                response: &String::from_utf8_lossy(response),
+                domain: runtime.domain.as_deref(),
+            };
+            advisory::to_json(&id, now, &body)
+        };
+        let reply = ApiReply {
+            subject: AUDIT_SUBJECT.as_bytes(),
+            headers: b"",
+            body: &told(response),
+        };
+        self.jetstream
+            .reply(&reply, after, || told(&failure()), self.flush);
     }
 }
+
+/// Where [`ApiAudit`]s are told.
+const AUDIT_SUBJECT: &str = "$JS.EVENT.ADVISORY.API";
