@@ -26,8 +26,9 @@ pub use explain::{Explained, Source, explain};
 pub use options::{
     AccountJetStreamOptions, AccountLimits, AccountOptions, AuthCalloutOptions,
     AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,
-    JetStreamLimits, JetStreamOptions, LameDuckOptions, LogOptions, MappingOptions, MonitorLogin,
-    MonitorOptions, NATS_VERSION, OperatorOptions, Options, Port, Program, ResolverOptions,
-    StoreCipher, SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions, WebsocketOptions,
+    JetStreamLimits, JetStreamOptions, LameDuckOptions, LeafnodeOptions, LogOptions,
+    MappingOptions, MonitorLogin, MonitorOptions, NATS_VERSION, OperatorOptions, Options, Port,
+    Program, ResolverOptions, StoreCipher, SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions,
+    WebsocketOptions,
 };
 pub use reload::{ReloadDiff, ReloadError};

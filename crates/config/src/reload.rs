@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, time::Duration};
 
-use crate::{HandshakeFirst, Options, Port, SyncPolicy, WebsocketOptions, duration};
+use crate::{
+    HandshakeFirst, LeafnodeOptions, Options, Port, SyncPolicy, WebsocketOptions, duration,
+};
 
 /// The changes that new options ask of a running server.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +48,7 @@ impl ReloadDiff {
         diff.process(running, new)?;
         diff.tls(running, new)?;
         websocket(running, new)?;
+        leafnodes(running, new)?;
         diff.rest(running, new)?;
         Ok(diff)
     }
@@ -450,6 +453,18 @@ fn websocket(running: &Options, new: &Options) -> Result<(), ReloadError> {
         Ok(())
     } else {
         Err(ReloadError::NotSupportedFor("Websocket"))
+    }
+}
+
+/// Nothing may change (observed nats-server 2.15.1).
+fn leafnodes(running: &Options, new: &Options) -> Result<(), ReloadError> {
+    let (old, new) = (running.leafnodes.as_ref(), new.leafnodes.as_ref());
+    let host = |leafnodes: Option<&LeafnodeOptions>| leafnodes.map(|l| l.host.clone());
+    let port = |leafnodes: Option<&LeafnodeOptions>| leafnodes.map(|l| l.port);
+    if host(old) == host(new) && same_port(port(old), port(new)) {
+        Ok(())
+    } else {
+        Err(ReloadError::NotSupportedFor("LeafNode"))
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) enum Block {
     Websocket,
     WebsocketAuthorization,
     Monitoring,
+    Leafnodes,
 }
 
 /// What is wrong with a field that its block does not read; nothing if it is only a variable, or switched off.
@@ -100,6 +101,7 @@ const PROFILING: &str = "there is no Go runtime to profile";
 const OCSP: &str = "OCSP comes with a later version";
 const CERTIFICATE_STORE: &str =
     "the Windows certificate store is not available; use cert_file and key_file";
+const LEAF_NODES: &str = "leaf nodes come with a later version";
 const META: &str = "it tunes the metadata group of a cluster; this server runs alone";
 
 static UNSUPPORTED: &[Unsupported] = &[
@@ -110,9 +112,27 @@ static UNSUPPORTED: &[Unsupported] = &[
         "gateways come with a later version",
     ),
     refuse(
-        Block::TopLevel,
-        &["leaf", "leafnodes"],
-        "leaf nodes come with a later version",
+        Block::Leafnodes,
+        &[
+            "remotes",
+            "authorization",
+            "tls",
+            "advertise",
+            "leafnode_advertise",
+            "no_advertise",
+            "compression",
+            "min_version",
+            "minimum_version",
+            "isolate_leafnode_interest",
+            "isolate",
+            "reconnect",
+            "reconnect_delay",
+            "reconnect_interval",
+            "dial_timeout",
+            "write_deadline",
+            "write_timeout",
+        ],
+        LEAF_NODES,
     ),
     refuse(
         Block::TopLevel,

@@ -54,6 +54,7 @@ mod http_client;
 mod info;
 mod internal_request;
 mod jetstream;
+mod leafnodes;
 mod listener;
 mod log_file;
 mod logging;

@@ -3,6 +3,7 @@
 mod builder;
 mod by_hand;
 mod connections;
+mod pid_file;
 mod ports_file;
 mod reload;
 mod reload_service;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::client::Transport;
 use crate::events;
 use crate::jetstream::{self, JetStream};
+use crate::leafnodes;
 use crate::listener::{ListenError, Listener};
 use crate::monitor::{Monitor, MonitorError};
 use crate::operator::ResolverError;
@@ -83,6 +85,9 @@ pub enum StartError {
     /// The listening socket for WebSocket could not be made.
     #[error("Unable to listen for websocket connections: {}", .0.reason())]
     ListenWebsocket(ListenError),
+    /// The listening socket that refuses leaf nodes could not be made.
+    #[error("Unable to listen for leafnode connections: {}", .0.reason())]
+    ListenLeafnodes(ListenError),
     /// Monitoring could not be started.
     #[error("Can't start monitoring: {0}")]
     Monitor(#[from] MonitorError),
@@ -127,12 +132,9 @@ impl Server {
         let options = state.options();
         log_banner(&state);
         if let Some(path) = &options.pid_file {
-            // Without a line end (observed nats-server 2.15.1).
-            std::fs::write(path, std::process::id().to_string()).map_err(|source| {
-                StartError::PidFile {
-                    path: path.clone(),
-                    source,
-                }
+            pid_file::write(path).map_err(|source| StartError::PidFile {
+                path: path.clone(),
+                source,
             })?;
         }
         events::listen(&state);
@@ -153,6 +155,13 @@ impl Server {
             Err(error) => {
                 state.stop_jetstream();
                 return Err(StartError::ListenWebsocket(error));
+            }
+        };
+        let leafnodes = match leafnodes::bind(&state).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                state.stop_jetstream();
+                return Err(StartError::ListenLeafnodes(error));
             }
         };
         let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
@@ -179,6 +188,10 @@ impl Server {
         )];
         if let Some(websocket) = websocket {
             let running = websocket.run(Arc::clone(&state), Transport::Websocket);
+            accepting.push(tokio::spawn(running));
+        }
+        if let Some(leafnodes) = leafnodes {
+            let running = leafnodes::refuse_all(leafnodes.into_tcp());
             accepting.push(tokio::spawn(running));
         }
         let telling = tokio::spawn(events::run(Arc::clone(&state)));
@@ -209,6 +222,11 @@ impl Server {
     /// Where WebSocket clients connect to, if there is such a listener.
     pub fn websocket_address(&self) -> Option<SocketAddr> {
         self.state.websocket()?.address()
+    }
+
+    /// Where leaf nodes are refused, if there is such a listener.
+    pub fn leafnode_address(&self) -> Option<SocketAddr> {
+        self.state.leafnode_address()
     }
 
     /// Where monitoring listens, if it is on.

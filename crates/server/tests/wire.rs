@@ -138,3 +138,13 @@ fn shutdown_closes_connections_without_a_word_and_frees_the_port() {
     let again = TestServer::start(|options| options.port = jetsled_config::Port::Fixed(port));
     again.ready();
 }
+
+#[test]
+fn leaf_nodes_are_told_that_there_are_none() {
+    let server = TestServer::configured("leafnodes { listen: \"127.0.0.1:-1\" }");
+    let address = server.server().leafnode_address().unwrap();
+    let mut leaf = Peer::connect(address).unwrap();
+    leaf.expect("-ERR 'Leaf nodes are not supported'\r\n");
+    assert_eq!(leaf.rest().unwrap(), b"");
+    server.ready();
+}

@@ -4,6 +4,7 @@ mod accounts;
 mod auth_callout;
 mod authorization;
 mod jetstream;
+mod leafnodes;
 mod mappings;
 mod message_trace;
 mod monitoring;

@@ -83,6 +83,13 @@ const KNOWN: &[(&str, &str, &str)] = &[
          pass_cookie token_cookie no_auth_user headers ping_interval",
     ),
     (
+        "leafnodes {",
+        "}",
+        "listen port host net authorization remotes reconnect reconnect_delay reconnect_interval dial_timeout tls \
+         leafnode_advertise advertise no_advertise min_version minimum_version compression isolate_leafnode_interest \
+         isolate write_deadline write_timeout",
+    ),
+    (
         "websocket { authorization {",
         "} }",
         "user username pass password token timeout",

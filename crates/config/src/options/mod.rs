@@ -5,6 +5,7 @@ mod auth_callout;
 mod authorization;
 mod doubts;
 mod jetstream;
+mod leafnodes;
 mod operator;
 mod process;
 mod tls;
@@ -25,6 +26,7 @@ pub use account::{
 pub use auth_callout::AuthCalloutOptions;
 pub use authorization::AuthorizationOptions;
 pub use jetstream::{JetStreamLimits, JetStreamOptions, StoreCipher, SyncPolicy};
+pub use leafnodes::LeafnodeOptions;
 pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
 pub use process::{LameDuckOptions, LogOptions, MonitorLogin, MonitorOptions};
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};
@@ -86,6 +88,8 @@ pub struct Options {
     pub allow_non_tls: bool,
     /// The listener for WebSocket clients.
     pub websocket: Option<WebsocketOptions>,
+    /// The listener that refuses leaf nodes.
+    pub leafnodes: Option<LeafnodeOptions>,
 
     /// The `authorization` block.
     pub authorization: AuthorizationOptions,
@@ -240,6 +244,7 @@ impl Default for Options {
             tls: None,
             allow_non_tls: false,
             websocket: None,
+            leafnodes: None,
             authorization: AuthorizationOptions::default(),
             no_auth_user: None,
             operator: OperatorOptions::default(),

@@ -50,7 +50,7 @@ pub(super) struct Varz {
     max_pending: usize,
     cluster: Unused,
     gateway: Unused,
-    leaf: Unused,
+    leaf: LeafVarz,
     mqtt: Unused,
     websocket: WebsocketVarz,
     jetstream: JetStreamVarz,
@@ -131,6 +131,25 @@ impl Proxies {
 /// The block of a feature that is not in use.
 #[derive(Debug, Default, Serialize)]
 struct Unused {}
+
+/// The listener that refuses leaf nodes; empty without one.
+#[derive(Debug, Default, Serialize)]
+struct LeafVarz {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+}
+
+impl LeafVarz {
+    fn of(server: &ServerState) -> Self {
+        let options = server.options();
+        Self {
+            host: options.leafnodes.as_ref().map(|leaf| leaf.host.clone()),
+            port: server.leafnode_address().map(|address| address.port()),
+        }
+    }
+}
 
 /// JetStream in short.
 #[derive(Debug, Default, Serialize)]
@@ -229,7 +248,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         max_pending: options.max_pending,
         cluster: Unused {},
         gateway: Unused {},
-        leaf: Unused {},
+        leaf: LeafVarz::of(server),
         mqtt: Unused {},
         websocket: WebsocketVarz::of(server).unwrap_or_default(),
         jetstream: JetStreamVarz::of(server).unwrap_or_default(),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jetsled_auth::{AuthConfigError, Authenticator};
 use jetsled_config::{Options, ReloadDiff, ReloadError, TlsOptions};
 
-use super::ports_file;
 use super::tls_state::TlsState;
 use super::websocket_state::WebsocketState;
 use super::{Server, ServerState};
+use super::{pid_file, ports_file};
 use crate::client::{CloseReason, Signal, Transport};
 use crate::jetstream::{self, JetStream};
 use crate::operator::{OperatorMode, ResolverError};
@@ -78,7 +78,7 @@ impl Server {
             .pid_file
             .as_ref()
             .filter(|_| running.pid_file != options.pid_file)
-            && let Err(error) = std::fs::write(path, std::process::id().to_string())
+            && let Err(error) = pid_file::write(path)
         {
             tracing::error!("Failed to write pidfile: {error}");
         }

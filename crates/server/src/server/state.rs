@@ -50,6 +50,7 @@ pub(crate) struct ServerState {
     anonymous: Arc<Login>,
     jetstream: OnceLock<JetStream>,
     client_address: OnceLock<SocketAddr>,
+    leafnode_address: OnceLock<SocketAddr>,
     pub(super) clients: Mutex<HashMap<u64, Arc<Client>>>,
     /// Signalled when the last client has gone.
     pub(super) no_clients: Notify,
@@ -135,6 +136,7 @@ impl ServerState {
             anonymous,
             jetstream: OnceLock::new(),
             client_address: OnceLock::new(),
+            leafnode_address: OnceLock::new(),
             clients: Mutex::new(HashMap::new()),
             no_clients: Notify::new(),
             events: Arc::new(EventQueue::new()),
@@ -354,6 +356,16 @@ impl ServerState {
     pub(super) fn set_client_address(&self, address: SocketAddr) {
         // Called once.
         self.client_address.set(address).ok();
+    }
+
+    /// Where leaf nodes are refused, if there is such a listener.
+    pub(crate) fn leafnode_address(&self) -> Option<SocketAddr> {
+        self.leafnode_address.get().copied()
+    }
+
+    pub(crate) fn set_leafnode_address(&self, address: SocketAddr) {
+        // Called once.
+        self.leafnode_address.set(address).ok();
     }
 
     /// A challenge to sign: 15 characters.
