@@ -342,7 +342,7 @@ fn a_connection_can_be_kicked() {
     );
     system.send("SUB nobody 99\r\n").unwrap();
     // What can not be read gets no answer, so that the next one is the next request's.
-    for unreadable in ["", "x", r#"{"cid":"1"}"#] {
+    for unreadable in ["", "x", "[]", r#"{"cid":"1"}"#] {
         let sent = format!("PUB {kick} nobody {}\r\n{unreadable}\r\n", unreadable.len());
         system.send(sent).unwrap();
     }

@@ -248,14 +248,14 @@ fn idz(server: &ServerState) -> Vec<u8> {
 
 /// The connection that a request is about; 0 is none.
 fn cid(request: &Request) -> Result<u64, Refusal> {
-    #[derive(Deserialize, Default)]
-    struct Asked {
-        #[serde(default)]
-        cid: u64,
+    match serde_json::from_slice(&request.payload) {
+        Ok(Value::Null) => Ok(0),
+        Ok(Value::Object(asked)) => match asked.get("cid") {
+            None => Ok(0),
+            Some(cid) => cid.as_u64().ok_or(Refusal::Silence),
+        },
+        _ => Err(Refusal::Silence),
     }
-    serde_json::from_slice::<Option<Asked>>(&request.payload)
-        .map(|asked| asked.unwrap_or_default().cid)
-        .map_err(|_| Refusal::Silence)
 }
 
 fn kick(server: &ServerState, cid: u64) -> Result<(), Refusal> {
