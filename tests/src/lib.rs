@@ -3,7 +3,6 @@
 pub mod certificates;
 pub mod crash;
 pub mod damage;
-pub mod damage_programs;
 pub mod histories;
 pub mod jetstream;
 pub mod observed;

@@ -1,8 +1,9 @@
 //! Some damaged stores of each kind. `cargo run --release -p jetsled-tests --bin damage -- 1000` for many.
 
 use jetsled_testkit::program;
-use jetsled_tests::damage::{Action, Kind, run, scratch};
-use jetsled_tests::damage_programs::{self, Layout};
+use jetsled_tests::damage::programs::{self, Layout};
+use jetsled_tests::damage::store::{Kind, run};
+use jetsled_tests::damage::{Action, scratch};
 
 const SEEDS: u64 = 6;
 
@@ -46,16 +47,18 @@ fn other_files_can_be_lost() {
 /// As clients of the program see it. `cargo run -p jetsled-tests --bin damage-programs` does the same to nats-server beside it.
 #[test]
 fn clients_of_a_damaged_program_get_what_was_not_hit() {
-    use damage_programs::Kind;
+    use programs::Kind;
     for (seed, kind) in [(1, Kind::Messages), (2, Kind::State)] {
         let dir = scratch().expect("a temporary directory");
-        let outcome = damage_programs::run(seed, program(), Layout::Jetsled, kind, dir.path());
+        let outcome = programs::run(seed, program(), Layout::Jetsled, kind, dir.path());
         let (action, outcome) = outcome.expect("a store").expect("such files");
         let broken = outcome.not_started
             + outcome.altered
             + outcome.streams_gone
             + outcome.consumers_gone
-            + outcome.lost_unhit;
+            + outcome.lost_unhit
+            + outcome.untold
+            + outcome.given_again_knowingly;
         assert!(outcome.messages > 0, "{outcome:?}");
         assert_eq!(broken, 0, "{kind:?} {action:?} seed {seed}: {outcome:?}");
     }

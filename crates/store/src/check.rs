@@ -19,7 +19,7 @@ use crate::encryption::Described;
 use crate::log::{Damage, IndexFile, SegmentNo};
 use crate::open::OpenError;
 use crate::options::StoreOptions;
-use crate::shard::{Seat, recover};
+use crate::shard::{Loaded, Seat, recover};
 use crate::storage::{FsStorage, Storage};
 use crate::{Encryption, Shard, Stream};
 use files::{CatalogCopy, StoreLock};
@@ -152,20 +152,22 @@ pub fn check(
     let lock = StoreLock::take(dir)?;
     let storage: Arc<dyn Storage> = Arc::new(Overlay::over(Arc::clone(&checked.storage)));
     let mut report = Report::default();
-    let description = Description::load(dir, &*storage)?;
-    if let Some(name) = description.damaged {
-        report.damage.push(DamagedFile {
-            path: dir.join(name),
-            what: "is missing or damaged; a start makes it anew from its copy".to_owned(),
-        });
-    }
+    let found = Description::find(dir, &*storage)?;
+    let found = found.ok_or_else(|| OpenError::NotAStore(dir.to_owned()))?;
     // The key that a plain store is to get is not its key yet.
-    let is_encrypted = description.description.encryption.is_some();
+    let is_encrypted = found.description.encryption.is_some();
     let options = StoreOptions {
         encryption: checked.encryption.clone().filter(|_| is_encrypted),
         ..StoreOptions::new(dir, 0)
     };
     let described = Described::load_or_create(&options, &*storage)?;
+    if let Some(name) = described.mended {
+        report.damage.push(DamagedFile {
+            path: dir.join(name),
+            what: "is missing, damaged or out of date; a start makes it anew from its copy"
+                .to_owned(),
+        });
+    }
     let description = &described.description;
     let catalog = CatalogCopy::open(dir, described.data_key.clone(), &checked.scratch)?;
     if let Some(what) = &catalog.damage {
@@ -193,7 +195,8 @@ pub fn check(
         );
         seat.log_options.keys = described.log_keys(number).map(Arc::new);
         let shard_dir = seat.dir.clone();
-        let (shard, found) = recover(seat)?;
+        let loaded = Loaded::of_shard(&catalog.catalog, number);
+        let (shard, found) = recover(seat, loaded)?;
         report.orphaned_messages += found.orphaned_messages;
         report.unfinished_bytes += found.log.torn_bytes;
         let names = &found.log.set_aside;

@@ -39,8 +39,38 @@ const MAX_DESCRIPTION: u64 = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) description: Description,
-    /// The name of the one that is missing or damaged.
+    /// The name of the one that is missing, damaged, or behind the other.
     pub(crate) damaged: Option<&'static str>,
+    /// What the copy says, if both are good, are encrypted, and differ.
+    other: Option<Description>,
+}
+
+impl Found {
+    /// Of two that differ the one that the operator's key opens. The first file is replaced before its copy, so that it is the newer one, unless an
+    /// older one was put in its place.
+    pub(crate) fn choose(mut self, opens: impl Fn(&Description) -> bool) -> Self {
+        if let Some(other) = self.other.take()
+            && !opens(&self.description)
+            && opens(&other)
+        {
+            self.description = other;
+            self.damaged = Some(DESCRIPTION);
+        }
+        self
+    }
+
+    /// Makes both files what one of them says.
+    pub(crate) fn mend(self, dir: &Path, storage: &dyn Storage) -> Result<Description, OpenError> {
+        if let Some(name) = self.damaged {
+            let path = dir.join(name);
+            tracing::warn!(
+                "{} is missing, damaged or out of date, making it anew",
+                path.display()
+            );
+            self.description.write(dir, name, storage)?;
+        }
+        Ok(self.description)
+    }
 }
 
 /// One of the two files.
@@ -88,41 +118,27 @@ impl Description {
         self.check = self.checksum();
     }
 
-    /// Reads the store's description and makes it whole again; makes one if the store is new.
-    pub(crate) fn load_or_create(
-        options: &StoreOptions,
-        storage: &dyn Storage,
-    ) -> Result<Self, OpenError> {
-        let dir = &options.dir;
-        let Some(Found {
-            description,
-            damaged,
-        }) = Self::find(dir, storage)?
-        else {
-            return Self::create(options, storage);
-        };
-        if let Some(name) = damaged {
-            tracing::warn!(
-                "{} is missing or damaged, making it anew",
-                dir.join(name).display()
-            );
-            description.write(dir, name, storage)?;
-        }
-        Ok(description)
-    }
-
-    /// What is there.
-    pub(crate) fn load(dir: &Path, storage: &dyn Storage) -> Result<Found, OpenError> {
-        Self::find(dir, storage)?.ok_or_else(|| OpenError::NotAStore(dir.to_owned()))
-    }
-
-    /// As [`Description::load`]; `None` if there is nothing of a store.
+    /// What is there; `None` if there is nothing of a store.
     pub(crate) fn find(dir: &Path, storage: &dyn Storage) -> Result<Option<Found>, OpenError> {
         let main = Self::read(dir, DESCRIPTION, storage)?;
         let copy = Self::read(dir, DESCRIPTION_COPY, storage)?;
+        let mut other = None;
         let (description, damaged) = match (main, copy) {
             (OneFile::Good(main), OneFile::Good(copy)) if main == copy => (main, None),
-            (OneFile::Good(main), _) => (main, Some(DESCRIPTION_COPY)),
+            // Of a store that is encrypted since: without the key nothing is left of it.
+            (OneFile::Good(main), OneFile::Good(copy))
+                if main.encryption.is_none() && copy.encryption.is_some() =>
+            {
+                (copy, Some(DESCRIPTION))
+            }
+            (OneFile::Good(main), copy) => {
+                if let OneFile::Good(copy) = copy
+                    && copy.encryption.is_some()
+                {
+                    other = Some(copy);
+                }
+                (main, Some(DESCRIPTION_COPY))
+            }
             (_, OneFile::Good(copy)) => (copy, Some(DESCRIPTION)),
             (OneFile::Missing, OneFile::Missing) if !has_shards(dir, storage)? => return Ok(None),
             // A version that changes the format removes the copy before anything else.
@@ -138,6 +154,7 @@ impl Description {
         Ok(Some(Found {
             description,
             damaged,
+            other,
         }))
     }
 
@@ -175,7 +192,8 @@ impl Description {
         })
     }
 
-    fn create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
+    /// Makes a directory a store.
+    pub(crate) fn create(options: &StoreOptions, storage: &dyn Storage) -> Result<Self, OpenError> {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let shards = options
             .shards
@@ -188,7 +206,7 @@ impl Description {
         Ok(description)
     }
 
-    /// Makes a directory a store.
+    /// Writes both files.
     pub(crate) fn write_both(&self, dir: &Path, storage: &dyn Storage) -> Result<(), OpenError> {
         self.write(dir, DESCRIPTION, storage)?;
         self.write(dir, DESCRIPTION_COPY, storage)
@@ -240,10 +258,11 @@ mod tests {
             shards: NonZeroU8::new(3),
             ..StoreOptions::new(dir.path(), 0x1234)
         };
-        let made = Description::load_or_create(&options, &FsStorage).unwrap();
+        let made = Description::create(&options, &FsStorage).unwrap();
         std::fs::create_dir(dir.path().join("shard-00")).unwrap();
         damage(dir.path());
-        let found = Description::load_or_create(&options, &FsStorage)?;
+        let found = Description::find(dir.path(), &FsStorage)?.unwrap();
+        let found = found.mend(dir.path(), &FsStorage)?;
         assert_eq!(found, made);
         for name in [DESCRIPTION, DESCRIPTION_COPY] {
             let mended = Description::read(dir.path(), name, &FsStorage).unwrap();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StoreOptions;
 use crate::crypt::{DataKey, KeyFile, LogKeys, Unsealed};
-use crate::description::{Description, shard_dir};
+use crate::description::{Description, Found, shard_dir};
 use crate::log::highest_segment;
 use crate::open::{OpenError, io_error};
 use crate::storage::Storage;
@@ -41,6 +41,8 @@ pub(crate) struct Described {
     pub(crate) description: Description,
     pub(crate) data_key: Option<DataKey>,
     pub(crate) encryption: EncryptionState,
+    /// The name of the file of it that was missing, damaged, or behind the other.
+    pub(crate) mended: Option<&'static str>,
 }
 
 impl Described {
@@ -50,42 +52,65 @@ impl Described {
         storage: &dyn Storage,
     ) -> Result<Self, OpenError> {
         let dir = &options.dir;
-        let is_new = Description::find(dir, storage)?.is_none();
-        let mut description = Description::load_or_create(options, storage)?;
-        let Some(wanted) = &options.encryption else {
-            if description.encryption.is_some() {
+        let found = Description::find(dir, storage)?;
+        let is_new = found.is_none();
+        let random = options.encryption.as_ref().map(|wanted| (wanted.random)());
+        let random = random.unwrap_or_default();
+        let unseal =
+            |description: &Description| match (&options.encryption, &description.encryption) {
+                (Some(wanted), Some(Sealed { key, plain_below })) => {
+                    key.open(wanted, &description.context(plain_below), &random)
+                }
+                _ => None,
+            };
+        let found = found.map(|found| found.choose(|description| unseal(description).is_some()));
+        let mended = found.as_ref().and_then(|found| found.damaged);
+        // Nothing is written over before the key has opened it.
+        if let Some(Found { description, .. }) = &found
+            && description.encryption.is_some()
+        {
+            if options.encryption.is_none() {
                 return Err(OpenError::KeyMissing(dir.clone()));
             }
+            if unseal(description).is_none() {
+                return Err(OpenError::WrongKey(dir.clone()));
+            }
+        }
+        let mut description = match found {
+            Some(found) => found.mend(dir, storage)?,
+            None => Description::create(options, storage)?,
+        };
+        let Some(wanted) = &options.encryption else {
             return Ok(Self {
                 description,
                 data_key: None,
                 encryption: EncryptionState::Plain,
+                mended,
             });
         };
-        let random = (wanted.random)();
-        let (key, encryption) = match &description.encryption {
-            Some(Sealed {
-                key: file,
-                plain_below,
-            }) => {
-                let context = description.context(plain_below);
-                let unsealed = file.open(wanted, &context, &random);
-                let Some(Unsealed { key, resealed }) = unsealed else {
-                    return Err(OpenError::WrongKey(dir.clone()));
-                };
+        let (key, encryption) = match (unseal(&description), &description.encryption) {
+            (
+                Some(Unsealed {
+                    key,
+                    resealed: None,
+                }),
+                _,
+            ) => (key, EncryptionState::Opened),
+            (
+                Some(Unsealed {
+                    key,
+                    resealed: Some(file),
+                }),
+                Some(Sealed { plain_below, .. }),
+            ) => {
                 let plain_below = plain_below.clone();
-                match resealed {
-                    None => (key, EncryptionState::Opened),
-                    Some(file) => {
-                        description.encrypt(Sealed {
-                            key: file,
-                            plain_below,
-                        });
-                        (key, EncryptionState::KeyChanged)
-                    }
-                }
+                description.encrypt(Sealed {
+                    key: file,
+                    plain_below,
+                });
+                (key, EncryptionState::KeyChanged)
             }
-            None => {
+            _ => {
                 let plain_below = next_segments(&description, options, storage)?;
                 let context = description.context(&plain_below);
                 let (file, key) = KeyFile::create(&wanted.key, &context, &random);
@@ -108,6 +133,7 @@ impl Described {
             data_key: Some(DataKey::new(&key, wanted.cipher, &random)),
             description,
             encryption,
+            mended,
         })
     }
 
@@ -151,11 +177,46 @@ fn next_segments(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
+    use crate::description::DESCRIPTION;
     use crate::storage::FsStorage;
     use crate::{Cipher, Encryption, StoreKey};
+
+    /// With an older file believed instead of its copy a new data key would be made, or none would open the store.
+    #[test]
+    fn an_older_description_does_not_take_the_place_of_its_copy() {
+        let options = |dir: &Path, keys: &[&str]| StoreOptions {
+            encryption: keys.first().map(|key| Encryption {
+                key: StoreKey::new(*key),
+                previous: keys.get(1).map(|key| StoreKey::new(*key)),
+                cipher: Cipher::Aes,
+                random: Arc::new(|| [7; 32]),
+            }),
+            ..StoreOptions::new(dir, 3)
+        };
+        let check = |first: &[&str], second: &[&str], then: &[&str]| {
+            let dir = tempfile::tempdir().unwrap();
+            let open = |keys| {
+                let opened = Described::load_or_create(&options(dir.path(), keys), &FsStorage);
+                opened.map(|described| (described.description, described.mended))
+            };
+            open(first).unwrap();
+            let file = dir.path().join(DESCRIPTION);
+            let older = std::fs::read(&file).unwrap();
+            let (newer, _) = open(second).unwrap();
+            std::fs::write(&file, older).unwrap();
+            assert!(open(&[]).is_err(), "and nothing is written over");
+            assert!(open(&["another"]).is_err(), "and nothing is written over");
+            let (found, mended) = open(then).unwrap();
+            assert_eq!((found, mended), (newer, Some(DESCRIPTION)));
+            assert_eq!(open(then).unwrap().1, None);
+        };
+        check(&[], &["new"], &["new"]);
+        check(&["old"], &["new", "old"], &["new"]);
+    }
 
     /// Nobody makes plain records count by raising the number below which they do.
     #[test]

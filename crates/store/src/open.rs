@@ -11,7 +11,7 @@ use crate::catalog::{Catalog, CatalogError, CatalogState};
 use crate::duplicates::{SetAside, set_older_aside};
 use crate::encryption::{Described, EncryptionState};
 use crate::log::{self, LogReport};
-use crate::shard::{Seat, recover};
+use crate::shard::{Loaded, Seat, recover};
 use crate::storage::{Storage, StorageLock};
 use crate::{Shard, StoreOptions};
 
@@ -138,7 +138,7 @@ pub fn open(
     let lock: Arc<dyn StorageLock> = Arc::from(lock);
     let described = Described::load_or_create(options, &*storage)?;
     let description = &described.description;
-    let (catalog, catalog_state) = Catalog::open_in(dir, described.data_key.clone())?;
+    let (catalog, catalog_state, loaded) = load_catalog(options, &described)?;
     let seats = (0..description.shards.get()).map(|number| {
         let (storage, lock) = (Arc::clone(&storage), Arc::clone(&lock));
         let mut seat = Seat::new(
@@ -152,11 +152,9 @@ pub fn open(
         seat.log_options.keys = described.log_keys(number).map(Arc::new);
         seat
     });
-    let recovered: Vec<_> = if options.parallel {
-        recover_in_parallel(seats)
-    } else {
-        seats.map(recover).collect()
-    };
+    let recovered = each(options.parallel, seats.zip(loaded), |(seat, loaded)| {
+        recover(seat, loaded)
+    });
     let mut shards = Vec::with_capacity(recovered.len());
     let mut reports = Vec::with_capacity(recovered.len());
     for recovered in recovered {
@@ -179,15 +177,41 @@ pub fn open(
     })
 }
 
-fn recover_in_parallel(
-    seats: impl Iterator<Item = Seat>,
-) -> Vec<Result<(Shard, ShardReport), OpenError>> {
+/// Opens the catalog and reads all checkpoints. If it is damaged it is set aside, so that what is written from now on goes to a new one.
+fn load_catalog(
+    options: &StoreOptions,
+    described: &Described,
+) -> Result<(Catalog, CatalogState, Vec<Loaded>), OpenError> {
+    let (catalog, state) = Catalog::open_in(&options.dir, described.data_key.clone())?;
+    let numbers = 0..described.description.shards.get();
+    let loaded = each(options.parallel, numbers, |number| {
+        Loaded::of_shard(&catalog, number)
+    });
+    let Some(reason) = loaded.iter().find_map(Loaded::damage) else {
+        return Ok((catalog, state, loaded));
+    };
+    drop(catalog);
+    let key = described.data_key.clone();
+    let (catalog, state) = Catalog::replace_in(&options.dir, key, reason)?;
+    Ok((catalog, state, loaded))
+}
+
+/// Does this with each, in a thread of its own if that is wanted.
+fn each<T: Send, R: Send>(
+    in_parallel: bool,
+    them: impl Iterator<Item = T>,
+    what: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    if !in_parallel {
+        return them.map(what).collect();
+    }
+    let what = &what;
     thread::scope(|scope| {
-        let running: Vec<_> = seats.map(|seat| scope.spawn(|| recover(seat))).collect();
+        let running: Vec<_> = them.map(|it| scope.spawn(move || what(it))).collect();
         running
             .into_iter()
             .map(|thread| match thread.join() {
-                Ok(recovered) => recovered,
+                Ok(done) => done,
                 Err(panic) => std::panic::resume_unwind(panic),
             })
             .collect()

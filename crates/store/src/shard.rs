@@ -25,7 +25,7 @@ use consumers::ConsumerEntry;
 use metering::Metering;
 use reclaim::Reclaim;
 pub use recover::decode_catalog_value;
-pub(crate) use recover::{Seat, recover};
+pub(crate) use recover::{Loaded, Seat, recover};
 
 /// One shard of the store. A plain value: the server gives it one owner at a time.
 ///
@@ -55,6 +55,8 @@ pub struct Shard {
     checkpoint_appended: u64,
     /// Whether the catalog has the newest checkpoint, as far as the log knows.
     catalog_is_newest: bool,
+    /// Whether damage was found, at the start or by a read, that no checkpoint tells of yet.
+    has_lost: bool,
     reclaim: Reclaim,
     /// What schedules have sent since the last [`Shard::take_scheduled`].
     scheduled: Vec<Scheduled>,

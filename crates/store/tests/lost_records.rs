@@ -6,7 +6,11 @@ use jetsled_jetstream_api::{StreamConfig, StreamSeq};
 use jetsled_store::storage::Storage;
 use jetsled_store::{DeletedDetails, Erase, LogPosition, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
-use support::{NOW, checkpoint, commit, config, open};
+use support::{NOW, checkpoint, commit, config, open, open_shards};
+
+/// Where in a record its length stands, and where its body begins.
+const LEN: usize = 8;
+const BODY: usize = 24;
 
 struct Store {
     disk: FaultyStorage,
@@ -56,13 +60,33 @@ impl Store {
 
     /// Opens the store again. Of the records at these places a bit is flipped before.
     fn reopen_damaged(&mut self, records: &[LogPosition]) {
+        self.reopen_with(|bytes| {
+            for at in records {
+                bytes[at.offset() as usize + LEN] ^= 1;
+            }
+        });
+    }
+
+    /// Opens the store again, after this has been done to its first segment.
+    fn reopen_with(&mut self, damage: impl FnOnce(&mut Vec<u8>)) {
         self.shard = None;
         let segment = self.dir.path().join("shard-00/0000000001.seg");
-        for at in records {
-            self.disk
-                .damage(&segment, |bytes| bytes[at.offset() as usize + 10] ^= 1);
-        }
+        self.disk.damage(&segment, damage);
         self.shard = Some(open(&self.disk, self.dir.path()));
+    }
+
+    fn fill_to_segment(&mut self, stream: StreamId, number: u32) {
+        while self.shard().position().segment().get() != number {
+            self.publish(stream, &[0; 20_000]);
+        }
+        while let Some(maintenance) = self.shard().take_maintenance() {
+            self.shard().finish_maintenance(maintenance.run());
+        }
+    }
+
+    fn lost(&mut self, stream: StreamId) -> Vec<(StreamSeq, StreamSeq)> {
+        let stream = self.shard().stream(stream).expect("the stream");
+        stream.lost().collect()
     }
 
     fn payload(&mut self, stream: StreamId, seq: u64) -> Option<Vec<u8>> {
@@ -209,22 +233,14 @@ fn what_only_the_index_of_a_lost_segment_names_is_told_and_not_given_out_again()
         let mut store = Store::new();
         let stream = store.create("S");
         let filler = store.create("F");
-        let fill = |store: &mut Store, to: u32| {
-            while store.shard().position().segment().to_string() != format!("{to:010}") {
-                store.publish(filler, &[0; 20_000]);
-            }
-            while let Some(maintenance) = store.shard().take_maintenance() {
-                store.shard().finish_maintenance(maintenance.run());
-            }
-        };
         store.publish(stream, b"1");
-        fill(&mut store, 2);
+        store.fill_to_segment(filler, 2);
         if with_checkpoint {
             store.checkpoint();
         }
         store.publish(stream, b"2");
         store.publish(stream, b"3");
-        fill(&mut store, 3);
+        store.fill_to_segment(filler, 3);
         store.shard = None;
         let segment = store.dir.path().join("shard-00/0000000002.seg");
         if cut {
@@ -233,15 +249,93 @@ fn what_only_the_index_of_a_lost_segment_names_is_told_and_not_given_out_again()
             Storage::remove(&store.disk, &segment).expect("it was there");
         }
         store.reopen_damaged(&[]);
-        let lost: Vec<_> = store.shard().stream(stream).expect("it").lost().collect();
+        let lost = store.lost(stream);
         let context = format!("cut: {cut}, checkpoint: {with_checkpoint}");
         assert_eq!(lost, [(StreamSeq(2), StreamSeq(3))], "{context}");
         assert_eq!(store.publish(stream, b"4"), StreamSeq(4), "{context}");
         store.checkpoint();
         store.reopen_damaged(&[]);
-        let again: Vec<_> = store.shard().stream(stream).expect("it").lost().collect();
-        assert_eq!(again, lost, "{context}");
+        assert_eq!(store.lost(stream), lost, "{context}");
         assert_eq!(store.payload(stream, 1), Some(b"1".to_vec()), "{context}");
         assert_eq!(store.payload(stream, 4), Some(b"4".to_vec()), "{context}");
     }
+}
+
+#[test]
+fn what_the_index_of_a_damaged_segment_names_is_told_though_its_record_and_all_later_ones_are_lost()
+{
+    let mut store = Store::new();
+    let stream = store.create("S");
+    let filler = store.create("F");
+    store.publish(stream, b"1");
+    let at = store.shard().position();
+    store.publish(stream, b"2");
+    store.fill_to_segment(filler, 2);
+    store.reopen_damaged(&[at]);
+    assert_eq!(store.lost(stream), [(StreamSeq(2), StreamSeq(2))]);
+    assert_eq!(store.publish(stream, b"3"), StreamSeq(3));
+}
+
+/// No checkpoint, no index and no later message names a stream's last ones: what is left of their own records does.
+#[test]
+fn damaged_records_at_the_end_of_their_stream_are_told_by_what_they_claim_to_be() {
+    let mut store = Store::new();
+    let stream = store.create("S");
+    let other = store.create("F");
+    store.publish(stream, b"1");
+    let second = store.shard().position().offset() as usize;
+    store.publish(stream, b"the second");
+    let third = store.shard().position().offset() as usize;
+    store.publish(stream, b"the third");
+    store.publish(other, b"vouches for them");
+    store.reopen_with(|bytes| {
+        bytes[second + BODY + 30] ^= 1;
+        bytes[third + BODY + 30] ^= 1;
+    });
+    let lost = [(StreamSeq(2), StreamSeq(3))];
+    assert_eq!(store.lost(stream), lost);
+    assert_eq!(store.publish(stream, b"4"), StreamSeq(4));
+    assert!(
+        store.shard().checkpoint_due(),
+        "only a checkpoint keeps that"
+    );
+    store.checkpoint();
+    assert!(!store.shard().checkpoint_due());
+    store.reopen_damaged(&[]);
+    assert_eq!(store.lost(stream), lost);
+}
+
+#[test]
+fn a_claim_that_does_not_go_on_where_its_stream_ends_is_not_believed() {
+    let mut store = Store::new();
+    let stream = store.create("S");
+    let other = store.create("F");
+    store.publish(stream, b"1");
+    let second = store.shard().position().offset() as usize;
+    store.publish(stream, b"2");
+    store.publish(other, b"vouches for it");
+    store.reopen_with(|bytes| bytes[second + BODY] ^= 0x40);
+    assert_eq!(store.lost(stream), []);
+    assert_eq!(store.publish(stream, b"2 once more"), StreamSeq(2));
+}
+
+/// Neither a power cut nor a kill shortens a file that has been synced at its full length.
+#[test]
+fn the_end_of_the_last_segment_is_missed_though_nothing_says_what_was_in_it() {
+    let mut store = Store::new();
+    let stream = store.create("S");
+    store.publish(stream, b"1");
+    let end = store.shard().position().offset();
+    store.publish(stream, b"2");
+    store.shard = None;
+    let segment = store.dir.path().join("shard-00/0000000001.seg");
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(end as usize + 4);
+    store.disk.damage(&segment, cut);
+    let opened = open_shards(&store.disk, store.dir.path(), 1);
+    let damage = &opened.report.shards[0].log.damage;
+    assert_eq!(damage.len(), 1);
+    assert_eq!((damage[0].from, damage[0].to), (end, 64 << 10));
+    drop(opened);
+    let again = open_shards(&store.disk, store.dir.path(), 1);
+    assert_eq!(again.report.shards[0].log.damage, []);
 }

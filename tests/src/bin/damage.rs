@@ -4,7 +4,8 @@
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-use jetsled_tests::damage::{Action, Kind, Outcome, run, scratch};
+use jetsled_tests::damage::store::{Kind, Outcome, run};
+use jetsled_tests::damage::{Action, scratch};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -16,34 +17,38 @@ fn main() -> ExitCode {
         if wanted.as_ref().is_some_and(|w| *w != format!("{kind:?}")) {
             continue;
         }
-        let mut sums = Action::ALL.map(|action| (action, 0, Outcome::default()));
+        let mut sums = Action::ALL.map(|action| (action, Outcome::default()));
         let mut failed = Vec::new();
         for seed in first..first + seeds {
             let Ok(dir) = scratch() else {
                 return ExitCode::FAILURE;
             };
-            let action = Action::of_seed(seed);
-            let outcome = catch_unwind(|| run(seed, kind, action, dir.path()))
+            let outcome = catch_unwind(|| run(seed, kind, Action::of_seed(seed), dir.path()))
                 .unwrap_or_else(|_| Err("panicked".to_owned()));
             match outcome {
-                Ok(outcome) => {
-                    let done = |(action, ..): &&mut (Action, _, _)| Some(*action) == outcome.action;
-                    if let Some((_, count, sum)) = sums.iter_mut().find(done) {
-                        *count += 1;
-                        sum.messages += outcome.messages;
-                        sum.hit += outcome.hit;
-                        sum.lost += outcome.lost;
-                        sum.told_by_place += outcome.told_by_place;
-                        sum.orphaned += outcome.orphaned;
+                Ok(Some((done, outcome))) => {
+                    let sum = sums.iter_mut().find(|(action, _)| *action == done);
+                    if let Some((_, sum)) = sum {
+                        *sum += outcome;
                     }
                 }
+                Ok(None) => {}
                 Err(what) => failed.push((seed, what)),
             }
         }
-        for (action, count, sum) in sums {
+        for (action, sum) in sums {
+            let Outcome {
+                stores,
+                encrypted,
+                messages,
+                hit,
+                lost,
+                told_by_place,
+                unvouched,
+                orphaned,
+            } = sum;
             println!(
-                "{kind:?} {action:?}: {count} damaged, {} messages, {} hit, {} lost, {} told by place only, {} kept without their stream",
-                sum.messages, sum.hit, sum.lost, sum.told_by_place, sum.orphaned
+                "{kind:?} {action:?}: {stores} damaged, {encrypted} of them encrypted, {messages} messages, {hit} hit, {lost} lost, {told_by_place} of them told by place only, {unvouched} unvouched, {orphaned} kept without their stream"
             );
         }
         println!("{kind:?}: {} failures", failed.len());

@@ -5,39 +5,10 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rand::RngExt;
 use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 
-use super::build::Built;
-
-/// A kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `*.seg`
-    Segment,
-    /// `*.idx`
-    Index,
-    /// A file of the catalog.
-    Catalog,
-    /// `store.json` or its copy.
-    Description,
-    /// `*.spare`, `lock`.
-    Other,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Segment,
-        Self::Index,
-        Self::Catalog,
-        Self::Description,
-        Self::Other,
-    ];
-}
-
-/// What is done to it.
+/// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// One to three bits.
@@ -72,6 +43,13 @@ impl Action {
         let turn = Self::ALL.iter().cycle().nth((seed % 6) as usize);
         turn.copied().unwrap_or(first)
     }
+
+    /// This one, and then the others, for where it would change nothing.
+    pub(crate) fn and_others(self) -> impl Iterator<Item = Self> {
+        let first = Self::ALL.iter().position(|one| *one == self);
+        let turns = Self::ALL.into_iter().cycle();
+        turns.skip(first.unwrap_or(0)).take(Self::ALL.len())
+    }
 }
 
 /// What was damaged.
@@ -80,8 +58,6 @@ pub(crate) struct Hits {
     pub(crate) file: PathBuf,
     /// Bytes that are not what they were; to the end of all files if it is shorter now.
     pub(crate) ranges: Vec<Range<usize>>,
-    /// Whether bytes are missing at the end, or the whole is of another time.
-    pub(crate) cut: bool,
 }
 
 impl Hits {
@@ -92,27 +68,6 @@ impl Hits {
                 .iter()
                 .any(|range| range.start < to && from < range.end)
     }
-}
-
-/// `None` if there is no such file, or nothing has changed.
-pub(super) fn inflict(
-    seed: u64,
-    kind: Kind,
-    action: Action,
-    built: &Built,
-) -> Result<Option<Hits>, String> {
-    let mut random = SmallRng::seed_from_u64(seed ^ 0x5eed);
-    let dir = &built.options.dir;
-    let whole = matches!(action, Action::Older | Action::Delete) && random.random_bool(0.5);
-    if kind == Kind::Catalog && whole {
-        return replace_catalog(action, built).map_err(|error| error.to_string());
-    }
-    let mut files = Vec::new();
-    walk(dir, &mut files).map_err(|error| error.to_string())?;
-    files.retain(|path| kind_of(dir, path) == kind);
-    files.sort();
-    files.shuffle(&mut random);
-    inflict_on_any(files, action, (dir, &built.older), &mut random)
 }
 
 /// Damages the first of the files, which are in the first directory, that this damage changes. The second directory has copies of an earlier time.
@@ -153,7 +108,6 @@ fn inflict_on(
             }
         }
     };
-    let cut = matches!(action, Action::Truncate | Action::Older | Action::Delete);
     let ranges = match &after {
         Some(after) => differences(&before, after),
         None => std::iter::once(0..usize::MAX).collect(),
@@ -166,21 +120,7 @@ fn inflict_on(
         None => fs::remove_file(&file),
     }
     .map_err(|error| error.to_string())?;
-    Ok(Some(Hits { file, ranges, cut }))
-}
-
-/// All files of the catalog at once.
-fn replace_catalog(action: Action, built: &Built) -> io::Result<Option<Hits>> {
-    let catalog = built.options.dir.join("catalog");
-    fs::remove_dir_all(&catalog)?;
-    if action == Action::Older {
-        copy_tree(&built.older.join("catalog"), &catalog)?;
-    }
-    Ok(Some(Hits {
-        file: catalog,
-        ranges: std::iter::once(0..usize::MAX).collect(),
-        cut: true,
-    }))
+    Ok(Some(Hits { file, ranges }))
 }
 
 /// `None` for what is not made of the bytes themselves.
@@ -229,17 +169,6 @@ fn differences(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
         ranges.push(common..usize::MAX);
     }
     ranges
-}
-
-fn kind_of(dir: &Path, path: &Path) -> Kind {
-    let ends = |ext: &str| path.extension().is_some_and(|found| found == ext);
-    match path {
-        _ if ends("seg") => Kind::Segment,
-        _ if ends("idx") => Kind::Index,
-        _ if ends("json") => Kind::Description,
-        _ if path.starts_with(dir.join("catalog")) => Kind::Catalog,
-        _ => Kind::Other,
-    }
 }
 
 pub(crate) fn walk(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

@@ -56,9 +56,9 @@ pub enum CatalogError {
 
 impl CatalogError {
     /// Whether the catalog's own bytes are at fault, not the circumstances.
-    pub(super) fn is_damage(&self) -> bool {
+    pub(crate) fn is_damage(&self) -> bool {
         match self {
-            Self::Panicked { .. } => true,
+            Self::Panicked { .. } | Self::Damaged { .. } => true,
             Self::Sled {
                 source: sled::Error::Io(error),
                 ..

@@ -96,6 +96,19 @@ impl Catalog {
         Self::open_with(&store.join(SEALED), key)
     }
 
+    /// Sets the catalog in a store's directory aside, which does not give what was written, and makes a new one. No handle of the old one may be left.
+    pub(crate) fn replace_in(
+        store: &Path,
+        key: Option<DataKey>,
+        reason: &str,
+    ) -> Result<(Self, CatalogState), CatalogError> {
+        let dir = store.join(if key.is_some() { SEALED } else { PLAIN });
+        let path = set_aside(&dir)?;
+        let (catalog, _) = Self::open_with(&dir, key)?;
+        let reason = reason.to_owned();
+        Ok((catalog, CatalogState::SetAside { path, reason }))
+    }
+
     fn open_with(dir: &Path, key: Option<DataKey>) -> Result<(Self, CatalogState), CatalogError> {
         let (mut catalog, state) = Self::open_unsealed(dir)?;
         catalog.key = key;
@@ -171,15 +184,21 @@ impl Catalog {
         shard: u8,
         visit: EntryVisitor<'_>,
     ) -> Result<Option<()>, CatalogError> {
-        let Some(head) = self.head(shard)? else {
+        let head = self.head(shard)?;
+        let tree = self.tree(shard)?;
+        let Some(head) = head else {
             return Ok(None);
         };
-        let tree = self.tree(shard)?;
         let seal = self.seal_of(shard, &head)?;
         let mut entries = 0;
         let mut reading: Option<Reading> = None;
-        for item in tree.scan_prefix(head.generation.to_be_bytes()) {
+        let generation = head.generation.to_be_bytes();
+        // All that there is: damage elsewhere would keep the next checkpoint from being written.
+        for item in tree.iter() {
             let (key, bytes) = item.map_err(sled_error("read"))?;
+            if !key.starts_with(&generation) {
+                continue;
+            }
             let damaged = |section| CatalogError::Damaged { shard, section };
             let (section, name, chunk) = split_key(&key).ok_or(damaged(None))?;
             let damaged = || damaged(Some(section));

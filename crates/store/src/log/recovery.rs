@@ -4,7 +4,11 @@
 //! power cut interrupted. The order of writes tells them apart (see `commit`): bytes are durable if a
 //! later record says so with its `stable` offset, if a later segment has any record, or if the
 //! checkpoint reaches beyond them. The first hole that nothing vouches for ends the log.
+//!
+//! Which messages were in a hole that is damage, later records, checkpoints and indexes tell. Where none does, the damaged records may:
+//! see `claims`.
 
+mod claims;
 mod finish;
 mod segment;
 mod walk;

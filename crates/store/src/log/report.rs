@@ -31,8 +31,11 @@ pub struct LogReport {
     /// Files with names that are not ours; they are left alone.
     pub strangers: Vec<PathBuf>,
     /// The last sequences that indexes name of segments that are gone, cut or unreadable: an index is only written of a durable segment, and goes
-    /// before it.
+    /// before it. Of those that are only damaged, too.
     pub indexed: Vec<(StreamId, u64)>,
+    /// The messages, stream and sequence, that damaged records claim to be, in order of the log. Only those that go on where their stream ends
+    /// are to be believed.
+    pub claimed: Vec<(StreamId, u64)>,
 }
 
 impl LogReport {
@@ -40,6 +43,13 @@ impl LogReport {
     pub(crate) fn continue_from(&mut self, earlier: Self) {
         self.set_aside.extend(earlier.set_aside);
         self.indexed.extend(earlier.indexed);
+        self.claimed.extend(earlier.claimed);
+        // A file whose end was gone has its length again.
+        for damage in earlier.damage {
+            if !self.damage.contains(&damage) {
+                self.damage.push(damage);
+            }
+        }
     }
 }
 

@@ -132,6 +132,7 @@ impl Shard {
             };
             // What a read has found to be lost in the meantime counts here, too.
             self.metering.settle(stream);
+            self.has_lost |= stream.take_found_lost();
             if stream.last_seq() != last && !stream.is_memory() && stream.touch() {
                 self.touched.push(stream.id());
             }
@@ -142,14 +143,17 @@ impl Shard {
         Some(next.max(now.saturating_add(TICK)))
     }
 
-    /// Whether enough log was written for a checkpoint to be worth while, or one would let space be reclaimed.
+    /// Whether enough log was written for a checkpoint to be worth while, one would let space be reclaimed, or damage was found: what is lost the
+    /// log does not say.
     #[must_use]
     pub fn checkpoint_due(&self) -> bool {
         let written = self
             .log
             .appended_bytes()
             .saturating_sub(self.checkpoint_appended);
-        written >= self.seat.checkpoint_log_bytes || self.reclaim.wants_checkpoint()
+        written >= self.seat.checkpoint_log_bytes
+            || self.reclaim.wants_checkpoint()
+            || self.has_lost
     }
 
     /// Collects a checkpoint of everything in this shard; `consumers` has the whole state of every consumer of a file stream, as of now. Run
@@ -162,6 +166,8 @@ impl Shard {
         if let Err(error) = self.log.append(&Record::Checkpoint) {
             tracing::warn!(shard = self.seat.number, %error, "checkpoint was not marked in the log");
         }
+        // One that fails is tried again when there is another reason for it.
+        self.has_lost = false;
         let log = self.log.checkpoint();
         let position = log.position;
         let mut entries = vec![

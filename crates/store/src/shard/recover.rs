@@ -20,6 +20,7 @@ use crate::open::{OpenError, ShardReport};
 use crate::storage::{Storage, StorageLock};
 use crate::{StoreOptions, Stream};
 use checkpointed::Checkpointed;
+pub(crate) use checkpointed::Loaded;
 use entry::Entry;
 pub use fuzzing::decode_catalog_value;
 use replay::Replay;
@@ -67,9 +68,13 @@ impl Seat {
 /// Bytes of log that a replay holds at a time.
 const STEP_BYTES: u32 = 1 << 20;
 
-/// Opens a shard.
-pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
-    let (mut checkpoint, mut unusable) = Checkpointed::load_or_reason(&seat);
+/// Opens a shard. `loaded`: what the catalog has of it.
+pub(crate) fn recover(seat: Seat, loaded: Loaded) -> Result<(Shard, ShardReport), OpenError> {
+    let Loaded {
+        mut checkpoint,
+        mut unusable,
+        ..
+    } = loaded;
     let mut marks = 0;
     let from = checkpoint.as_ref().map(|found| &found.log);
     let (mut log, mut log_report) = open_log(&seat, from, &mut marks)?;
@@ -102,6 +107,7 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
         checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
         catalog_is_newest,
+        has_lost: false,
         reclaim: Reclaim::default(),
         scheduled: Vec::new(),
         broken: None,
@@ -111,6 +117,8 @@ pub(crate) fn recover(seat: Seat) -> Result<(Shard, ShardReport), OpenError> {
     let records_miss = !log_report.damage.is_empty() || !log_report.set_aside.is_empty();
     let orphaned_messages = shard.restore(checkpoint, records_miss)?;
     shard.lose_indexed(&log_report.indexed);
+    shard.lose_claimed(&log_report.claimed);
+    shard.has_lost = records_miss || !log_report.indexed.is_empty();
     Ok((
         shard,
         ShardReport {
@@ -288,12 +296,25 @@ impl Shard {
     /// What indexes name behind the end of a stream is lost with the segments that they are of. Its sequences are not given out again.
     fn lose_indexed(&mut self, indexed: &[(StreamId, u64)]) {
         for (id, last) in indexed {
-            let Some(stream) = self.streams.get_mut(id) else {
-                continue;
-            };
-            if let Err(error) = stream.lose_to(&mut self.log, *last) {
-                tracing::warn!(stream = %stream.config().name, last, %error, "sequences of lost messages were not used up");
+            self.lose_to(*id, *last);
+        }
+    }
+
+    /// What damaged records claim to be is lost. Nothing shows that they are right: one that does not go on where its stream ends is not believed.
+    fn lose_claimed(&mut self, claimed: &[(StreamId, u64)]) {
+        for (id, seq) in claimed {
+            let last = self.streams.get(id).map(Stream::last_seq);
+            if last.is_some_and(|last| last.0.checked_add(1) == Some(*seq)) {
+                self.lose_to(*id, *seq);
             }
+        }
+    }
+
+    fn lose_to(&mut self, id: StreamId, last: u64) {
+        if let Some(stream) = self.streams.get_mut(&id)
+            && let Err(error) = stream.lose_to(&mut self.log, last)
+        {
+            tracing::warn!(stream = %stream.config().name, last, %error, "sequences of lost messages were not used up");
         }
     }
 
@@ -332,7 +353,7 @@ impl Shard {
             false
         });
         consumers.retain(|_, consumer| consumer.in_memory);
-        let checkpoint = Checkpointed::load_usable(&self.seat);
+        let checkpoint = Loaded::of_shard(&self.seat.catalog, self.seat.number).checkpoint;
         let usable = |found: &Checkpointed| self.catalog_is_newest || found.fits(&self.log);
         let checkpoint = checkpoint.filter(usable);
         // Whether the start had found damage is forgotten.

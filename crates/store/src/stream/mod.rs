@@ -86,6 +86,8 @@ pub struct Stream {
     age_head: Option<(u64, i64)>,
     /// Sequences that damage took.
     lost: SeqSet,
+    /// Some of them were found since somebody has last asked.
+    found_lost: bool,
     /// Since then: subjects that are known to count none of them.
     recounted: HashSet<SubjectId>,
 
@@ -150,6 +152,7 @@ impl Stream {
             age_checked_below: 0,
             age_head: None,
             lost: SeqSet::default(),
+            found_lost: false,
             recounted: HashSet::new(),
             extents: Extents::default(),
             memory,
@@ -239,6 +242,11 @@ impl Stream {
     #[must_use]
     pub fn lost_messages(&self) -> u64 {
         self.lost.len()
+    }
+
+    /// Whether more of them were found to be lost since the last time that this was asked. The log does not say so.
+    pub(crate) fn take_found_lost(&mut self) -> bool {
+        std::mem::take(&mut self.found_lost)
     }
 
     /// The value of the counter to which the last publish added, in decimal digits.

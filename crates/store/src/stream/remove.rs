@@ -523,6 +523,7 @@ impl Stream {
         }
         tracing::error!(stream = %self.config.name, seq, "stored message is damaged and lost");
         self.lost.insert(seq);
+        self.found_lost = true;
         self.recounted.clear();
         self.take_out(seq, None, 0);
     }

@@ -16,7 +16,7 @@ use crate::log::index::file::{self, IndexSeal};
 use crate::log::memory::Memory;
 use crate::log::record::kind;
 use crate::log::segment::{
-    HeaderCheck, SegmentHeader, aside_path, index_path, segment_path, spare_path,
+    HeaderCheck, SEGMENT_HEADER, SegmentHeader, aside_path, index_path, segment_path, spare_path,
 };
 use crate::log::{Active, Log, LogPosition, LogReport, OpenError, Sealed, SegmentNo, Unindexed};
 
@@ -115,7 +115,12 @@ impl Recovery {
             file,
             header,
             len,
+            file_len,
         } = segment;
+        // It had its length before its first commit was durable.
+        if file_len < len && walked.stable > SEGMENT_HEADER {
+            self.damaged(no, walked.end, len);
+        }
         let path = segment_path(&self.dir, no);
         let write_error = |source| io_error("writing", &path, source);
         self.session += 1;
@@ -124,7 +129,7 @@ impl Recovery {
             (_, Some(keys)) => keys.may_be_plain(no),
             (_, None) => true,
         };
-        if file.len().map_err(write_error)? < u64::from(len) {
+        if file_len < len {
             file.preallocate(u64::from(len)).map_err(write_error)?;
         }
         if !matches!(header, HeaderCheck::Valid(_)) {
@@ -169,6 +174,7 @@ impl Recovery {
                 file,
                 header,
                 len,
+                file_len: len,
             };
             self.seal(
                 segment,
@@ -176,6 +182,7 @@ impl Recovery {
                     end,
                     sealed,
                     records,
+                    stable: end,
                     index,
                     session,
                 },

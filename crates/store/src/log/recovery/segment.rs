@@ -20,6 +20,8 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn StorageFile>,
     pub(super) header: HeaderCheck,
     pub(super) len: u32,
+    /// What is left of it: less than its length if its end is gone.
+    pub(super) file_len: u32,
 }
 
 impl Segment {
@@ -65,6 +67,7 @@ impl Recovery {
             file,
             header,
             len,
+            file_len,
         })
     }
 

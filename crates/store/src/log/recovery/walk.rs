@@ -1,7 +1,7 @@
 //! What of a segment counts, and its replay.
 
 use super::segment::Segment;
-use super::{Recovery, Visit, io_error};
+use super::{Recovery, Visit, claims, io_error};
 use crate::log::index::building::BuildingIndex;
 use crate::log::index::file;
 use crate::log::index::rebuild::rebuild;
@@ -17,6 +17,8 @@ pub(super) struct Walked {
     pub(super) end: u32,
     pub(super) sealed: bool,
     pub(super) records: u64,
+    /// The highest `stable` of any.
+    pub(super) stable: u32,
     /// Unless there is an index file.
     pub(super) index: Option<BuildingIndex>,
     pub(super) session: u32,
@@ -47,11 +49,14 @@ impl Recovery {
             end: SEGMENT_HEADER,
             sealed: false,
             records: 0,
+            stable: SEGMENT_HEADER,
             index: None,
             session: self.session,
         };
         let mut settled = self.settled_by_checkpoint(no);
+        let damage_before = self.report.damage.len();
         let mut surveyed = false;
+        let mut holes = Vec::new();
         let mut batch = UnfinishedBatch::default();
         while let Found::Frame {
             at,
@@ -72,8 +77,10 @@ impl Recovery {
                     break;
                 }
                 self.damaged(no, gap_from, at.offset);
+                holes.push(gap_from..at.offset);
             }
             self.session = frame.session;
+            walked.stable = walked.stable.max(frame.stable);
             walked.records += 1;
             walked.end = at.end().offset();
             let record = frame.record();
@@ -112,11 +119,18 @@ impl Recovery {
         if walked.records > 0 && !matches!(segment.header, HeaderCheck::Valid(_)) {
             self.damaged(no, 0, SEGMENT_HEADER);
         }
+        for hole in holes {
+            let claimed = claims::in_hole(&*segment.file, hole);
+            self.report.claimed.extend(claimed.map_err(read_error)?);
+        }
         walked.session = self.session;
         walked.index = index;
         if let Some(table) = indexed {
             if walked.records > 0 && walked.sealed && table.used == walked.end {
                 self.directory.insert(&table);
+                if self.report.damage.len() > damage_before {
+                    self.outlived(&table);
+                }
                 return Ok(walked);
             }
             // Its end is damaged.

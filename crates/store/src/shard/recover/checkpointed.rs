@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Seat;
 use crate::Stream;
-use crate::catalog::Section;
+use crate::catalog::{Catalog, CatalogError, Section};
 use crate::checkpoint::{LOG_KEY, SHARD_KEY};
 use crate::log::{ConsumerKey, Log, LogCheckpoint, LogPosition, SegmentNo, StreamId};
 use crate::shard::consumers::ConsumerEntry;
@@ -79,27 +78,48 @@ pub(super) struct Checkpointed {
     pub(super) consumers: BTreeMap<ConsumerKey, Box<ConsumerEntry>>,
 }
 
-impl Checkpointed {
+/// What the catalog had of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
     /// The newest checkpoint, if there is one that can be used.
-    pub(super) fn load_usable(seat: &Seat) -> Option<Self> {
-        Self::load_or_reason(seat).0
-    }
+    pub(super) checkpoint: Option<Checkpointed>,
+    /// Why the newest one can not be used, if there is one.
+    pub(super) unusable: Option<String>,
+    /// Whether the catalog itself is at fault: nothing should be written to it any more.
+    is_damage: bool,
+}
 
-    /// As [`Checkpointed::load_usable`], with the reason if there is one that can not be used.
-    pub(super) fn load_or_reason(seat: &Seat) -> (Option<Self>, Option<String>) {
-        match Self::load(seat) {
-            Ok(found) => (found, None),
-            Err(reason) => {
-                tracing::warn!(
-                    shard = seat.number,
-                    reason,
-                    "checkpoint is unusable, rebuilding from the log"
-                );
-                (None, Some(reason))
+impl Loaded {
+    pub(crate) fn of_shard(catalog: &Catalog, number: u8) -> Self {
+        let (reason, is_damage) = match Checkpointed::load(catalog, number) {
+            Ok(Ok(checkpoint)) => {
+                return Self {
+                    checkpoint,
+                    ..Self::default()
+                };
             }
+            Ok(Err(senseless)) => (senseless, false),
+            Err(error) => (error.to_string(), error.is_damage()),
+        };
+        tracing::warn!(
+            shard = number,
+            reason,
+            "checkpoint is unusable, rebuilding from the log"
+        );
+        Self {
+            checkpoint: None,
+            unusable: Some(reason),
+            is_damage,
         }
     }
 
+    /// Why the catalog is not to be used any more.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.unusable.as_deref().filter(|_| self.is_damage)
+    }
+}
+
+impl Checkpointed {
     /// Whether every segment is there in which it says that something lives, or from which what came after it is replayed. An older catalog
     /// that was put back tells of segments that have been given back since.
     pub(super) fn fits(&self, log: &Log) -> bool {
@@ -113,14 +133,14 @@ impl Checkpointed {
             && replayed == end.saturating_sub(u64::from(from.0))
     }
 
-    /// The newest checkpoint; `None` if there is none, the reason if it can not be used.
-    fn load(seat: &Seat) -> Result<Option<Self>, String> {
+    /// The newest checkpoint; `None` if there is none, the reason if it makes no sense.
+    fn load(catalog: &Catalog, shard: u8) -> Result<Result<Option<Self>, String>, CatalogError> {
         let mut log = None;
         let mut counters = None;
         let mut streams = BTreeMap::new();
         let mut consumers = BTreeMap::new();
         let mut bad: Option<Section> = None;
-        let found = seat.catalog.load(seat.number, &mut |section, key, value| {
+        let found = catalog.load(shard, &mut |section, key, value| {
             let taken = match section {
                 Section::Log if key == LOG_KEY => {
                     log = LogCheckpoint::decode(&value);
@@ -157,15 +177,16 @@ impl Checkpointed {
                 bad.get_or_insert(section);
             }
         });
-        if found.map_err(|error| error.to_string())?.is_none() {
-            return Ok(None);
+        if found?.is_none() {
+            return Ok(Ok(None));
         }
         if let Some(section) = bad {
-            return Err(format!("section {section:?} makes no sense"));
+            return Ok(Err(format!("section {section:?} makes no sense")));
         }
-        let log = log.ok_or("it has no log position")?;
-        let counters = counters.ok_or("it has no counters")?;
-        Ok(Some(Self {
+        let (Some(log), Some(counters)) = (log, counters) else {
+            return Ok(Err("it has no log position, or no counters".to_owned()));
+        };
+        Ok(Ok(Some(Self {
             log,
             next_stream: counters.next_stream,
             next_consumer: counters.next_consumer,
@@ -174,7 +195,7 @@ impl Checkpointed {
             kept: counters.kept,
             streams,
             consumers,
-        }))
+        })))
     }
 }
 

@@ -1,10 +1,13 @@
 //! What files the programs keep, and where in them messages lie.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::history::STREAMS;
-use crate::damage::records::{MESSAGE, of_shard};
+use crate::damage::inflict::Hits;
+use crate::damage::records::{Found, Records};
+use crate::damage::vouch::{Excuse, Vouched, last_checkpoint};
 
 /// Whose files they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +41,35 @@ impl Kind {
     ];
 }
 
-/// A message's record.
+/// The records of a store before the damage.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// By shard.
+    Jetsled(Vec<Vec<Found>>),
+    NatsServer(Vec<Place>),
+}
+
+/// A message's record in one of nats-server's blocks.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) stream: &'static str,
-    pub(super) seq: u64,
-    pub(super) file: PathBuf,
-    pub(super) from: usize,
-    pub(super) to: usize,
+    stream: &'static str,
+    seq: u64,
+    file: PathBuf,
+    from: usize,
+    to: usize,
 }
+
+/// What damage has done to a message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fate {
+    /// Whether its newest record was hit.
+    pub(super) is_hit: bool,
+    /// Why jetsled may not name it, if it is lost; of nats-server nothing is expected.
+    pub(super) excuse: Option<Excuse>,
+}
+
+/// By stream and sequence.
+pub(super) type Fates = BTreeMap<(&'static str, u64), Fate>;
 
 impl Layout {
     pub(super) fn kind(self, file: &Path) -> Option<Kind> {
@@ -65,55 +88,53 @@ impl Layout {
         }
     }
 
-    /// All messages' records in a store, in order.
-    pub(super) fn records(self, store: &Path) -> Result<Vec<Place>, String> {
-        match self {
-            Self::Jetsled => of_jetsled(store),
-            Self::NatsServer => of_nats_server(store),
-        }
+    /// Reads the records of a store.
+    pub(super) fn read(self, store: &Path) -> Result<Stored, String> {
+        Ok(match self {
+            Self::Jetsled => Stored::Jetsled(Records::of_store(store, None)?.by_shard()?),
+            Self::NatsServer => Stored::NatsServer(blocks(store)?),
+        })
     }
 }
 
-fn of_jetsled(store: &Path) -> Result<Vec<Place>, String> {
-    let failed = |error: std::io::Error| error.to_string();
-    let description = fs::read(store.join("store.json")).map_err(failed)?;
-    let description: serde_json::Value =
-        serde_json::from_slice(&description).map_err(|error| error.to_string())?;
-    let secret = description["secret"].as_u64().unwrap_or(0) as u32;
-    let shards = description["shards"].as_u64().unwrap_or(0);
-    let mut found = Vec::new();
-    for shard in 0..shards {
-        let mut bytes = (PathBuf::new(), Vec::new());
-        let records = of_shard(&store.join(format!("shard-{shard:02}")), secret);
-        for record in records.map_err(failed)? {
-            if bytes.0 != record.file {
-                bytes = (record.file.clone(), fs::read(&record.file).map_err(failed)?);
+impl Stored {
+    pub(super) fn fates(&self, hits: &Hits) -> Fates {
+        let mut fates = Fates::new();
+        match self {
+            Self::Jetsled(shards) => {
+                for records in shards {
+                    let vouched = Vouched::of(records, last_checkpoint(records), hits);
+                    for record in records {
+                        let name = record.subject.split(|byte| *byte == b'.').next();
+                        let stream = STREAMS
+                            .iter()
+                            .find(|stream| Some(stream.as_bytes()) == name);
+                        if let Some(stream) = stream {
+                            let fate = Fate {
+                                is_hit: hits.touch(&record.file, record.from, record.to),
+                                excuse: vouched.excuse(record),
+                            };
+                            fates.insert((*stream, record.seq), fate);
+                        }
+                    }
+                }
             }
-            let content = &bytes.1[record.from..record.to];
-            let of = |name: &&&str| {
-                let subject = format!("{name}.");
-                content
-                    .windows(subject.len())
-                    .any(|window| window == subject.as_bytes())
-            };
-            if record.kind == MESSAGE
-                && let Some(stream) = STREAMS.iter().find(of)
-            {
-                found.push(Place {
-                    stream,
-                    seq: record.seq,
-                    file: record.file,
-                    from: record.from,
-                    to: record.to,
-                });
+            Self::NatsServer(places) => {
+                for place in places {
+                    let fate = Fate {
+                        is_hit: hits.touch(&place.file, place.from, place.to),
+                        excuse: None,
+                    };
+                    fates.insert((place.stream, place.seq), fate);
+                }
             }
         }
+        fates
     }
-    Ok(found)
 }
 
 /// Records of blocks: u32 length (the highest bit: it has headers), u64 sequence, i64 time, u16 subject length, subject, headers, body, u64 checksum.
-fn of_nats_server(store: &Path) -> Result<Vec<Place>, String> {
+fn blocks(store: &Path) -> Result<Vec<Place>, String> {
     let mut found = Vec::new();
     for stream in STREAMS {
         let dir = store.join("$G/streams").join(stream).join("msgs");

@@ -5,19 +5,22 @@ use std::num::NonZeroU8;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use jetsled_jetstream_api::{
     DiscardPolicy, Nanos, RetentionPolicy, StorageType, StreamConfig, StreamSeq, Timestamp,
 };
 use jetsled_store::storage::FsStorage;
 use jetsled_store::{
-    ConsumerKey, Erase, Opened, Publish, Purge, Sender, Shard, StoreOptions, Stream, StreamId,
+    Cipher, ConsumerKey, Encryption, Erase, Opened, Publish, Purge, Sender, Shard, StoreKey,
+    StoreOptions, Stream, StreamId,
 };
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::inflict::copy_tree;
-use super::records::{self, Found};
+use crate::damage::inflict::copy_tree;
+use crate::damage::records::{Found, Records};
+use crate::damage::vouch::Place;
 
 const SECRET: u32 = 77;
 const STEPS: usize = 260;
@@ -49,10 +52,12 @@ pub(super) struct Built {
     /// By shard.
     pub(super) streams: Vec<Vec<Kept>>,
     pub(super) records: Vec<Vec<Found>>,
+    /// By shard: the position of the last checkpoint.
+    pub(super) checkpoints: Vec<Place>,
     /// Whether it ended as an orderly stop does, with a checkpoint.
     pub(super) orderly: bool,
-    /// By shard: segment number and offset where the last commit began.
-    pub(super) last_commit: Vec<(u32, u32)>,
+    /// The operator's key, if the store is encrypted.
+    pub(super) key: Option<&'static str>,
     /// Copies of all its files at an earlier time.
     pub(super) older: PathBuf,
 }
@@ -68,35 +73,91 @@ struct Building {
     random: SmallRng,
     kept: Vec<BTreeMap<StreamId, Kept>>,
     consumers: Vec<BTreeMap<ConsumerKey, StreamId>>,
-    last_commit: Vec<(u32, u32)>,
+    checkpoints: Vec<Place>,
     number: u64,
 }
 
+/// The operator's key and the cipher from the first opening on, and from the second.
+type Keys = [Option<(&'static str, Cipher)>; 2];
+
+/// A third of all stores are encrypted: from the beginning, with the same or another key and cipher after the second opening, or from that on.
+fn keys(random: &mut SmallRng) -> Keys {
+    const KEYS: [&str; 2] = ["a key of a store", "the one that came after it"];
+    const CIPHERS: [Cipher; 2] = [Cipher::ChaCha, Cipher::Aes];
+    let mut any = || {
+        (
+            KEYS[random.random_range(0..2)],
+            CIPHERS[random.random_range(0..2)],
+        )
+    };
+    let (first, second) = (any(), any());
+    match random.random_range(0..12) {
+        0..8 => [None, None],
+        8..10 => [Some(first), Some(second)],
+        _ => [None, Some(second)],
+    }
+}
+
+/// `random`: a number that no other has.
+fn encryption(
+    key: &str,
+    previous: Option<&str>,
+    cipher: Cipher,
+    random: &Arc<AtomicU64>,
+) -> Encryption {
+    let random = Arc::clone(random);
+    Encryption {
+        key: StoreKey::new(key),
+        previous: previous.map(StoreKey::new),
+        cipher,
+        random: Arc::new(move || {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&random.fetch_add(1, Relaxed).to_le_bytes());
+            bytes
+        }),
+    }
+}
+
 pub(super) fn build(seed: u64, dir: &Path) -> Result<Built, String> {
+    let mut random = SmallRng::seed_from_u64(seed);
+    let keys = keys(&mut random);
+    let numbers = Arc::new(AtomicU64::new(0));
     let mut options = StoreOptions::new(dir, u64::from(SECRET));
     options.shards = NonZeroU8::new(SHARDS);
     options.segment_bytes = 64 << 10;
     options.parallel = false;
+    options.encryption = keys[0].map(|(key, cipher)| encryption(key, None, cipher, &numbers));
     let now = Timestamp(1_700_000_000_000_000_000);
     let none = || (0..SHARDS).map(|_| BTreeMap::new()).collect();
     let mut building = Building {
         shards: open(&options, now)?.shards,
         now,
-        random: SmallRng::seed_from_u64(seed),
+        random,
         kept: none(),
         consumers: (0..SHARDS).map(|_| BTreeMap::new()).collect(),
-        last_commit: vec![(0, 0); usize::from(SHARDS)],
+        checkpoints: vec![(0, 0); usize::from(SHARDS)],
         number: 0,
     };
     let failed = |error: String| format!("building: {error}");
     building.create_streams().map_err(failed)?;
     let older = dir.with_extension("older");
     let copy_at = building.random.random_range(STEPS / 4..STEPS);
+    let reopen_at = building.random.random_range(STEPS / 4..STEPS);
     for step in 0..STEPS {
         building.step().map_err(failed)?;
         if step == copy_at {
             building.commit();
             copy_tree(dir, &older).map_err(|error| error.to_string())?;
+        }
+        if step == reopen_at {
+            let previous = keys[0].map(|(key, _)| key);
+            options.encryption =
+                keys[1].map(|(key, cipher)| encryption(key, previous, cipher, &numbers));
+            building.reopen(&options).map_err(failed)?;
+            if keys[0].is_none() && keys[1].is_some() {
+                // Its catalog is made anew.
+                building.checkpoints.fill((0, 0));
+            }
         }
     }
     building.commit();
@@ -104,21 +165,23 @@ pub(super) fn build(seed: u64, dir: &Path) -> Result<Built, String> {
     if orderly {
         building.checkpoint();
     }
+    // It is sealed with the new key by now.
+    if let Some(encryption) = &mut options.encryption
+        && building.random.random_bool(0.5)
+    {
+        encryption.previous = None;
+    }
     let streams = building.finish()?;
-    let Building {
-        now, last_commit, ..
-    } = building;
-    let records = (0..SHARDS)
-        .map(|shard| records::of_shard(&dir.join(format!("shard-{shard:02}")), SECRET))
-        .collect::<Result<_, _>>()
-        .map_err(|error| error.to_string())?;
+    let checkpoints = building.checkpoints;
+    let key = keys[1].map(|(key, _)| key);
     Ok(Built {
-        options,
-        now,
+        now: building.now,
         streams,
-        records,
+        records: Records::of_store(dir, key)?.by_shard()?,
+        checkpoints,
+        options,
         orderly,
-        last_commit,
+        key,
         older,
     })
 }
@@ -286,12 +349,9 @@ impl Building {
     }
 
     fn commit(&mut self) {
-        for (number, shard) in self.shards.iter_mut().enumerate() {
-            let begins = shard.durable();
+        for shard in &mut self.shards {
             while let Some(commit) = shard.take_commit() {
                 shard.finish_commit(commit.run()).ok();
-                let segment = begins.segment().to_string().parse().unwrap_or(0);
-                self.last_commit[number] = (segment, begins.offset());
             }
             while let Some(maintenance) = shard.take_maintenance() {
                 shard.finish_maintenance(maintenance.run());
@@ -311,9 +371,26 @@ impl Building {
             let checkpoint = self.shards[number].take_checkpoint(states.into_iter());
             self.commit();
             let shard = &mut self.shards[number];
+            let position = checkpoint.position();
             let done = checkpoint.run(shard.synced());
-            shard.finish_checkpoint(done).ok();
+            if shard.finish_checkpoint(done).is_ok() {
+                self.checkpoints[number] = (position.segment().get(), position.offset() as usize);
+            }
         }
+    }
+
+    /// Ends, in order or not, and starts again.
+    fn reopen(&mut self, options: &StoreOptions) -> Result<(), String> {
+        self.commit();
+        if self.random.random_bool(0.5) {
+            self.checkpoint();
+        }
+        self.shards.clear();
+        self.shards = open(options, self.now)?.shards;
+        for shard in &mut self.shards {
+            shard.recovered_consumers();
+        }
+        Ok(())
     }
 
     /// Closes the store; answers what it held.

@@ -14,8 +14,8 @@ use rand::seq::SliceRandom;
 pub use judge::Outcome;
 pub use layout::{Kind, Layout};
 
-use crate::damage::Action;
-use crate::damage::inflict::{inflict_on_any, walk};
+use super::Action;
+use super::inflict::{inflict_on_any, walk};
 
 /// Builds a store with the program, damages a file of the kind, starts the program once more. Where `action` would change no byte another one is
 /// taken; `None` if none does.
@@ -32,21 +32,19 @@ pub fn run(
 ) -> Result<Option<(Action, Outcome)>, String> {
     let dir = scratch.join("store");
     let mut built = history::build(seed, program, &dir)?;
-    let records = layout.records(&dir.join("jetstream"))?;
+    let stored = layout.read(&dir.join("jetstream"))?;
     let mut files = Vec::new();
     walk(&dir, &mut files).map_err(|error| error.to_string())?;
     files.retain(|file| layout.kind(file) == Some(kind));
     files.sort();
     let mut random = SmallRng::seed_from_u64(seed ^ 0x5eed);
     files.shuffle(&mut random);
-    let wanted = Action::of_seed(seed);
-    let first = Action::ALL.iter().position(|one| *one == wanted);
-    for action in Action::ALL.iter().cycle().skip(first.unwrap_or(0)).take(6) {
+    for action in Action::of_seed(seed).and_others() {
         let dirs = (&*dir, &*built.older);
-        let hits = inflict_on_any(files.clone(), *action, dirs, &mut random)?;
+        let hits = inflict_on_any(files.clone(), action, dirs, &mut random)?;
         if let Some(hits) = hits {
-            let outcome = judge::judge(&mut built, &records, &hits)?;
-            return Ok(Some((*action, outcome)));
+            let outcome = judge::judge(&mut built, &stored.fates(&hits))?;
+            return Ok(Some((action, outcome)));
         }
     }
     Ok(None)

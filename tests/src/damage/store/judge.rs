@@ -8,10 +8,13 @@ use jetsled_store::{ConsumerKey, Publish, Sender, Shard, Stream, StreamId};
 
 use super::Outcome;
 use super::build::{Built, Content, Kept, LATER, open, read_all};
-use super::inflict::{Hits, Kind};
-use super::records::{Found, MESSAGE};
+use super::files::Kind;
+use crate::damage::inflict::Hits;
+use crate::damage::records::{Found, MESSAGE};
+use crate::damage::vouch::{Excuse, Vouched};
 
-type Lost = BTreeMap<(usize, String), BTreeSet<u64>>;
+/// Sequences that are said to be lost, by account and name of the stream.
+type Lost = BTreeMap<(String, String), BTreeSet<u64>>;
 
 pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, String> {
     let checked = CheckOptions {
@@ -21,15 +24,20 @@ pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, S
     let told =
         check(&checked, &mut |_| ()).map_err(|error| format!("can not be checked: {error}"))?;
     let mut shards = open(&built.options, built.now)?.shards;
-    let mut outcome = Outcome::default();
-    let mut lost = Lost::new();
+    let mut outcome = Outcome {
+        stores: 1,
+        encrypted: u64::from(built.key.is_some()),
+        ..Outcome::default()
+    };
     for (number, shard) in shards.iter_mut().enumerate() {
         let progress = progress(shard);
+        let vouched = Vouched::of(&built.records[number], built.checkpoints[number], hits);
         for kept in &built.streams[number] {
             let stream = Judged {
                 built,
                 kind,
                 hits,
+                vouched: &vouched,
                 shard: number,
                 kept,
                 told_at_all: !told.is_clean(),
@@ -39,26 +47,18 @@ pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, S
                 .consumer(progress.get(&kept.id).copied())
                 .and_then(|()| stream.served(shard, &mut outcome))
                 .map_err(|what| format!("{}: {what}; {}", kept.name, stream.situation()))?;
-            lost.insert((number, kept.name.clone()), missing);
+            outcome.lost += missing.len() as u64;
         }
     }
-    outcome.lost = lost.values().map(|seqs| seqs.len() as u64).sum();
-    let by_check: BTreeMap<(&str, &str), BTreeSet<u64>> = told
+    let by_check: Lost = told
         .streams
         .iter()
         .map(|stream| {
-            let name = (&*stream.account, &*stream.name);
+            let name = (stream.account.clone(), stream.name.clone());
             (name, expand(stream.lost.iter().copied()))
         })
         .collect();
-    let by_start: BTreeMap<(&str, &str), BTreeSet<u64>> = shards
-        .iter()
-        .flat_map(Shard::streams)
-        .map(|stream| {
-            let name = (stream.account(), &*stream.config().name);
-            (name, expand(stream.lost()))
-        })
-        .collect();
+    let by_start = by_name(&shards);
     if by_check != by_start {
         return Err(format!(
             "the check tells {by_check:?}, the start {by_start:?}"
@@ -67,7 +67,7 @@ pub(super) fn judge(built: &Built, kind: Kind, hits: &Hits) -> Result<Outcome, S
     if told.is_clean() && outcome.lost > 0 && built.orderly {
         return Err("the check finds nothing".to_owned());
     }
-    go_on(built, shards, &lost)?;
+    go_on(built, shards, by_start)?;
     Ok(outcome)
 }
 
@@ -75,6 +75,7 @@ struct Judged<'b> {
     built: &'b Built,
     kind: Kind,
     hits: &'b Hits,
+    vouched: &'b Vouched,
     shard: usize,
     kept: &'b Kept,
     /// Whether the check finds anything.
@@ -110,40 +111,20 @@ impl Judged<'_> {
                 format!("kind {kind} of stream {stream} seq {seq} at {from}")
             })
             .collect();
-        let end = self.built.records[self.shard].last();
         format!(
-            "shard {}, orderly: {}, stream {} ended at {}; hit in {}: {hit:?}; the log ended at {:?}, its last commit began at {:?}",
+            "shard {}, orderly: {}, encrypted: {}, stream {} ended at {}; hit in {}: {hit:?}; {:?}",
             self.shard,
             self.built.orderly,
+            self.built.key.is_some(),
             self.kept.id,
             self.kept.last,
             self.hits.file.display(),
-            end.map(|record| (&record.file, record.from)),
-            self.built.last_commit[self.shard],
+            self.vouched,
         )
     }
 
     fn is_hit(&self, record: &Found) -> bool {
         self.hits.touch(&record.file, record.from, record.to)
-    }
-
-    /// Nothing vouches for the last commit of a store that did not stop in order, nor for the end of its last segment.
-    fn is_unvouched(&self, record: &Found) -> bool {
-        if self.built.orderly || self.hits.file.parent() != record.file.parent() {
-            return false;
-        }
-        let name = |path: &std::path::Path| -> u32 {
-            let stem = path.file_stem().and_then(|stem| stem.to_str());
-            stem.and_then(|stem| stem.parse().ok()).unwrap_or(0)
-        };
-        let segment = name(&record.file);
-        let last = self.built.records[self.shard]
-            .last()
-            .map_or(0, |record| name(&record.file));
-        let (commit, offset) = self.built.last_commit[self.shard];
-        let in_last_commit =
-            (segment, record.from as u64) >= (commit, u64::from(offset)) && commit > 0;
-        in_last_commit || (self.hits.cut && segment == last && self.is_hit(record))
     }
 
     /// Whether a record other than a message's was hit: what it said is not known any more.
@@ -152,7 +133,7 @@ impl Judged<'_> {
         records.any(|record| {
             record.kind != MESSAGE
                 && record.stream == self.kept.id
-                && (self.is_hit(record) || self.is_unvouched(record))
+                && (self.is_hit(record) || self.vouched.is_cut_off(record))
         })
     }
 
@@ -165,7 +146,8 @@ impl Judged<'_> {
                 return Err("the stream is gone".to_owned());
             }
             let records = self.records();
-            let unhurt = |record: &&&Found| !self.is_hit(record) && !self.is_unvouched(record);
+            let unhurt =
+                |record: &&&Found| !self.is_hit(record) && !self.vouched.is_cut_off(record);
             let orphaned = records.values().filter(unhurt).count() as u64;
             if orphaned > self.told_orphans {
                 let told = self.told_orphans;
@@ -193,23 +175,23 @@ impl Judged<'_> {
             .values()
             .filter(|record| self.is_hit(record))
             .count() as u64;
-        let mut silent = false;
+        let mut unvouched = false;
         for seq in &missing {
             let record = records.get(seq).ok_or("a message has no record")?;
-            let unvouched = self.is_unvouched(record);
-            silent |= unvouched;
-            if !self.is_hit(record) && !unvouched {
+            if !self.is_hit(record) && !self.vouched.is_cut_off(record) {
                 return Err(format!("{seq} is lost and was not hit"));
             }
-            if told.contains(seq) || unvouched {
+            if told.contains(seq) {
                 continue;
             }
-            // Nothing behind the last checkpoint but its own record knows of a stream's last message.
-            if *seq > last && !self.built.orderly && self.told_at_all {
-                outcome.told_by_place += 1;
-                continue;
+            match self.vouched.excuse(record) {
+                Some(Excuse::Unvouched) => {
+                    unvouched = true;
+                    outcome.unvouched += 1;
+                }
+                Some(Excuse::Nameless) if self.told_at_all => outcome.told_by_place += 1,
+                _ => return Err(format!("{seq} is lost and nobody says so")),
             }
-            return Err(format!("{seq} is lost and nobody says so"));
         }
         let was_hit = |seq: &u64| {
             let all = self.built.records[self.shard].iter();
@@ -225,7 +207,7 @@ impl Judged<'_> {
         {
             return Err(format!("{seq} is said to be lost"));
         }
-        if last < self.kept.last && !silent && !self.other_records_hit() && self.built.orderly {
+        if last < self.kept.last && !unvouched && !self.other_records_hit() && self.built.orderly {
             return Err(format!("ends at {last}, not at {}", self.kept.last));
         }
         Ok(missing)
@@ -274,12 +256,20 @@ fn progress(shard: &mut Shard) -> BTreeMap<u32, u64> {
         .collect()
 }
 
+fn by_name(shards: &[Shard]) -> Lost {
+    let streams = shards.iter().flat_map(Shard::streams);
+    let name = |stream: &Stream| (stream.account().to_owned(), stream.config().name.clone());
+    streams
+        .map(|stream| (name(stream), expand(stream.lost())))
+        .collect()
+}
+
 fn expand(runs: impl Iterator<Item = (StreamSeq, StreamSeq)>) -> BTreeSet<u64> {
     runs.flat_map(|(first, last)| first.0..=last.0).collect()
 }
 
 /// The damaged store goes on: it takes messages, gives space back, and is the same after another start.
-fn go_on(built: &Built, mut shards: Vec<Shard>, lost: &Lost) -> Result<(), String> {
+fn go_on(built: &Built, mut shards: Vec<Shard>, told: Lost) -> Result<(), String> {
     let mut now = built.now;
     for shard in &mut shards {
         let ids: Vec<StreamId> = shard.streams().map(Stream::id).collect();
@@ -301,6 +291,9 @@ fn go_on(built: &Built, mut shards: Vec<Shard>, lost: &Lost) -> Result<(), Strin
             now = Timestamp(now.0 + LATER.get());
             shard.tick(now);
             commit(shard)?;
+            if !built.orderly && !shard.checkpoint_due() {
+                continue;
+            }
             let states: Vec<(ConsumerKey, Vec<u8>)> =
                 shard.consumer_keys().map(|key| (key, vec![0; 8])).collect();
             let checkpoint = shard.take_checkpoint(states.into_iter());
@@ -316,16 +309,14 @@ fn go_on(built: &Built, mut shards: Vec<Shard>, lost: &Lost) -> Result<(), Strin
     let mut shards = open(&built.options, now)
         .map_err(|error| format!("once more: {error}"))?
         .shards;
-    if contents(&mut shards)? != before {
-        return Err("another start finds something else".to_owned());
+    let after = contents(&mut shards)?;
+    if after != before {
+        let differs = difference(&before, &after);
+        return Err(format!("another start finds something else: {differs}"));
     }
-    for ((number, name), seqs) in lost {
-        let streams = shards[*number].streams();
-        for stream in streams.filter(|stream| stream.config().name == *name) {
-            let told = expand(stream.lost());
-            if built.orderly && !seqs.iter().all(|seq| told.contains(seq)) {
-                return Err(format!("{name}: what was lost is forgotten"));
-            }
+    for (name, before) in told {
+        if !before.is_subset(&by_name(&shards).remove(&name).unwrap_or_default()) {
+            return Err(format!("{name:?}: what was lost is forgotten"));
         }
     }
     Ok(())
@@ -343,7 +334,40 @@ fn commit(shard: &mut Shard) -> Result<(), String> {
     Ok(())
 }
 
+/// By shard: streams with their last sequences and messages.
 type Contents = Vec<Vec<(StreamId, u64, BTreeMap<u64, Content>)>>;
+
+/// For whoever looks into a failure: of each stream that is not the same, its last sequence and those of messages that only one of them has.
+fn difference(before: &Contents, after: &Contents) -> String {
+    let mut found = Vec::new();
+    for (shard, (before, after)) in before.iter().zip(after).enumerate() {
+        let ids =
+            |all: &[(StreamId, u64, _)]| -> Vec<u32> { all.iter().map(|(id, ..)| id.0).collect() };
+        if ids(before) != ids(after) {
+            found.push(format!(
+                "shard {shard}: streams {:?}, {:?}",
+                ids(before),
+                ids(after)
+            ));
+            continue;
+        }
+        for ((id, last, messages), (_, last_after, messages_after)) in before.iter().zip(after) {
+            let seqs = |one: &BTreeMap<u64, Content>, other: &BTreeMap<u64, Content>| {
+                let only = one.keys().filter(|seq| !other.contains_key(seq));
+                only.copied().collect::<Vec<_>>()
+            };
+            let gone = seqs(messages, messages_after);
+            let new = seqs(messages_after, messages);
+            if last != last_after || !gone.is_empty() || !new.is_empty() {
+                found.push(format!(
+                    "shard {shard}, stream {}: ended at {last}, then {last_after}; gone: {gone:?}, new: {new:?}",
+                    id.0
+                ));
+            }
+        }
+    }
+    found.join("; ")
+}
 
 fn contents(shards: &mut [Shard]) -> Result<Contents, String> {
     let mut all = Vec::new();
