@@ -2,7 +2,10 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use jetsled_jetstream_api::{StreamConfig, StreamSeq};
+use jetsled_store::log::{Delete, Log, LogOptions, Message, Record};
 use jetsled_store::storage::Storage;
 use jetsled_store::{DeletedDetails, Erase, LogPosition, Publish, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
@@ -338,4 +341,54 @@ fn the_end_of_the_last_segment_is_missed_though_nothing_says_what_was_in_it() {
     drop(opened);
     let again = open_shards(&store.disk, store.dir.path(), 1);
     assert_eq!(again.report.shards[0].log.damage, []);
+}
+
+/// Until a segment is given back that was copied, both are there.
+#[test]
+fn a_copy_stands_in_for_an_original_that_is_lost_though_later_messages_come_before_it() {
+    for deleted in [false, true] {
+        let mut store = Store::new();
+        let stream = store.create("S");
+        let second = store.publish(stream, b"1").0 + 1;
+        let at = store.shard().position();
+        for payload in [&b"2"[..], b"3"] {
+            store.publish(stream, payload);
+        }
+        store.shard = None;
+        let (disk, dir) = (
+            Arc::new(store.disk.clone()),
+            store.dir.path().join("shard-00"),
+        );
+        let options = LogOptions {
+            segment_bytes: 64 << 10,
+            ..LogOptions::new(3)
+        };
+        let opened = Log::open(disk, &dir, options, None, &mut |_, _| ());
+        let (mut log, _) = opened.expect("the log");
+        let copy = Record::Message(Message {
+            stream,
+            seq: second,
+            timestamp: NOW.0,
+            subject: b"s.a",
+            headers: b"",
+            payload: b"2",
+        });
+        log.append(&copy).expect("a copy");
+        if deleted {
+            let delete = Delete {
+                stream,
+                seq: second,
+            };
+            log.append(&Record::Delete(delete)).expect("a deletion");
+        }
+        let commit = log.take_commit().expect("something to write");
+        log.finish_commit(commit.run()).expect("it is written");
+        drop(log);
+        store.reopen_damaged(&[at]);
+        assert_eq!(store.lost(stream), []);
+        let expected = (!deleted).then(|| b"2".to_vec());
+        assert_eq!(store.payload(stream, second), expected);
+        assert_eq!(store.payload(stream, 3), Some(b"3".to_vec()));
+        assert_eq!(store.publish(stream, b"4"), StreamSeq(4));
+    }
 }

@@ -1,6 +1,7 @@
 //! A shard after a start: the last checkpoint and the log behind it, or the whole log.
 
 mod checkpointed;
+mod copies;
 mod entry;
 mod fuzzing;
 mod replay;
@@ -21,6 +22,7 @@ use crate::storage::{Storage, StorageLock};
 use crate::{StoreOptions, Stream};
 use checkpointed::Checkpointed;
 pub(crate) use checkpointed::Loaded;
+use copies::Copies;
 use entry::Entry;
 pub use fuzzing::decode_catalog_value;
 use replay::Replay;
@@ -114,11 +116,13 @@ pub(crate) fn recover(seat: Seat, loaded: Loaded) -> Result<(Shard, ShardReport)
     };
     let plain_segments = shard.plain_segments();
     let rebuilt = checkpoint.is_none();
-    let records_miss = !log_report.damage.is_empty() || !log_report.set_aside.is_empty();
+    let records_miss = !log_report.damage.is_empty()
+        || !log_report.set_aside.is_empty()
+        || !log_report.indexed.is_empty();
     let orphaned_messages = shard.restore(checkpoint, records_miss)?;
     shard.lose_indexed(&log_report.indexed);
     shard.lose_claimed(&log_report.claimed);
-    shard.has_lost = records_miss || !log_report.indexed.is_empty();
+    shard.has_lost = records_miss;
     Ok((
         shard,
         ShardReport {
@@ -209,7 +213,8 @@ impl Shard {
 
     /// Makes streams and consumers what checkpoint and log say. Answers how many messages belong to no known stream.
     ///
-    /// A rebuild reads the log twice. So does a start behind a checkpoint if `records_miss`: of a stream made since then, the configuration may.
+    /// A rebuild reads the log twice. So does a start behind a checkpoint if `records_miss`: of a stream made since then, the configuration may, and of a
+    /// message the original.
     fn restore(
         &mut self,
         checkpoint: Option<Checkpointed>,
@@ -241,6 +246,11 @@ impl Shard {
             self.reclaim.keep(checkpoint.kept);
             if records_miss {
                 replay.met = self.streams.keys().map(|id| (*id, true)).collect();
+                let mut copies = Copies::default();
+                for (id, stream) in &self.streams {
+                    copies.begin(*id, stream.last_seq().0);
+                }
+                replay.copies = Some(copies);
                 self.walk(from, |_, _, entry| {
                     replay.survey_configs(entry);
                     Ok(())
@@ -251,6 +261,7 @@ impl Shard {
             let sealed = self.log.segments().filter(|usage| usage.sealed);
             let all = sealed.map(|usage| usage.segment).collect();
             self.reclaim.set_copied(all);
+            replay.copies = records_miss.then(Copies::default);
             self.walk(from, |_, at, entry| {
                 replay.survey(at, entry);
                 Ok(())

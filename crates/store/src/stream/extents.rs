@@ -18,12 +18,15 @@ pub(crate) struct Extent {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Extents {
     runs: std::collections::VecDeque<Extent>,
+    /// The next message begins a run.
+    closed: bool,
 }
 
 impl Extents {
     /// Adds a new newest message.
     pub(crate) fn push(&mut self, seq: u64, segment: SegmentNo, bytes: u64) {
-        if let Some(run) = self.runs.back_mut()
+        if !std::mem::take(&mut self.closed)
+            && let Some(run) = self.runs.back_mut()
             && run.segment == segment
         {
             run.last = seq;
@@ -51,6 +54,11 @@ impl Extents {
             live_bytes,
             live: 1,
         });
+    }
+
+    /// What is pushed next may lie before what was pushed last: see [`Extents::push_apart`].
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
     }
 
     /// A message is gone.

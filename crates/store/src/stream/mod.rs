@@ -47,7 +47,7 @@ pub use request::{
     StoredMessage, TooManyResults,
 };
 use schedules::Schedules;
-use seq_set::SeqSet;
+pub(crate) use seq_set::SeqSet;
 pub(crate) use snapshot::{Decoder, StreamHead, encode_bytes};
 use source_positions::SourcePositions;
 use subject_table::{SubjectId, SubjectTable};

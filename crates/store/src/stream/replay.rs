@@ -62,6 +62,18 @@ impl Stream {
         Ok(())
     }
 
+    /// A copy that stands further behind in the log, in the place of the original, which damage took.
+    pub(crate) fn replay_copy(
+        &mut self,
+        log: &mut Log,
+        message: &ReplayedMessage,
+    ) -> Result<(), ReadError> {
+        self.extents.close();
+        self.replay_message(log, message)?;
+        self.extents.close();
+        Ok(())
+    }
+
     /// Before a message with this sequence: those between, which nothing has used up, are lost. A mirror and an archive may leave some out.
     pub(super) fn lose_passed_over(&mut self, seq: u64) {
         if seq > self.last + 1 && self.config.mirror.is_none() && !self.restoring {

@@ -1,9 +1,11 @@
 //! What the records of a log make of a shard, in order.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 
 use jetsled_jetstream_api::{Nanos, StreamConfig};
 
+use super::copies::Copies;
 use super::entry::Entry;
 use crate::Stream;
 use crate::log::{ConsumerKey, LogPosition, ReadError, RecordAt, SegmentNo, StreamId};
@@ -35,6 +37,8 @@ pub(super) struct Replay {
     pub(super) consumer_names: HashMap<(StreamId, Box<str>), ConsumerKey>,
     pub(super) superseded_streams: Vec<StreamId>,
     pub(super) superseded_consumers: Vec<(StreamId, ConsumerKey)>,
+    /// Where records are missing.
+    pub(super) copies: Option<Copies>,
     /// Messages of which an erasure has left no more than what a replay needs.
     pub(super) erased: Vec<(StreamId, u64)>,
     /// Messages of streams that nobody knows, by segment.
@@ -62,6 +66,12 @@ impl Replay {
                 let configured = self.met.entry(stream).or_insert(true);
                 if !std::mem::replace(configured, true) {
                     self.late_configs.insert(stream, bytes);
+                }
+            }
+            Entry::Message(stream, message) => {
+                self.met.entry(stream).or_insert(false);
+                if let Some(copies) = &mut self.copies {
+                    copies.meet(stream, message);
                 }
             }
             entry => {
@@ -148,6 +158,10 @@ impl Replay {
                 if self.before_head(stream, at) {
                     self.gathered.entry(stream).or_default().push(message);
                 } else if let Some(target) = shard.streams.get_mut(&stream) {
+                    let passed_over = target.last_seq().0 + 1..message.seq;
+                    for copy in self.take_copies(stream, passed_over) {
+                        target.replay_copy(&mut shard.log, &copy)?;
+                    }
                     target.replay_message(&mut shard.log, &message)?;
                 } else if !shard.graves.streams.contains_key(&stream) {
                     *self.orphans.entry(at.segment).or_default() += 1;
@@ -215,6 +229,11 @@ impl Replay {
         Ok(())
     }
 
+    fn take_copies(&mut self, stream: StreamId, seqs: Range<u64>) -> Vec<ReplayedMessage> {
+        let copies = self.copies.as_mut();
+        copies.map_or_else(Vec::new, |copies| copies.take(stream, seqs))
+    }
+
     fn before_head(&self, stream: StreamId, at: RecordAt) -> bool {
         self.heads
             .get(&stream)
@@ -262,7 +281,9 @@ impl Replay {
         }
         match StreamHead::decode(&mut Decoder::new(bytes)) {
             Some(head) => {
-                target.rebuild(head, self.gathered.remove(&stream).unwrap_or_default());
+                let mut found = self.gathered.remove(&stream).unwrap_or_default();
+                found.extend(self.take_copies(stream, 0..head.last + 1));
+                target.rebuild(head, found);
             }
             None => {
                 tracing::error!(stream = stream.0, at = %at.start(), "stream state is unreadable")
