@@ -1,6 +1,8 @@
 //! Checkpoints: what the catalog keeps so that a start replays only the log's tail.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Acquire};
 
 use crate::catalog::{Catalog, CatalogError, Section};
 use crate::log::{ConsumerKey, LogPosition, SegmentNo};
@@ -11,6 +13,8 @@ pub struct Checkpoint {
     pub(crate) shard: u8,
     pub(crate) catalog: Catalog,
     pub(crate) position: LogPosition,
+    /// The shard's failed commits: now, and when it was taken.
+    pub(crate) failed_commits: (Arc<AtomicU64>, u64),
     /// Bytes appended to the log when it was taken.
     pub(crate) appended: u64,
     /// Segments in which nothing lived.
@@ -28,10 +32,16 @@ impl Checkpoint {
     }
 
     /// Writes the checkpoint. Blocks; holds no lock. `synced` is [`crate::Shard::synced`]: a checkpoint that is ahead of the log
-    /// is not written, since a power cut would leave it describing records that never were.
+    /// is not written, since a power cut would leave it describing records that never were; nor is one that a commit has failed since, for
+    /// what it describes may be void.
     #[must_use = "give it to Shard::finish_checkpoint"]
     pub fn run(self, synced: LogPosition) -> Checkpointed {
-        let outcome = if synced < self.position {
+        let (failed, before) = &self.failed_commits;
+        let outcome = if failed.load(Acquire) != *before {
+            Err(CheckpointError::Void {
+                position: self.position,
+            })
+        } else if synced < self.position {
             Err(CheckpointError::AheadOfLog {
                 position: self.position,
                 synced,
@@ -80,6 +90,12 @@ pub enum CheckpointError {
         position: LogPosition,
         /// How far the log is synced.
         synced: LogPosition,
+    },
+    /// A commit has failed since it was taken.
+    #[error("checkpoint at {position} is of what a failed commit has made void")]
+    Void {
+        /// What the checkpoint describes.
+        position: LogPosition,
     },
     /// The catalog's reason.
     #[error(transparent)]

@@ -12,6 +12,7 @@ mod restore;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub struct Shard {
     checkpoint_position: LogPosition,
     /// Bytes appended to the log when it was taken.
     checkpoint_appended: u64,
+    /// Commits that have failed and made void what they were to write.
+    failed_commits: Arc<AtomicU64>,
     /// Whether the catalog has the newest checkpoint, as far as the log knows.
     catalog_is_newest: bool,
     /// Whether damage was found, at the start or by a read, that no checkpoint tells of yet.

@@ -4,9 +4,10 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use jetsled_store::storage::{OpenMode, Storage};
 use jetsled_store::{
-    Cipher, CommitError, DeletedDetails, Erase, Publish, Published, Purge, Sender, Shard,
-    StorageMeter, StoreOptions, StreamId,
+    CheckpointError, Cipher, CommitError, DeletedDetails, Erase, Publish, Published, Purge, Sender,
+    Shard, StorageMeter, StoreOptions, StreamId,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage, encryption};
 use rand::rngs::StdRng;
@@ -421,6 +422,84 @@ fn a_segment_stays_when_what_replaces_it_is_void() {
     run.shard = Some(open(&run.disk, &run.options, run.now));
     run.join_account();
     assert_eq!(run.state(), before);
+}
+
+/// A commit is under way when a checkpoint is taken, and fails. The log is written on beyond where the checkpoint stands.
+#[test]
+fn a_checkpoint_of_what_is_void_is_not_written() {
+    let mut run = Run::new(0);
+    let stream = run.stream;
+    let publish = |run: &mut Run, payload: &[u8]| {
+        let message = Publish {
+            subject: b"s.1",
+            headers: b"",
+            payload,
+            has_interest: true,
+            sender: Sender::Client,
+        };
+        let now = run.now;
+        run.shard().publish(stream, &message, now).expect("room");
+    };
+    run.commit().expect("a commit");
+    publish(&mut run, b"void");
+    let commit = run.shard().take_commit().expect("a commit");
+    let checkpoint = run.shard().take_checkpoint(std::iter::empty());
+    let fault = Fault::Error(std::io::ErrorKind::Other);
+    run.disk.fail(Call::Write, 0, fault);
+    let failed = run.shard().finish_commit(commit.run());
+    assert!(matches!(failed, Err(CommitError::Void { .. })));
+    publish(&mut run, &[1; 3000]);
+    run.commit().expect("a commit");
+
+    let synced = run.shard().synced();
+    assert!(synced > checkpoint.position());
+    let refused = run.shard().finish_checkpoint(checkpoint.run(synced));
+    let refused = refused.expect_err("a checkpoint of what never was");
+    assert!(matches!(refused, CheckpointError::Void { .. }), "{refused}");
+    let before = run.state();
+    run.shard = None;
+    run.shard = Some(open(&run.disk, &run.options, run.now));
+    run.join_account();
+    assert_eq!(run.state(), before);
+}
+
+/// A checkpoint is taken when the disk gives no room for a log, and the number of the first segment is used up when it does.
+#[test]
+fn a_checkpoint_of_an_empty_log_is_believed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = FaultyStorage::new();
+    let options = StoreOptions {
+        shards: NonZeroU8::new(1),
+        segment_bytes: 64 << 10,
+        ..StoreOptions::new(dir.path(), 3)
+    };
+    let now = Timestamp(1_700_000_000_000_000_000);
+    let open = || jetsled_store::open(&options, Arc::new(disk.clone()), now).expect("a store");
+    let mut shard = open().shards.remove(0);
+    let full = Fault::Error(std::io::ErrorKind::StorageFull);
+    disk.fail(Call::Allocate, 0, full);
+    let checkpoint = shard.take_checkpoint(std::iter::empty());
+    assert_eq!(checkpoint.position().offset(), 0);
+    let checkpoint = checkpoint.run(shard.synced());
+    shard.finish_checkpoint(checkpoint).expect("a checkpoint");
+    drop(shard);
+    let used = dir.path().join("shard-00/0000000001.aside");
+    disk.open(&used, OpenMode::Create).expect("a file");
+
+    let mut shard = open().shards.remove(0);
+    let stream = StreamConfig {
+        name: "S".to_owned(),
+        ..StreamConfig::default()
+    };
+    shard.create_stream("A", stream, now).expect("a stream");
+    // The next one is begun, and never written.
+    drop(shard.take_checkpoint(std::iter::empty()));
+    let commit = shard.take_commit().expect("a commit");
+    shard.finish_commit(commit.run()).expect("it is written");
+    drop(shard);
+    let opened = open();
+    assert!(!opened.report.shards[0].rebuilt);
+    assert_eq!(opened.shards[0].streams().count(), 1);
 }
 
 /// Half of a commit is in the file when its write fails. It is read as void, so a start must not find it.

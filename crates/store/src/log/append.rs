@@ -122,6 +122,7 @@ impl Log {
         }
         self.append_mark(kind::SEAL);
         self.seal_active();
+        let previous = self.sealed.last_key_value().map(|(before, _)| *before);
         self.next_segment = segment.next();
         let guard = self.options.guards().of(segment);
         let index = BuildingIndex::new(segment);
@@ -133,6 +134,7 @@ impl Log {
             end,
             stable,
             live,
+            previous,
             file,
             index,
         });
@@ -141,6 +143,7 @@ impl Log {
             segment_len: len,
             session: self.session,
             key_mark: self.options.key_mark(),
+            previous,
         };
         let out = self.memory.begin_chunk(segment, 0);
         out.extend_from_slice(&header.encode(self.options.secret));
@@ -154,6 +157,7 @@ impl Log {
                 len,
                 end,
                 live,
+                previous,
                 file,
                 index,
                 ..
@@ -167,6 +171,7 @@ impl Log {
                 used: end,
                 live,
                 session: self.session,
+                previous,
                 building,
             };
             self.sealed.insert(segment, sealed);

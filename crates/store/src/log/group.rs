@@ -229,6 +229,7 @@ impl Log {
                         end,
                         stable,
                         live,
+                        previous: sealed.previous,
                         file,
                         index,
                     };

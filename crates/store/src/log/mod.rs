@@ -145,6 +145,8 @@ struct Active {
     /// See the frame's field of this name.
     stable: u32,
     live: u32,
+    /// See [`SegmentUsage::previous`].
+    previous: Option<SegmentNo>,
     file: Arc<dyn StorageFile>,
     index: BuildingIndex,
 }
@@ -154,6 +156,8 @@ struct Sealed {
     used: u32,
     live: u32,
     session: u32,
+    /// See [`SegmentUsage::previous`].
+    previous: Option<SegmentNo>,
     /// Until its index file is written.
     building: Option<Unindexed>,
 }
@@ -270,12 +274,14 @@ impl Log {
             used: sealed.used,
             live: sealed.live,
             sealed: true,
+            previous: sealed.previous,
         });
         let active = self.active.iter().map(|active| SegmentUsage {
             segment: active.segment,
             used: active.end,
             live: active.live,
             sealed: false,
+            previous: active.previous,
         });
         sealed.chain(active)
     }

@@ -224,6 +224,7 @@ impl Recovery {
                     used,
                     live,
                     session,
+                    previous: None,
                     building: None,
                 },
             );

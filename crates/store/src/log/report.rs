@@ -76,4 +76,14 @@ pub struct SegmentUsage {
     /// Whether the segment is full and will not be appended to. Only sealed segments can be
     /// recycled.
     pub sealed: bool,
+    /// The one before it when it was begun; the numbers of commits that failed or were torn lie between. `None` if there was none, and for
+    /// segments of which a start has read the index only.
+    pub previous: Option<SegmentNo>,
+}
+
+impl SegmentUsage {
+    /// Whether no segment between this and an earlier one has been given back.
+    pub(crate) fn follows(&self, earlier: SegmentNo) -> bool {
+        self.previous == Some(earlier) || self.segment == earlier.next()
+    }
 }

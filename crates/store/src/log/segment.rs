@@ -10,7 +10,8 @@
 //! 24  u32     session in which the segment was begun
 //! 28  u32     mark of the store's secret
 //! 32  u32     mark of the key that its records are sealed with; zero: they are plain
-//! 36  zeros up to 64
+//! 36  u32     number of the segment before it, when it was begun; zero: there was none, or it is not known any more
+//! 40  zeros up to 64
 //! ```
 
 use std::io;
@@ -32,6 +33,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) segment_len: u32,
     pub(crate) session: u32,
     pub(crate) key_mark: u32,
+    pub(crate) previous: Option<SegmentNo>,
 }
 
 /// What the first bytes of a segment's file turned out to be.
@@ -55,6 +57,8 @@ impl SegmentHeader {
         out[24..28].copy_from_slice(&self.session.to_le_bytes());
         out[28..32].copy_from_slice(&secret_mark(secret).to_le_bytes());
         out[32..36].copy_from_slice(&self.key_mark.to_le_bytes());
+        let previous = self.previous.map_or(0, SegmentNo::get);
+        out[36..40].copy_from_slice(&previous.to_le_bytes());
         let checksum = checksum(&out);
         out[12..16].copy_from_slice(&checksum.to_le_bytes());
         out
@@ -77,6 +81,7 @@ impl SegmentHeader {
             segment_len: u32_at(20),
             session: u32_at(24),
             key_mark: u32_at(32),
+            previous: Some(SegmentNo(u32_at(36))).filter(|previous| previous.0 > 0),
         };
         let version = u16::from_le_bytes([bytes[8], bytes[9]]);
         if version > FORMAT_VERSION {
@@ -175,6 +180,7 @@ mod tests {
             segment_len: 1 << 20,
             session: 3,
             key_mark: 5,
+            previous: Some(SegmentNo(10)),
         };
         let bytes = header.encode(9);
         let check =

@@ -1,5 +1,8 @@
 //! Group commit, checkpoints, and what goes by the clock.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
 use jetsled_jetstream_api::{Nanos, Timestamp};
 
 use super::{Shard, StoredConfig};
@@ -96,6 +99,7 @@ impl Shard {
             Err(error) => {
                 self.in_flight.clear();
                 if let CommitError::Void { .. } = error {
+                    self.failed_commits.fetch_add(1, Release);
                     self.reload();
                 }
                 Err(error)
@@ -210,6 +214,10 @@ impl Shard {
             shard: self.seat.number,
             catalog: self.seat.catalog.clone(),
             position,
+            failed_commits: (
+                Arc::clone(&self.failed_commits),
+                self.failed_commits.load(Acquire),
+            ),
             appended: self.log.appended_bytes(),
             dead: self.dead_segments(),
             entries,

@@ -63,6 +63,29 @@ fn an_older_catalog_is_not_believed_once_its_segments_are_gone() {
     );
 }
 
+/// A start passes over the number of a segment that a torn commit had begun.
+#[test]
+fn a_checkpoint_is_believed_where_the_log_has_never_used_a_number() {
+    let mut store = Store::new(64 << 10);
+    let stream = store.create(config("S", StorageType::File));
+    store.checkpoint();
+    store.shard = None;
+    let unused = store.options.dir.join("shard-00/0000000002.aside");
+    std::fs::write(unused, b"").unwrap();
+    store.open();
+    for n in 0..40 {
+        store.publish(stream, "S.a", &[], &[n; 3000]).unwrap();
+    }
+    let segments: Vec<u32> = store.shard().segments().map(|no| no.get()).collect();
+    assert_eq!(segments, [1, 3]);
+    // The next one is begun, and never written: the first one is not known to be the newest.
+    drop(store.shard().take_checkpoint(std::iter::empty()));
+    store.commit();
+    store.reopen(true);
+    assert!(!store.rebuilt);
+    assert_eq!(store.shard().stream(stream).unwrap().messages(), 40);
+}
+
 #[test]
 fn segments_are_given_back_and_both_ways_to_start_agree() {
     let mut store = Store::new(64 << 10);

@@ -23,6 +23,7 @@ use crate::log::{Active, Log, LogPosition, LogReport, OpenError, Sealed, Segment
 impl Recovery {
     /// A segment that others follow.
     pub(super) fn seal(&mut self, segment: Segment, walked: Walked) {
+        let previous = segment.previous();
         let Segment { no, file, len, .. } = segment;
         let used = if walked.sealed { walked.end } else { len };
         if !walked.sealed && walked.end < len {
@@ -53,6 +54,7 @@ impl Recovery {
                 used,
                 live,
                 session,
+                previous,
                 building,
             },
         );
@@ -109,6 +111,7 @@ impl Recovery {
             self.seal(segment, walked);
             return Ok(None);
         }
+        let previous = segment.previous();
         let Segment {
             no,
             guard,
@@ -138,6 +141,7 @@ impl Recovery {
                 segment_len: len,
                 session: 0,
                 key_mark: if plain { 0 } else { self.options.key_mark() },
+                previous,
             };
             file.write_all_at(&header.encode(self.options.secret), 0)
                 .map_err(write_error)?;
@@ -197,6 +201,7 @@ impl Recovery {
             end,
             stable: end,
             live,
+            previous,
             file,
             index,
         }))

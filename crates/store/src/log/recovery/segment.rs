@@ -30,6 +30,14 @@ impl Segment {
         matches!(self.header, HeaderCheck::Valid(header) if header.session < session)
     }
 
+    /// The segment before it when it was begun, if its header says so.
+    pub(super) fn previous(&self) -> Option<SegmentNo> {
+        match self.header {
+            HeaderCheck::Valid(header) => header.previous,
+            _ => None,
+        }
+    }
+
     pub(super) fn scan(&self, from: u32, session: u32) -> Scan<'_> {
         let guard = self.guard.clone();
         Scan::new(&*self.file, self.no, guard, (from, self.len), session)

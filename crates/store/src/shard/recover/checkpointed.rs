@@ -127,10 +127,15 @@ impl Checkpointed {
         let streams = self.streams.values();
         let mut lives = streams.flat_map(|stream| stream.extents().iter());
         let from = self.log.position.segment();
-        let replayed = there.range(from..).count() as u64;
-        let end = there.last().map_or(0, |last| u64::from(last.0) + 1);
+        // The log was empty, since its first segment could not be made.
+        let was_empty = self.log.position.offset() == 0;
+        let mut before = None;
+        let mut replayed = log.segments().filter(|usage| usage.segment >= from);
         lives.all(|extent| there.contains(&extent.segment))
-            && replayed == end.saturating_sub(u64::from(from.0))
+            && replayed.all(|usage| match before.replace(usage.segment) {
+                Some(before) => usage.follows(before),
+                None => usage.segment == from || was_empty && usage.previous.is_none(),
+            })
     }
 
     /// The newest checkpoint; `None` if there is none, the reason if it makes no sense.
