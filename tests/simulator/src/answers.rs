@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::client::Message;
-use crate::model::{Fate, Removed, StreamModel};
+use crate::model::{Fate, Pause, Removed, StreamModel};
 use crate::plan::Priority;
 use crate::world::{Change, Unacked, Waiting, World};
 
@@ -97,7 +97,9 @@ impl World {
                 message.subject, run.plan.filter
             ));
         }
-        run.model.deliver(seq, times, self.damaged)?;
+        let stored = model.stored_before(seq, told);
+        run.model
+            .deliver(seq, times, stored, self.time, self.damaged)?;
         // While the disk fails, what was delivered may be void: its numbers come again.
         if run.plan.priority == Priority::Pinned && self.ailing.is_none() {
             let pin = message.header("Nats-Pin-Id").unwrap_or_default();
@@ -121,7 +123,14 @@ impl World {
         let (event, time) = (self.event(), self.time);
         match (waiting, answer) {
             (Waiting::Pull { .. }, _) => {}
-            (Waiting::Publish { stream, id }, answer) => {
+            (
+                Waiting::Publish {
+                    stream,
+                    id,
+                    expected,
+                },
+                answer,
+            ) => {
                 let model = &mut self.streams[stream].model;
                 let Some(publish) = model.publishes.get_mut(&id) else {
                     return Ok(());
@@ -143,8 +152,21 @@ impl World {
                         {
                             model.learn_total(seq, total)?;
                         }
+                        if let Some((expected, _)) = expected
+                            && value["duplicate"] != true
+                        {
+                            model.learn_expected(expected, seq)?;
+                        }
                     }
-                    Answer::Refused(_) => attempt.fate = Fate::Refused,
+                    Answer::Refused(why) => {
+                        attempt.fate = Fate::Refused;
+                        let last = why.strip_prefix("wrong last sequence: ");
+                        if let Some((expected, issued)) = expected
+                            && let Some(last) = last.and_then(|last| last.parse().ok())
+                        {
+                            model.learn_unexpected(expected, last, issued)?;
+                        }
+                    }
                     Answer::Unsure => {}
                 }
             }
@@ -224,12 +246,25 @@ impl World {
                 self.unacked.retain(|unacked| unacked.consumer != consumer);
                 self.figures.changes += 1;
             }
+            (Waiting::Reset, Answer::Done(_)) => self.figures.changes += 1,
+            (Waiting::Pause { consumer, until }, answer) => {
+                let model = &mut self.consumers[consumer].model;
+                model.is_pausing = false;
+                if let Answer::Done(_) = answer {
+                    let has_begun = false;
+                    model.pause = until.map(|until| Pause { until, has_begun });
+                    self.figures.changes += 1;
+                }
+            }
             (Waiting::Ack { consumer, seq }, Answer::Done(_)) => {
                 self.consumers[consumer].confirmed.push(seq);
                 self.figures.confirmed += 1;
             }
             (
-                Waiting::DeleteStream { .. } | Waiting::DeleteConsumer { .. } | Waiting::Ack { .. },
+                Waiting::DeleteStream { .. }
+                | Waiting::DeleteConsumer { .. }
+                | Waiting::Reset
+                | Waiting::Ack { .. },
                 Answer::Refused(_) | Answer::Unsure,
             ) => {}
         }
@@ -290,7 +325,7 @@ impl World {
         let event = self.event();
         for (_, waiting) in std::mem::take(&mut self.clients[client].waiting) {
             match waiting {
-                Waiting::Publish { stream, id } => {
+                Waiting::Publish { stream, id, .. } => {
                     let model = &mut self.streams[stream].model;
                     let attempts = model.publishes.get_mut(&id).map(|p| &mut p.attempts);
                     let open = |a: &&mut crate::model::Attempt| a.settled.is_none();
@@ -315,6 +350,9 @@ impl World {
                     if let Some(removal) = self.streams[stream].model.removals.get_mut(at) {
                         removal.settled = Some(event);
                     }
+                }
+                Waiting::Pause { consumer, .. } => {
+                    self.consumers[consumer].model.is_pausing = false;
                 }
                 _ => {}
             }

@@ -51,6 +51,9 @@ impl World {
     fn at_rest(&mut self) -> Result<(), String> {
         for consumer in &mut self.consumers {
             consumer.count_confirmed();
+            if let Some(pause) = &mut consumer.model.pause {
+                pause.has_begun = true;
+            }
         }
         if self.ailing.is_some() {
             return Ok(());
@@ -76,6 +79,13 @@ impl World {
 
     /// Compares everything, at rest.
     pub(crate) fn compare(&mut self) -> Result<(), String> {
+        self.disk_events.borrow_mut().hold(true);
+        let compared = self.compare_streams();
+        self.disk_events.borrow_mut().hold(false);
+        compared
+    }
+
+    fn compare_streams(&mut self) -> Result<(), String> {
         self.figures.checks += 1;
         for stream in 0..self.streams.len() {
             let content = self.read_stream(stream)?;
@@ -102,6 +112,7 @@ impl World {
                     .all(|consumer| consumer.model.is_ack_sent(seq))
             };
             run.model.check(&content, time, &gone_by)?;
+            self.compare_reads(stream, &content)?;
             for consumer in 0..self.consumers.len() {
                 if self.consumers[consumer].plan.stream == stream {
                     self.compare_consumer(consumer, &content)?;
@@ -202,12 +213,15 @@ impl World {
         model.version = version;
         model.maybe_version = None;
         self.history.note(format_args!("{name}: {state:?}"));
-        model.check(&state, content, damaged)
+        let (stream, born) = (&self.streams[run.plan.stream].model, run.model.born);
+        let is_later = |seq| stream.was_sent_after(seq, born);
+        run.model
+            .check(&state, content, &is_later, self.time, damaged)
     }
 
     // --- reading
 
-    fn ask(&mut self, subject: &str, body: &str) -> Result<Vec<Message>, String> {
+    pub(crate) fn ask(&mut self, subject: &str, body: &str) -> Result<Vec<Message>, String> {
         let token = self.next_token;
         self.next_token += 1;
         let reply = self.clients[0].inbox(token);
@@ -252,7 +266,10 @@ impl World {
             }
         }
         let subject = format!("$JS.API.STREAM.INFO.{name}");
-        let info = self.ask_api(&subject, r#"{"deleted_details":true}"#)?;
+        let info = self.ask_api(
+            &subject,
+            r#"{"deleted_details":true,"subjects_filter":">"}"#,
+        )?;
         if info["error"]["err_code"] == 10059 {
             return Ok(None);
         }
@@ -274,6 +291,12 @@ impl World {
             last: number(&state["last_seq"]),
             subjects: number(&state["num_subjects"]),
             deleted: number(&state["num_deleted"]),
+            by_subject: state["subjects"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(subject, count)| (subject.clone(), number(count)))
+                .collect(),
             lost: state["lost"]["msgs"]
                 .as_array()
                 .map(|lost| lost.iter().map(number).collect())
@@ -308,6 +331,9 @@ impl World {
             floor: number(&info["ack_floor"]["stream_seq"]),
             ack_pending: number(&info["num_ack_pending"]),
             pending: number(&info["num_pending"]),
+            paused_until: text(&info["config"]["pause_until"])
+                .parse()
+                .map_or(0, |until: jetsled_jetstream_api::Timestamp| until.0),
         }))
     }
 }

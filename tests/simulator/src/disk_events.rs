@@ -17,6 +17,8 @@ pub(crate) struct DiskEvents {
     wires: Vec<Rc<RefCell<Wire>>>,
     /// The machine is to end at one of the next syncs: by a kill, or a power cut.
     end_by_kill: Option<bool>,
+    /// Not while its state is looked at.
+    is_held: bool,
     /// What it left.
     left: Option<(bool, FaultyStorage)>,
 }
@@ -29,6 +31,7 @@ impl DiskEvents {
             disk: FaultyStorage::new(),
             wires: Vec::new(),
             end_by_kill: None,
+            is_held: false,
             left: None,
         }
     }
@@ -52,6 +55,11 @@ impl DiskEvents {
         self.end_by_kill = Some(kill);
     }
 
+    /// Keeps the machine from ending, or no longer.
+    pub(crate) fn hold(&mut self, is_held: bool) {
+        self.is_held = is_held;
+    }
+
     /// Whether the machine has ended: nothing that the server says since has been heard.
     pub(crate) fn has_ended(&self) -> bool {
         self.left.is_some()
@@ -73,6 +81,7 @@ impl DiskEvents {
             return;
         }
         if let Some(kill) = self.end_by_kill
+            && !self.is_held
             && self.random.random_bool(0.4)
         {
             let left = if kill {

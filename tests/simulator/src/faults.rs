@@ -272,7 +272,9 @@ impl World {
             };
             for run in &self.consumers {
                 if run.plan.stream == stream && run.exists && !self.damaged {
-                    run.model.check_complete(&content)?;
+                    let (model, born) = (&self.streams[stream].model, run.model.born);
+                    let is_later = |seq| model.was_sent_after(seq, born);
+                    run.model.check_complete(&content, &is_later, self.time)?;
                 }
             }
         }

@@ -8,12 +8,12 @@
 //! |---|---|
 //! | `world` | a run, and what happens next |
 //! | `plan` | a run's streams and consumers |
-//! | `workload`, `answers` | what clients ask for, and make of the answers |
+//! | `workload`, `consuming`, `answers` | what clients ask for, and make of the answers |
 //! | `faults`, `disk_events`, `catalog`, `keys` | crashes, failures, damage, encryption |
 //! | `interrupt` | a disk that lets others work while it syncs |
 //! | `breakage` | rules broken on purpose, to see that it is noticed |
 //! | `client` | a connection: bytes on their way |
-//! | `model`, `checking` | what clients may rely on, compared with the server at rest |
+//! | `model`, `checking`, `reads` | what clients may rely on, compared with the server at rest |
 //! | `history` | what has happened: hashed, and the last of it in words |
 
 mod answers;
@@ -21,6 +21,7 @@ mod breakage;
 mod catalog;
 mod checking;
 mod client;
+mod consuming;
 mod disk_events;
 mod faults;
 mod figures;
@@ -30,6 +31,7 @@ mod keys;
 mod model;
 mod payload;
 mod plan;
+mod reads;
 mod workload;
 mod world;
 

@@ -53,6 +53,8 @@ pub(crate) struct StreamPlan {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) window: i64,
+    /// How long delete markers stay; 0 for none.
+    pub(crate) marker_ttl: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,21 @@ pub(crate) struct ConsumerPlan {
     pub(crate) max_ack_pending: u64,
     pub(crate) priority: Priority,
     pub(crate) ordered: bool,
+    pub(crate) deliver: Deliver,
+}
+
+/// With which message a consumer begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deliver {
+    All,
+    /// Only what is stored from now on.
+    New,
+    /// The last one there is.
+    Last,
+    /// The last one of each subject.
+    LastPerSubject,
+    /// The one with this sequence.
+    From(u64),
 }
 
 /// How pull requests of a consumer's group come in turn.
@@ -82,10 +99,15 @@ pub(crate) enum Priority {
 
 impl StreamPlan {
     pub(crate) fn draw(number: usize, random: &mut SmallRng) -> Self {
+        let kind = KINDS[random.random_range(0..KINDS.len())];
         Self {
             name: format!("S{number}"),
-            kind: KINDS[random.random_range(0..KINDS.len())],
+            kind,
             window: [2 * SECOND, 600 * SECOND][random.random_range(0..2)],
+            marker_ttl: match kind {
+                Kind::Aging if random.random() => 2 * SECOND,
+                _ => 0,
+            },
         }
     }
 
@@ -157,6 +179,9 @@ impl StreamPlan {
             _ => "limits",
         };
         let more = match self.kind {
+            Kind::Aging if self.marker_ttl > 0 => {
+                r#","allow_msg_ttl":true,"subject_delete_marker_ttl":2000000000"#
+            }
             Kind::Aging => r#","allow_msg_ttl":true"#,
             Kind::KeyValue => r#","allow_rollup_hdrs":true"#,
             Kind::Batches => r#","allow_atomic":true"#,
@@ -186,8 +211,18 @@ impl ConsumerPlan {
             _ => AckPolicy::Explicit,
         };
         let subject = plan.subject(random);
+        let deliver = match random.random_range(0..8) {
+            _ if by_interest => Deliver::All,
+            0 => Deliver::New,
+            1 => Deliver::Last,
+            2 => Deliver::LastPerSubject,
+            3 => Deliver::From(random.random_range(1..40)),
+            _ => Deliver::All,
+        };
         let filter = if random.random_bool(0.3) {
             subject
+        } else if deliver == Deliver::LastPerSubject {
+            format!("{}.>", plan.prefix())
         } else {
             String::new()
         };
@@ -213,6 +248,7 @@ impl ConsumerPlan {
                 _ => Priority::None,
             },
             ordered: push.is_some() && policy == AckPolicy::None && random.random(),
+            deliver,
         }
     }
 
@@ -239,7 +275,17 @@ impl ConsumerPlan {
             AckPolicy::All => "all",
             AckPolicy::Explicit => "explicit",
         };
-        let mut more = String::new();
+        let mut more = match self.deliver {
+            Deliver::From(seq) => format!(r#","opt_start_seq":{seq}"#),
+            _ => String::new(),
+        };
+        let deliver = match self.deliver {
+            Deliver::All => "all",
+            Deliver::New => "new",
+            Deliver::Last => "last",
+            Deliver::LastPerSubject => "last_per_subject",
+            Deliver::From(_) => "by_start_sequence",
+        };
         if !self.filter.is_empty() {
             more.push_str(&format!(r#","filter_subject":"{}""#, self.filter));
         }
@@ -269,7 +315,7 @@ impl ConsumerPlan {
             ));
         }
         format!(
-            r#"{{"stream_name":"{stream}","config":{{"durable_name":"{name}","name":"{name}","description":"{version}","deliver_policy":"all","ack_policy":"{policy}","replay_policy":"instant"{more}}}}}"#
+            r#"{{"stream_name":"{stream}","config":{{"durable_name":"{name}","name":"{name}","description":"{version}","deliver_policy":"{deliver}","ack_policy":"{policy}","replay_policy":"instant"{more}}}}}"#
         )
     }
 }

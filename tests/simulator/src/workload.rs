@@ -1,11 +1,11 @@
-//! What clients ask for.
+//! What clients ask of streams.
 
 use jetsled_jetstream_api::Timestamp;
 use rand::RngExt;
 
-use crate::model::{Attempt, Batch, Fate, Publish, Removal, Removed, Rollup, Schedule, Sent};
+use crate::model::{Attempt, Batch, Expected, Fate, Publish, Removal, Removed, Rollup, Schedule};
 use crate::payload::{increment, payload};
-use crate::plan::{Kind, Priority, TARGET};
+use crate::plan::{Kind, TARGET};
 use crate::world::{Change, Waiting, World};
 
 impl World {
@@ -121,10 +121,24 @@ impl World {
     fn send_message(&mut self, stream: usize, id: u32) {
         let (event, at) = (self.event(), self.time);
         let client = self.any_client();
-        let expected = self.random.random_bool(0.04);
+        let expects = self.random.random_range(0..100);
         let prefix = self.streams[stream].plan.prefix();
         let model = &mut self.streams[stream].model;
-        let last_known = model.last_known;
+        let Some(publish) = model.publishes.get(&id) else {
+            return;
+        };
+        let subject = publish.subject.clone();
+        let expected = match expects {
+            0..4 => Some(Expected {
+                subject: None,
+                last: model.last_known,
+            }),
+            4..16 => Some(Expected {
+                last: model.last_known_of(&subject),
+                subject: Some(subject.clone()),
+            }),
+            _ => None,
+        };
         let Some(publish) = model.publishes.get_mut(&id) else {
             return;
         };
@@ -161,10 +175,16 @@ impl World {
             headers.push(format!("Nats-Incr: {}", increment(id)));
             headers.push(format!("Message: {id}"));
         }
-        if expected {
-            headers.push(format!("Nats-Expected-Last-Sequence: {last_known}"));
+        match &expected {
+            None => {}
+            Some(Expected {
+                subject: None,
+                last,
+            }) => headers.push(format!("Nats-Expected-Last-Sequence: {last}")),
+            Some(Expected { last, .. }) => {
+                headers.push(format!("Nats-Expected-Last-Subject-Sequence: {last}"));
+            }
         }
-        let subject = publish.subject.clone();
         let body = if model.counts {
             Vec::new()
         } else {
@@ -178,9 +198,13 @@ impl World {
         let client = &mut self.clients[client];
         let reply = client.inbox(token);
         client.publish(&subject, &reply, &headers, &body);
-        client
-            .waiting
-            .insert(token, Waiting::Publish { stream, id });
+        let expected = expected.map(|expected| (expected, event));
+        let waiting = Waiting::Publish {
+            stream,
+            id,
+            expected,
+        };
+        client.waiting.insert(token, waiting);
     }
 
     fn publish_batch(&mut self, stream: usize) {
@@ -289,86 +313,6 @@ impl World {
         self.request(client, &subject, body.as_bytes(), waiting);
     }
 
-    fn acknowledge(&mut self) {
-        if self.unacked.is_empty() {
-            return;
-        }
-        let at = self.random.random_range(0..self.unacked.len());
-        let unacked = self.unacked.swap_remove(at);
-        let body: &[u8] = match self.random.random_range(0..20) {
-            0 => b"-NAK",
-            1 => b"-NAK {\"delay\": 700000000}",
-            2 => b"+WPI",
-            3 => b"+TERM",
-            _ => b"+ACK",
-        };
-        let settles = matches!(body, b"+ACK" | b"+TERM");
-        let client = self.any_client();
-        let consumer = unacked.consumer;
-        if settles {
-            self.note_ack(consumer, unacked.seq);
-            if self.random.random_bool(0.7) {
-                let seq = unacked.seq;
-                let waiting = Waiting::Ack { consumer, seq };
-                return self.request(client, &unacked.subject, body, waiting);
-            }
-        }
-        self.history.note(format_args!(
-            "{client} {} {}",
-            unacked.subject,
-            String::from_utf8_lossy(body)
-        ));
-        self.clients[client].publish(&unacked.subject, "", &[], body);
-    }
-
-    /// An ack is about to be sent.
-    pub(crate) fn note_ack(&mut self, consumer: usize, seq: u64) {
-        let run = &mut self.consumers[consumer];
-        run.model.acks.entry(seq).or_insert(Sent::Unconfirmed);
-        self.streams[run.plan.stream].acked.insert(seq);
-    }
-
-    fn pull(&mut self) {
-        if self.consumers.is_empty() {
-            return;
-        }
-        let consumer = self.random.random_range(0..self.consumers.len());
-        if self.consumers[consumer].plan.push.is_some() {
-            return;
-        }
-        let client = self.any_client();
-        let batch = self.random.random_range(1..30);
-        let mut body = format!(r#"{{"batch":{batch}"#);
-        body.push_str(match self.random.random_range(0..3) {
-            0 => r#","no_wait":true"#,
-            1 => r#","expires":2000000000"#,
-            _ => r#","expires":30000000000"#,
-        });
-        self.ask_for_messages(client, consumer, body);
-    }
-
-    /// Asks for messages; the rest of the request is `body`, without its end.
-    pub(crate) fn ask_for_messages(&mut self, client: usize, consumer: usize, mut body: String) {
-        let run = &self.consumers[consumer];
-        let min_pending = run.plan.min_pending(client);
-        match run.plan.priority {
-            Priority::None => {}
-            Priority::Overflow if min_pending > 0 => {
-                body.push_str(&format!(r#","group":"g","min_pending":{min_pending}"#));
-            }
-            Priority::Overflow => body.push_str(r#","group":"g""#),
-            Priority::Pinned => {
-                let pin = run.model.pin_of(client).unwrap_or_default();
-                body.push_str(&format!(r#","group":"g","id":"{pin}""#));
-            }
-        }
-        body.push('}');
-        let stream = &self.streams[run.plan.stream].plan.name;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{}", run.plan.name);
-        let waiting = Waiting::Pull { consumer };
-        self.request(client, &subject, body.as_bytes(), waiting);
-    }
-
     /// Creates a stream, or changes its limits.
     pub(crate) fn put_stream(&mut self, stream: usize) {
         let client = self.any_client();
@@ -408,65 +352,8 @@ impl World {
         self.settle_soon()
     }
 
-    fn change_consumer(&mut self) -> Result<(), String> {
-        if self.consumers.is_empty() {
-            return Ok(());
-        }
-        let consumer = self.random.random_range(0..self.consumers.len());
-        if self.consumers[consumer].exists && self.random.random_bool(0.3) {
-            return self.delete_consumer(consumer);
-        }
-        self.put_consumer(consumer);
-        Ok(())
-    }
-
-    /// Creates a consumer, or changes it.
-    pub(crate) fn put_consumer(&mut self, consumer: usize) {
-        let client = self.any_client();
-        let run = &mut self.consumers[consumer];
-        let stream = &self.streams[run.plan.stream];
-        if run.maybe.is_some() || stream.maybe.is_some() || !stream.exists {
-            return;
-        }
-        run.next_version += 1;
-        let version = run.next_version;
-        if run.exists {
-            run.model.maybe_version = Some(version);
-            run.maybe = Some(Change::Update);
-        } else {
-            run.model.version = version;
-            run.maybe = Some(Change::Create);
-        }
-        let subject = format!(
-            "$JS.API.CONSUMER.CREATE.{}.{}{}{}",
-            stream.plan.name,
-            run.plan.name,
-            if run.plan.filter.is_empty() { "" } else { "." },
-            run.plan.filter,
-        );
-        let body = run.plan.config(&stream.plan.name, version);
-        let waiting = Waiting::PutConsumer { consumer, version };
-        self.request(client, &subject, body.as_bytes(), waiting);
-    }
-
-    fn delete_consumer(&mut self, consumer: usize) -> Result<(), String> {
-        self.settle()?;
-        let client = self.any_client();
-        let run = &mut self.consumers[consumer];
-        let stream = &self.streams[run.plan.stream];
-        if self.ailing.is_some() || !run.exists || run.maybe.is_some() || stream.maybe.is_some() {
-            return Ok(());
-        }
-        run.maybe = Some(Change::Delete);
-        let (stream, name) = (&stream.plan.name, &run.plan.name);
-        let subject = format!("$JS.API.CONSUMER.DELETE.{stream}.{name}");
-        let waiting = Waiting::DeleteConsumer { consumer };
-        self.request(client, &subject, b"", waiting);
-        self.settle_soon()
-    }
-
     /// Some steps of the server, then rest: a machine that ends meanwhile ends here.
-    fn settle_soon(&mut self) -> Result<(), String> {
+    pub(crate) fn settle_soon(&mut self) -> Result<(), String> {
         if self.random.random_bool(0.3) {
             let kill = self.random.random_bool(0.3);
             self.disk_events.borrow_mut().end_soon(kill);

@@ -22,7 +22,7 @@ use crate::figures::Figures;
 use crate::history::History;
 use crate::interrupt::{InterruptedStorage, set_hook};
 use crate::keys::Keys;
-use crate::model::{ConsumerModel, Limits, StreamModel};
+use crate::model::{ConsumerModel, Expected, Limits, StreamModel};
 use crate::plan::{ConsumerPlan, StreamPlan};
 
 /// How many things happen in a run.
@@ -31,15 +31,46 @@ const STEPS: u32 = 700;
 /// What a request was for.
 #[derive(Clone, Debug)]
 pub(crate) enum Waiting {
-    Publish { stream: usize, id: u32 },
-    Batch { stream: usize, batch: u32 },
-    Removal { stream: usize, at: usize },
-    PutStream { stream: usize, version: u64 },
-    DeleteStream { stream: usize },
-    PutConsumer { consumer: usize, version: u64 },
-    DeleteConsumer { consumer: usize },
-    Ack { consumer: usize, seq: u64 },
-    Pull { consumer: usize },
+    Publish {
+        stream: usize,
+        id: u32,
+        /// With the event at which it was sent.
+        expected: Option<(Expected, u64)>,
+    },
+    Batch {
+        stream: usize,
+        batch: u32,
+    },
+    Removal {
+        stream: usize,
+        at: usize,
+    },
+    PutStream {
+        stream: usize,
+        version: u64,
+    },
+    DeleteStream {
+        stream: usize,
+    },
+    PutConsumer {
+        consumer: usize,
+        version: u64,
+    },
+    DeleteConsumer {
+        consumer: usize,
+    },
+    Reset,
+    Pause {
+        consumer: usize,
+        until: Option<i64>,
+    },
+    Ack {
+        consumer: usize,
+        seq: u64,
+    },
+    Pull {
+        consumer: usize,
+    },
 }
 
 /// A change of a stream or consumer of which no answer has come.

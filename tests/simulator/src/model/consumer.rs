@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Content;
-use crate::plan::ConsumerPlan;
+use crate::plan::{ConsumerPlan, Deliver};
 
 /// A consumer as its clients know it.
 #[derive(Debug)]
@@ -16,6 +16,11 @@ pub(crate) struct ConsumerModel {
     pub(crate) max_deliver: u64,
     /// 0 for no limit.
     pub(crate) max_ack_pending: u64,
+    pub(crate) deliver: Deliver,
+    /// The event at which it was asked for.
+    pub(crate) asked: u64,
+    /// It was, or may have been, told to go on with this sequence, whatever it had done with those below.
+    pub(crate) reset_to: u64,
     /// The event at which it was certainly there.
     pub(crate) born: Option<u64>,
     /// Its creation as the server has told it: another time is another consumer.
@@ -28,6 +33,17 @@ pub(crate) struct ConsumerModel {
     pub(crate) acks: BTreeMap<u64, Sent>,
     /// Who was pinned since the server's start, by the pin's name.
     pub(crate) pins: BTreeMap<String, Pin>,
+    /// As the server has told it last, if nothing was asked for since.
+    pub(crate) pause: Option<Pause>,
+    pub(crate) is_pausing: bool,
+}
+
+/// Nothing is delivered until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) until: i64,
+    /// What was under way when it began has come.
+    pub(crate) has_begun: bool,
 }
 
 /// A time for which a client was the only one to be served.
@@ -65,6 +81,7 @@ pub(crate) struct ConsumerState {
     pub(crate) floor: u64,
     pub(crate) ack_pending: u64,
     pub(crate) pending: u64,
+    pub(crate) paused_until: i64,
 }
 
 impl ConsumerModel {
@@ -72,13 +89,19 @@ impl ConsumerModel {
         Self {
             name: plan.name.clone(),
             policy: plan.policy,
-            filter: plan.filter.clone(),
+            filter: match plan.filter.ends_with('>') {
+                true => String::new(),
+                false => plan.filter.clone(),
+            },
             max_deliver: plan.max_deliver,
             max_ack_pending: if plan.policy == AckPolicy::None {
                 0
             } else {
                 plan.max_ack_pending
             },
+            deliver: plan.deliver,
+            asked: 0,
+            reset_to: 0,
             born: None,
             created: None,
             version: 0,
@@ -86,6 +109,8 @@ impl ConsumerModel {
             delivered: BTreeSet::new(),
             acks: BTreeMap::new(),
             pins: BTreeMap::new(),
+            pause: None,
+            is_pausing: false,
         }
     }
 
@@ -154,9 +179,39 @@ impl ConsumerModel {
         }
     }
 
-    /// A message was delivered, for the `times`th time as it says.
-    pub(crate) fn deliver(&mut self, seq: u64, times: u64, damaged: bool) -> Result<(), String> {
+    /// It goes back, or on, to a sequence; 0 for its floor. What was settled behind that comes again.
+    pub(crate) fn reset(&mut self, seq: u64) {
+        self.reset_to = self.reset_to.max(seq);
+        for sent in self.acks.values_mut() {
+            *sent = Sent::Unconfirmed;
+        }
+    }
+
+    /// A message was delivered, for the `times`th time as it says. `was_stored`: its last copy was known before this event.
+    pub(crate) fn deliver(
+        &mut self,
+        seq: u64,
+        times: u64,
+        was_stored: Option<u64>,
+        now: i64,
+        damaged: bool,
+    ) -> Result<(), String> {
         let name = &self.name;
+        let is_older = match self.deliver {
+            Deliver::New => was_stored.is_some_and(|stored| stored < self.asked),
+            Deliver::From(first) => seq < first,
+            Deliver::All | Deliver::Last | Deliver::LastPerSubject => false,
+        };
+        if is_older && !damaged {
+            let deliver = self.deliver;
+            return Err(format!("consumer {name}: {seq} came, it has {deliver:?}"));
+        }
+        if let Some(pause) = self.pause_at(now)
+            && pause.has_begun
+            && !damaged
+        {
+            return Err(format!("consumer {name}: {seq} came in {pause:?}"));
+        }
         if self.is_confirmed(seq) && !damaged {
             return Err(format!(
                 "consumer {name}: {seq} came again after its confirmed ack"
@@ -171,11 +226,18 @@ impl ConsumerModel {
         Ok(())
     }
 
-    /// Compares its state, at rest, with what it must be.
+    /// The pause that is certainly in force.
+    fn pause_at(&self, now: i64) -> Option<Pause> {
+        self.pause.filter(|pause| now < pause.until)
+    }
+
+    /// Compares its state, at rest, with what it must be. `is_later`: whether a message was stored when it was there already.
     pub(crate) fn check(
         &self,
         state: &ConsumerState,
         content: &Content,
+        is_later: &dyn Fn(u64) -> bool,
+        now: i64,
         damaged: bool,
     ) -> Result<(), String> {
         let name = &self.name;
@@ -194,7 +256,14 @@ impl ConsumerModel {
         if self.max_ack_pending > 0 && state.ack_pending > self.max_ack_pending + forgotten {
             return fail("more await an ack than may");
         }
-        if state.delivered > content.last {
+        if let Some(pause) = self.pause_at(now)
+            && pause.until != state.paused_until
+            && !damaged
+        {
+            return fail(&format!("{pause:?}"));
+        }
+        let is_ahead = matches!(self.deliver, Deliver::From(_)) || self.reset_to > content.last;
+        if state.delivered > content.last && !is_ahead {
             return fail("delivered beyond the stream");
         }
         let counted = content
@@ -202,7 +271,8 @@ impl ConsumerModel {
             .range(state.delivered + 1..)
             .filter(|(_, message)| self.matches(&message.subject))
             .count() as u64;
-        if counted != state.pending && !damaged {
+        let has_list = self.deliver == Deliver::LastPerSubject;
+        if counted != state.pending && !has_list && !damaged {
             return fail(&format!("{counted} messages are pending"));
         }
         if self.policy == AckPolicy::None || self.max_deliver > 0 || damaged {
@@ -211,21 +281,42 @@ impl ConsumerModel {
         let passed = content
             .messages
             .range(..=state.floor)
-            .find(|(seq, message)| self.matches(&message.subject) && !self.is_ack_sent(**seq));
+            .find(|(seq, message)| {
+                self.matches(&message.subject)
+                    && self.must_have(**seq, is_later)
+                    && !self.is_ack_sent(**seq)
+            });
         if let Some((seq, _)) = passed {
             return fail(&format!("floor beyond {seq}, for which no ack was sent"));
         }
         Ok(())
     }
 
-    /// Compares what it has delivered in its life, at its end, with what it was to deliver.
-    pub(crate) fn check_complete(&self, content: &Content) -> Result<(), String> {
+    /// Whether it must have delivered a message before it passes it.
+    fn must_have(&self, seq: u64, is_later: &dyn Fn(u64) -> bool) -> bool {
+        let is_of_it = match self.deliver {
+            Deliver::All => true,
+            Deliver::From(first) => seq >= first,
+            Deliver::New | Deliver::Last | Deliver::LastPerSubject => is_later(seq),
+        };
+        is_of_it && seq >= self.reset_to
+    }
+
+    /// Compares what it has delivered in its life, when it was asked last, with what it was to deliver.
+    pub(crate) fn check_complete(
+        &self,
+        content: &Content,
+        is_later: &dyn Fn(u64) -> bool,
+        asked_at: i64,
+    ) -> Result<(), String> {
         if self.max_deliver > 0 || self.policy == AckPolicy::None {
             // What is under way to a client that goes is lost with it.
             return Ok(());
         }
         let missing = content.messages.iter().find(|(seq, message)| {
             self.matches(&message.subject)
+                && message.time < asked_at
+                && self.must_have(**seq, is_later)
                 && !self.delivered.contains(seq)
                 && !(self.policy != AckPolicy::None && self.is_ack_sent(**seq))
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stream::Limits;
+use super::limits::Limits;
 
 /// A stream read at rest: its state and all its messages.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(crate) struct Content {
     pub(crate) last: u64,
     pub(crate) subjects: u64,
     pub(crate) deleted: u64,
+    /// How many messages each subject is said to have.
+    pub(crate) by_subject: BTreeMap<String, u64>,
     /// Sequences that the server says damage took.
     pub(crate) lost: Vec<u64>,
     pub(crate) messages: BTreeMap<u64, Stored>,

@@ -6,12 +6,17 @@
 mod consumer;
 mod content;
 mod counter;
+mod expected;
+mod limits;
+mod marker;
 mod publish;
 mod schedule;
 mod stream;
 
-pub(crate) use consumer::{AckPolicy, ConsumerModel, ConsumerState, Sent};
+pub(crate) use consumer::{AckPolicy, ConsumerModel, ConsumerState, Pause, Sent};
 pub(crate) use content::{Content, Stored};
+pub(crate) use expected::Expected;
+pub(crate) use limits::Limits;
 pub(crate) use publish::{Attempt, Fate, Publish, Rollup};
 pub(crate) use schedule::Schedule;
-pub(crate) use stream::{Batch, Limits, Removal, Removed, StreamModel};
+pub(crate) use stream::{Batch, Removal, Removed, StreamModel};

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::content::Content;
+use super::expected::LastTold;
+use super::limits::Limits;
 use super::publish::{Publish, Rollup};
-use super::{counter, schedule};
+use super::{counter, marker, schedule};
 use crate::payload::payload;
 use crate::plan::{Kind, StreamPlan};
 
@@ -18,6 +20,8 @@ pub(crate) struct StreamModel {
     /// Whether messages add to counters.
     pub(crate) counts: bool,
     pub(crate) window: i64,
+    /// How long delete markers stand for what has ended; 0 if there are none.
+    pub(super) marker_ttl: i64,
     /// Its creation as the server has told it: another time is another stream.
     pub(crate) created: Option<String>,
     /// The limits that were, or may have been, in force at some time.
@@ -34,6 +38,9 @@ pub(crate) struct StreamModel {
     pub(super) totals: BTreeMap<u64, i128>,
     /// By sequence, what schedules have sent: which schedule, and when it said that it would send again.
     pub(super) sent: BTreeMap<u64, (u32, Option<i64>)>,
+    /// Sequences that are delete markers.
+    pub(super) markers: BTreeSet<u64>,
+    pub(super) last_told: Vec<LastTold>,
     /// Since when nothing has kept schedules from sending.
     pub(crate) awake_since: i64,
     /// The end of the run has come: what is due has been sent.
@@ -45,16 +52,6 @@ pub(crate) struct StreamModel {
     pub(crate) is_reported: bool,
     /// Bits were flipped at this start: in the log's last commit that looks like a write that was not finished.
     pub(crate) may_be_cut: bool,
-}
-
-/// A configuration's limits; 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) msgs: u64,
-    pub(crate) per_subject: u64,
-    pub(crate) bytes: u64,
-    pub(crate) age: i64,
-    pub(crate) discard_new: bool,
 }
 
 /// An atomic batch.
@@ -86,13 +83,17 @@ pub(crate) enum Removed {
 
 /// A message that was recognized.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
-    /// Which it is; of what a schedule has sent, the schedule.
-    pub(crate) id: u32,
-    /// What the counter is with it.
-    pub(super) total: Option<i128>,
-    /// A schedule has sent it, and says when it sends again.
-    pub(super) sent: Option<Option<i64>>,
+pub(crate) enum Told {
+    Message {
+        /// Which it is; of what a schedule has sent, the schedule.
+        id: u32,
+        /// What the counter is with it.
+        total: Option<i128>,
+        /// A schedule has sent it, and says when it sends again.
+        sent: Option<Option<i64>>,
+    },
+    /// A delete marker.
+    Marker,
 }
 
 /// Whether consumers' acks may have removed a message of this sequence, published at this event.
@@ -106,6 +107,7 @@ impl StreamModel {
             by_interest: matches!(plan.kind, Kind::WorkQueue | Kind::Interest),
             counts: plan.kind == Kind::Counter,
             window: plan.window,
+            marker_ttl: plan.marker_ttl,
             created: None,
             limits: Vec::new(),
             version: 0,
@@ -116,6 +118,8 @@ impl StreamModel {
             last_known: 0,
             totals: BTreeMap::new(),
             sent: BTreeMap::new(),
+            markers: BTreeSet::new(),
+            last_told: Vec::new(),
             awake_since: 0,
             is_final: false,
             removals: Vec::new(),
@@ -128,6 +132,11 @@ impl StreamModel {
     /// What the server has told of a sequence.
     pub(crate) fn learn(&mut self, seq: u64, id: u32) -> Result<(), String> {
         let name = &self.name;
+        if self.markers.contains(&seq) && !self.damaged {
+            return Err(format!(
+                "{name}: sequence {seq} is message {id}, was a marker"
+            ));
+        }
         if self.in_memory || self.damaged {
             self.known.insert(seq, id);
         } else if let Some(before) = self.known.insert(seq, id)
@@ -143,15 +152,34 @@ impl StreamModel {
 
     /// As [`StreamModel::learn`], of a message that was seen.
     pub(crate) fn learn_told(&mut self, seq: u64, told: Told) -> Result<(), String> {
-        self.learn(seq, told.id)?;
-        if let Some(total) = told.total {
+        let Told::Message { id, total, sent } = told else {
+            return self.learn_marker(seq);
+        };
+        self.learn(seq, id)?;
+        if let Some(total) = total {
             self.learn_total(seq, total)?;
         }
-        match told.sent {
-            Some(next) => self.sent.insert(seq, (told.id, next)),
+        match sent {
+            Some(next) => self.sent.insert(seq, (id, next)),
             None => self.sent.remove(&seq),
         };
         Ok(())
+    }
+
+    /// Whether a sequence is a message that was sent after this event.
+    pub(crate) fn was_sent_after(&self, seq: u64, event: Option<u64>) -> bool {
+        let publish = self.known.get(&seq).and_then(|id| self.publishes.get(id));
+        publish.is_some_and(|publish| event.is_some_and(|event| event < publish.issued()))
+    }
+
+    /// The event before which a message that was recognized was stored, if that is known.
+    pub(crate) fn stored_before(&self, seq: u64, told: Told) -> Option<u64> {
+        let Told::Message { id, sent: None, .. } = told else {
+            return None;
+        };
+        let publish = self.publishes.get(&id)?;
+        let is_known = publish.acknowledged().any(|at| at == seq);
+        publish.last_chance().filter(|_| is_known)
     }
 
     /// The message that these headers and bytes are, unaltered.
@@ -163,6 +191,9 @@ impl StreamModel {
         bytes: &[u8],
     ) -> Result<Told, String> {
         let name = &self.name;
+        if marker::is_marker(headers) && self.may_be_marker(subject, bytes) {
+            return Ok(Told::Marker);
+        }
         let counted = self.counts.then(|| counter::read(headers, bytes)).flatten();
         let id = if self.counts {
             counted.map(|(id, _)| id)
@@ -187,7 +218,7 @@ impl StreamModel {
         if !has_come_from || !self.counts && payload(id, publish.len) != bytes {
             return Err(format!("{name}: sequence {seq}, message {id}, is altered"));
         }
-        Ok(Told {
+        Ok(Told::Message {
             id,
             total: counted.map(|(_, total)| total),
             sent: sent.map(|sent| sent.next),
@@ -207,11 +238,13 @@ impl StreamModel {
             let (subject, headers) = (&message.subject, &message.headers);
             let told = self.recognize(*seq, subject, headers, &message.payload)?;
             self.learn_told(*seq, told)?;
-            if told.sent.is_none() {
-                ids.entry(told.id).or_insert_with(Vec::new).push(*seq);
+            if let Told::Message { id, sent: None, .. } = told {
+                ids.entry(id).or_insert_with(Vec::new).push(*seq);
             }
         }
         self.check_totals(content)?;
+        self.check_last_told(content)?;
+        self.check_markers(content, now)?;
         self.check_schedules(content, now)?;
         self.check_limits(content, now)?;
         for (id, seqs) in &ids {
@@ -299,38 +332,6 @@ impl StreamModel {
         Ok(())
     }
 
-    /// Limits in force hold.
-    fn check_limits(&self, content: &Content, now: i64) -> Result<(), String> {
-        let limits = content.limits;
-        let mut by_subject: BTreeMap<&str, u64> = BTreeMap::new();
-        for (seq, message) in &content.messages {
-            *by_subject.entry(&message.subject).or_default() += 1;
-            let age = now - message.time;
-            if limits.age > 0 && age > limits.age + SLACK {
-                let name = &self.name;
-                return Err(format!(
-                    "{name}: {seq} is {age} ns old, the most is {limits:?}"
-                ));
-            }
-        }
-        let most = by_subject.values().max().copied().unwrap_or(0);
-        if limits.discard_new || self.damaged {
-            // A limit that was lowered takes nothing away; sizes of what is lost count on.
-            return Ok(());
-        }
-        let over = |is: u64, limit: u64| limit > 0 && is > limit;
-        if over(content.count, limits.msgs)
-            || over(content.bytes, limits.bytes)
-            || over(most, limits.per_subject)
-        {
-            let (name, count, bytes) = (&self.name, content.count, content.bytes);
-            return Err(format!(
-                "{name}: {count} messages, {bytes} bytes, {most} on a subject, above {limits:?}"
-            ));
-        }
-        Ok(())
-    }
-
     /// A message that is there.
     fn check_stored(&self, id: u32, seqs: &[u64], now: i64) -> Result<(), String> {
         let (name, publish) = (&self.name, &self.publishes[&id]);
@@ -391,6 +392,20 @@ impl StreamModel {
         now: i64,
         gone_by: ByConsumers<'_>,
     ) -> bool {
+        let at = publish.attempts.first().map_or(now, |first| first.at);
+        let expired = publish.ttl.is_some_and(|ttl| now >= at + ttl);
+        self.may_be_removed(seq, id, publish)
+            || expired
+            || self.has_sent(id, publish, now)
+            || self.by_interest && gone_by(seq, publish)
+            || self
+                .limits
+                .iter()
+                .any(|limits| self.may_be_over(limits, seq, publish, content, now - at))
+    }
+
+    /// Whether somebody may have removed it, or another message in rolling up what is before it.
+    pub(super) fn may_be_removed(&self, seq: u64, id: u32, publish: &Publish) -> bool {
         let issued = publish.issued();
         let after = |settled: Option<u64>| settled.is_none_or(|settled| settled > issued);
         let removed = self.removals.iter().any(|removal| {
@@ -412,46 +427,7 @@ impl StreamModel {
             let is_later = *other != id || by.copies_behind(seq) > 0;
             hit && is_later && by.may_be_stored() && after(by.last_chance())
         });
-        let at = publish.attempts.first().map_or(now, |first| first.at);
-        let expired = publish.ttl.is_some_and(|ttl| now >= at + ttl);
-        removed
-            || rolled_up
-            || expired
-            || self.has_sent(id, publish, now)
-            || self.by_interest && gone_by(seq, publish)
-            || self
-                .limits
-                .iter()
-                .any(|limits| self.may_be_over(limits, seq, publish, content, now - at))
-    }
-
-    /// Whether a limit may have taken a message of this age.
-    fn may_be_over(
-        &self,
-        limits: &Limits,
-        seq: u64,
-        publish: &Publish,
-        content: &Content,
-        age: i64,
-    ) -> bool {
-        if limits.age > 0 && age >= limits.age {
-            return true;
-        }
-        if limits.discard_new && limits.per_subject == 0 {
-            return false;
-        }
-        if limits.msgs > 0 && content.last.saturating_sub(seq) >= limits.msgs {
-            return true;
-        }
-        // Copies that may have been stored behind it: of others, and, sent again after its window, of itself.
-        let (mut on_subject, mut bytes) = (0, publish.size());
-        for behind in self.publishes.values() {
-            let copies = behind.copies_behind(seq);
-            on_subject += copies * u64::from(behind.subject == publish.subject);
-            bytes += behind.size() * copies;
-        }
-        limits.per_subject > 0 && on_subject >= limits.per_subject
-            || limits.bytes > 0 && bytes > limits.bytes
+        removed || rolled_up
     }
 
     /// All of a batch or nothing.
@@ -485,13 +461,6 @@ impl StreamModel {
             }
         }
         Ok(())
-    }
-}
-
-impl Publish {
-    /// At least so much does it take.
-    fn size(&self) -> u64 {
-        (self.subject.len() + self.len + 400) as u64
     }
 }
 
