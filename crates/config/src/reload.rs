@@ -70,6 +70,11 @@ impl ReloadDiff {
             &text(&running.server_name),
             &text(&new.server_name),
         )?;
+        fixed(
+            "ClusterName",
+            &text(&running.cluster_name),
+            &text(&new.cluster_name),
+        )?;
         fixed("Host", &running.host, &new.host)?;
         if !same_port(Some(running.port), Some(new.port)) {
             let (old, new) = (running.port.to_config(), new.port.to_config());

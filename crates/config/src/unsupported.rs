@@ -32,6 +32,7 @@ pub(crate) enum Block {
     WebsocketAuthorization,
     Monitoring,
     Leafnodes,
+    Cluster,
 }
 
 /// What is wrong with a field that its block does not read; nothing if it is only a variable, or switched off.
@@ -105,7 +106,32 @@ const LEAF_NODES: &str = "leaf nodes come with a later version";
 const META: &str = "it tunes the metadata group of a cluster; this server runs alone";
 
 static UNSUPPORTED: &[Unsupported] = &[
-    refuse(Block::TopLevel, &["cluster"], CLUSTERING),
+    refuse(
+        Block::Cluster,
+        &[
+            "listen",
+            "port",
+            "host",
+            "net",
+            "authorization",
+            "routes",
+            "tls",
+            "cluster_advertise",
+            "advertise",
+            "no_advertise",
+            "connect_retries",
+            "connect_backoff",
+            "permissions",
+            "pool_size",
+            "accounts",
+            "compression",
+            "ping_interval",
+            "ping_max",
+            "write_deadline",
+            "write_timeout",
+        ],
+        CLUSTERING,
+    ),
     refuse(
         Block::TopLevel,
         &["gateway"],
@@ -253,7 +279,6 @@ static UNSUPPORTED_FLAGS: &[(&[&str], &str)] = &[
             "routes",
             "cluster",
             "cluster_listen",
-            "cluster_name",
             "cluster_advertise",
             "no_advertise",
             "connect_retries",

@@ -388,6 +388,9 @@ fn log_banner(state: &ServerState) {
     tracing::info!("Starting {}", program_name(options.program));
     tracing::info!("  Version:  {}", crate::VERSION);
     tracing::info!("  Jetsled:  {}", env!("CARGO_PKG_VERSION"));
+    if let Some(cluster) = &options.cluster_name {
+        tracing::info!("  Cluster:  {cluster}");
+    }
     tracing::info!("  Name:     {}", state.name());
     tracing::info!("  ID:       {}", state.id());
     if let (Some(file), Some(digest)) = (&options.config_file, &options.config_digest) {

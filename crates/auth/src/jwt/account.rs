@@ -303,6 +303,27 @@ mod tests {
             check(r#"{"limits":{"exports":0},"exports":[{"subject":"a","type":"stream"}]}"#)
                 .is_some_and(|text| text.contains("more exports"))
         );
+        for (subject, text) in [
+            ("", "cannot be empty"),
+            ("a b", "cannot have spaces"),
+            (".a", "cannot start or end with a `.`"),
+            ("a..b", "cannot contain consecutive `.`"),
+        ] {
+            for place in [
+                format!(
+                    r#"{{"limits":{{"exports":-1}},"exports":[{{"subject":"{subject}","type":"stream"}}]}}"#
+                ),
+                format!(
+                    r#"{{"limits":{{"imports":-1}},"imports":[{{"subject":"{subject}","type":"stream"}}]}}"#
+                ),
+                format!(r#"{{"mappings":{{"a":[{{"subject":"{subject}"}}]}}}}"#),
+            ] {
+                assert!(
+                    check(&place).is_some_and(|got| got.contains(text)),
+                    "{place}"
+                );
+            }
+        }
         assert!(check(r#"{"signing_keys":["A"]}"#).is_some());
         assert!(check(r#"{"authorization":{"allowed_accounts":["*"]}}"#).is_some());
         assert!(

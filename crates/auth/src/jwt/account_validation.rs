@@ -23,6 +23,18 @@ impl AccountClaims {
         if !crate::is_account_nkey(&self.subject) {
             return Some("expected subject to be account public key".to_owned());
         }
+        let imported = account.imports.iter().map(|import| &import.subject);
+        let exported = account.exports.iter().map(|export| &export.subject);
+        let mapped = account.mappings.iter().flat_map(|(source, mappings)| {
+            std::iter::once(source).chain(mappings.iter().map(|mapping| &mapping.subject))
+        });
+        if let Some(text) = imported
+            .chain(exported)
+            .chain(mapped)
+            .find_map(|subject| wrong_subject(subject))
+        {
+            return Some(text);
+        }
         let over = |count: usize, limit: i64| {
             limit >= 0 && i64::try_from(count).is_ok_and(|count| count > limit)
         };
@@ -75,6 +87,25 @@ impl AccountClaims {
                 "Account {account:?} is not a valid account public key"
             ));
         }
+        None
+    }
+}
+
+/// What is wrong with a subject in claims, in the words of nats-server 2.15.1.
+fn wrong_subject(subject: &str) -> Option<String> {
+    if subject.is_empty() {
+        Some("subject cannot be empty".to_owned())
+    } else if subject.contains(' ') {
+        Some(format!("subject {subject:?} cannot have spaces"))
+    } else if subject.starts_with('.') || subject.ends_with('.') {
+        Some(format!(
+            "subject {subject:?} cannot start or end with a `.`"
+        ))
+    } else if subject.contains("..") {
+        Some(format!(
+            "subject {subject:?} cannot contain consecutive `.`"
+        ))
+    } else {
         None
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Flags {
     host: Option<String>,
     port: Option<i64>,
     server_name: Option<String>,
+    cluster_name: Option<String>,
     client_advertise: Option<String>,
     http_port: Option<i64>,
     https_port: Option<i64>,
@@ -154,6 +155,7 @@ impl Flags {
             "a" | "addr" | "net" => Slot::Text(&mut self.host),
             "p" | "port" => Slot::Number(&mut self.port),
             "n" | "name" | "server_name" => Slot::Text(&mut self.server_name),
+            "cluster_name" => Slot::Text(&mut self.cluster_name),
             "client_advertise" => Slot::Text(&mut self.client_advertise),
             "m" | "http_port" => Slot::Number(&mut self.http_port),
             "ms" | "https_port" => Slot::Number(&mut self.https_port),
@@ -196,6 +198,7 @@ impl Flags {
             options.port = port(number)?.unwrap_or(default.port);
         }
         set_text(&mut options.server_name, &self.server_name);
+        set_text(&mut options.cluster_name, &self.cluster_name);
         set_text(&mut options.client_advertise, &self.client_advertise);
         set_path(&mut options.pid_file, &self.pid_file);
         set_path(&mut options.ports_file_dir, &self.ports_file_dir);

@@ -37,6 +37,7 @@ Server:
   -a, -addr, -net HOST          listen on HOST (default 0.0.0.0)
   -p, -port PORT                listen on PORT, -1 for any free one (default 4222)
   -n, -name, -server_name NAME  the server's name (default: its id)
+  -cluster_name NAME            the name of the cluster, which has this server alone
   -client_advertise HOST:PORT   announce this address to clients
   -c, -config FILE              read this configuration file
   -t                            check the configuration file and exit

@@ -54,6 +54,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(&["server_name"], &["n", "name", "server_name"], |o| {
         text(&o.server_name, "the server's id")
     }),
+    setting(&["cluster"], &["cluster_name"], |o| {
+        text(&o.cluster_name, "none")
+    }),
     setting(&["client_advertise"], &["client_advertise"], |o| {
         text(&o.client_advertise, "the listen address")
     }),

@@ -3,6 +3,7 @@
 mod accounts;
 mod auth_callout;
 mod authorization;
+mod cluster;
 mod jetstream;
 mod leafnodes;
 mod mappings;

@@ -83,6 +83,12 @@ const KNOWN: &[(&str, &str, &str)] = &[
          pass_cookie token_cookie no_auth_user headers ping_interval",
     ),
     (
+        "cluster {",
+        "}",
+        "name listen port host net authorization routes tls cluster_advertise advertise no_advertise connect_retries \
+         connect_backoff permissions pool_size accounts compression ping_interval ping_max write_deadline write_timeout",
+    ),
+    (
         "leafnodes {",
         "}",
         "listen port host net authorization remotes reconnect reconnect_delay reconnect_interval dial_timeout tls \

@@ -1,8 +1,8 @@
 use jetsled_auth::jwt::OperatorClaims;
 
 use super::{
-    accounts, authorization, jetstream, leafnodes, mappings, monitoring, operator, proxies,
-    sharing, tls, websocket,
+    accounts, authorization, cluster, jetstream, leafnodes, mappings, monitoring, operator,
+    proxies, sharing, tls, websocket,
 };
 use crate::{
     ConfigError, Environment, Options, Port, duration,
@@ -93,6 +93,7 @@ pub(crate) fn read(
             "proxies" => options.trusted_proxies = proxies::read(value, report)?,
             "tls" => options.tls = Some(tls::read(value, environment, report)?),
             "websocket" | "ws" => options.websocket = websocket::read(value, environment, report)?,
+            "cluster" => options.cluster_name = cluster::read(value, report)?,
             "leafnodes" | "leaf" => options.leafnodes = leafnodes::read(value, report)?,
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
             "write_timeout" if says_close(&value.kind) => {}

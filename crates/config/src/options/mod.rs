@@ -216,6 +216,9 @@ impl Port {
     }
 }
 
+/// What is wrong with a cluster's name that has them.
+pub(crate) const CLUSTER_NAME_WITH_BLANKS: &str = "cluster name cannot contain spaces";
+
 impl Default for Options {
     fn default() -> Self {
         Self {

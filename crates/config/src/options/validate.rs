@@ -39,6 +39,13 @@ impl Options {
         if let Some(text) = self.system_account_contradiction() {
             return Some(text);
         }
+        if self
+            .cluster_name
+            .as_deref()
+            .is_some_and(|name| name.contains(' '))
+        {
+            return Some(super::CLUSTER_NAME_WITH_BLANKS.to_owned());
+        }
         if let Some(text) = self.client_advertise.as_deref().and_then(wrong_advertise) {
             return Some(text);
         }

@@ -48,7 +48,7 @@ pub(super) struct Varz {
     max_control_line: usize,
     max_payload: usize,
     max_pending: usize,
-    cluster: Unused,
+    cluster: ClusterVarz,
     gateway: Unused,
     leaf: LeafVarz,
     mqtt: Unused,
@@ -131,6 +131,13 @@ impl Proxies {
 /// The block of a feature that is not in use.
 #[derive(Debug, Default, Serialize)]
 struct Unused {}
+
+/// The cluster that this server is alone in; empty without one.
+#[derive(Debug, Default, Serialize)]
+struct ClusterVarz {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
 
 /// The listener that refuses leaf nodes; empty without one.
 #[derive(Debug, Default, Serialize)]
@@ -246,7 +253,9 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         max_control_line: options.max_control_line,
         max_payload: options.max_payload,
         max_pending: options.max_pending,
-        cluster: Unused {},
+        cluster: ClusterVarz {
+            name: options.cluster_name.clone(),
+        },
         gateway: Unused {},
         leaf: LeafVarz::of(server),
         mqtt: Unused {},

@@ -398,6 +398,8 @@ struct Changed {
 
 #[derive(Serialize)]
 struct Status {
+    /// Empty for a request about several.
+    #[serde(skip_serializing_if = "String::is_empty")]
     account: String,
     code: u16,
     message: String,
@@ -405,6 +407,8 @@ struct Status {
 
 #[derive(Serialize)]
 struct Failure {
+    /// Empty for a request about several.
+    #[serde(skip_serializing_if = "String::is_empty")]
     account: String,
     code: u16,
     description: String,
