@@ -583,7 +583,11 @@ fn a_message_whose_erasure_was_torn_is_deleted_and_not_lost() {
         let erased = payload.expect("an erased message");
         bytes[erased..erased + 100].fill(1);
     });
-    run.shard = Some(open(&run.disk, &run.options, run.now));
+    let opened = jetsled_store::open(&run.options, Arc::new(run.disk.clone()), run.now);
+    let mut opened = opened.expect("a store");
+    let log = &opened.report.shards[0].log;
+    assert_eq!((&log.damage, &log.claimed), (&vec![], &vec![]));
+    run.shard = Some(opened.shards.remove(0));
     run.join_account();
     assert_eq!(run.state(), expected);
     let state = run.shard().state(stream, DeletedDetails::List);

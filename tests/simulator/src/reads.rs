@@ -34,7 +34,7 @@ impl World {
         }
         let span = (content.last + 1).saturating_sub(content.first).max(1);
         let some_seq = content.first + turn * 7 % span;
-        let up_to = if turn % 2 == 0 {
+        let up_to = if turn.is_multiple_of(2) {
             content.last
         } else {
             some_seq
@@ -45,7 +45,7 @@ impl World {
             .collect();
         last.sort_unstable();
         let up_to = match up_to {
-            _ if turn % 2 == 0 => String::new(),
+            _ if turn.is_multiple_of(2) => String::new(),
             seq => format!(r#","up_to_seq":{seq}"#),
         };
         let body = format!(r#"{{"multi_last":["{prefix}.>"]{up_to}}}"#);

@@ -30,8 +30,10 @@ pub(crate) enum Excuse {
 
 /// The position of the last checkpoint that was begun.
 pub(crate) fn last_checkpoint(records: &[Found]) -> Place {
-    let marks = records.iter().filter(|record| record.kind == CHECKPOINT);
-    marks.last().map_or((0, 0), |mark| (mark.segment, mark.to))
+    let mut marks = records.iter().filter(|record| record.kind == CHECKPOINT);
+    marks
+        .next_back()
+        .map_or((0, 0), |mark| (mark.segment, mark.to))
 }
 
 impl Vouched {

@@ -24,6 +24,8 @@ pub struct LogReport {
     pub torn_bytes: u64,
     /// Damage in what had been durable: these bytes were lost, their neighbours were not.
     pub damage: Vec<Damage>,
+    /// Of that, what was missing at the end of a file, which has its length again.
+    pub cut: Vec<Damage>,
     /// Indexes that were missing or damaged and have been rebuilt.
     pub rebuilt_indexes: usize,
     /// Segments that should have held records and held none of use; under these names now.
@@ -39,16 +41,16 @@ pub struct LogReport {
 }
 
 impl LogReport {
-    /// Takes over what an earlier opening of the same log has found and seen to.
+    /// Takes over what an earlier opening of the same log has found and seen to, so that this one did not find it. Damage that is there no more
+    /// was an erasure that a stop had interrupted.
     pub(crate) fn continue_from(&mut self, earlier: Self) {
         self.set_aside.extend(earlier.set_aside);
         self.indexed.extend(earlier.indexed);
-        self.claimed.extend(earlier.claimed);
-        // A file whose end was gone has its length again.
-        for damage in earlier.damage {
-            if !self.damage.contains(&damage) {
-                self.damage.push(damage);
+        for cut in earlier.cut {
+            if !self.damage.contains(&cut) {
+                self.damage.push(cut);
             }
+            self.cut.push(cut);
         }
     }
 }

@@ -123,6 +123,7 @@ impl Recovery {
         // It had its length before its first commit was durable.
         if file_len < len && walked.stable > SEGMENT_HEADER {
             self.damaged(no, walked.end, len);
+            self.report.cut.extend(self.report.damage.last().copied());
         }
         let path = segment_path(&self.dir, no);
         let write_error = |source| io_error("writing", &path, source);
