@@ -106,6 +106,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::damage::records::MESSAGE;
 
     const SIZE: usize = 100;
 
