@@ -68,8 +68,10 @@ impl Variant {
             Self::Small => "{max_mem: 2KB, max_file: 2KB}",
             _ => "enabled",
         };
+        // On a slow machine a history may take longer than the ten seconds after which a batch is abandoned.
+        let patience = r#"limits: {batch: {timeout: "10m"}}"#;
         let mut text = format!(
-            "server_name: histories\njetstream {{{extra}max_mem: {room}, max_file: {room}}}\naccounts {{\n"
+            "server_name: histories\njetstream {{{extra}max_mem: {room}, max_file: {room}, {patience}}}\naccounts {{\n"
         );
         for index in 0..accounts {
             text += &format!(
