@@ -138,7 +138,7 @@ mod tests {
     fn check(log: &[Found], hit: std::ops::Range<usize>, expected: &[Option<Excuse>]) {
         let hits = Hits {
             file: PathBuf::from("1.seg"),
-            ranges: vec![hit.start * SIZE..hit.end.saturating_mul(SIZE)],
+            ranges: std::iter::once(hit.start * SIZE..hit.end.saturating_mul(SIZE)).collect(),
         };
         let vouched = Vouched::of(log, last_checkpoint(log), &hits);
         let found: Vec<_> = log[hit.start..]
