@@ -146,7 +146,9 @@ impl World {
             return Err(format!("{name}: a deleted stream is back"));
         }
         run.exists = true;
-        if damaged && run.model.created.as_ref() != Some(&content.created) {
+        // Of two that were made at the same moment, messages tell which it is.
+        let is_newest = maybe == Some(Change::Create) && run.model.knows(&content);
+        if damaged && !is_newest && run.model.created.as_ref() != Some(&content.created) {
             run.bring_back(|model| model.created.as_ref() == Some(&content.created));
         }
         let model = &mut run.model;

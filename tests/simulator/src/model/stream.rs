@@ -182,6 +182,17 @@ impl StreamModel {
         publish.last_chance().filter(|_| is_known)
     }
 
+    /// Whether it holds messages, and all of them were sent to this stream.
+    pub(crate) fn knows(&self, content: &Content) -> bool {
+        let mut messages = content.messages.iter();
+        messages.len() > 0
+            && messages.all(|(seq, message)| {
+                let (subject, headers) = (&message.subject, &message.headers);
+                self.recognize(*seq, subject, headers, &message.payload)
+                    .is_ok()
+            })
+    }
+
     /// The message that these headers and bytes are, unaltered.
     pub(crate) fn recognize(
         &self,
