@@ -70,8 +70,9 @@ impl World {
             .filter_map(seq)
             .collect();
         if found != expected {
+            let statuses: Vec<_> = answers.iter().map(Message::status).collect();
             return Err(format!(
-                "{stream}: {body} answers {found:?}, there are {expected:?}"
+                "{stream}: {body} answers {found:?} with statuses {statuses:?}, there are {expected:?}"
             ));
         }
         Ok(())
