@@ -249,8 +249,11 @@ fn a_damaged_index_is_rebuilt() {
     KINDS.into_iter().for_each(damaged_index);
 }
 
+fn index(number: u32) -> PathBuf {
+    Path::new(DIR).join(format!("{number:010}.idx"))
+}
+
 fn damaged_index(cipher: Option<Cipher>) {
-    let index = |number: u32| Path::new(DIR).join(format!("{number:010}.idx"));
     let (disk, all) = written(cipher);
     let checkpoint = open(&disk, cipher).0.checkpoint();
     disk.damage(&index(1), |bytes| bytes[20] ^= 1);
@@ -273,6 +276,29 @@ fn damaged_index(cipher: Option<Cipher>) {
         );
         for (seq, at) in &all {
             assert_eq!(log.locate(STREAM, *seq).unwrap(), Some(*at));
+        }
+    }
+}
+
+/// Nothing is left of what the index was of: that is no reason not to look elsewhere.
+#[test]
+fn a_damaged_index_of_records_that_are_gone_has_nothing() {
+    for cipher in KINDS {
+        let (disk, all) = written(cipher);
+        let checkpoint = open(&disk, cipher).0.checkpoint();
+        let first = all[0].1;
+        disk.damage(&segment(1), |bytes| bytes[first.offset as usize..].fill(0));
+        disk.damage(&index(1), |bytes| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        });
+        let (storage, dir) = (Arc::new(disk), Path::new(DIR));
+        let options = options(1, cipher);
+        let (mut log, _) =
+            Log::open(storage, dir, options, Some(&checkpoint), &mut |_, _| ()).unwrap();
+        for (seq, at) in &all {
+            let expected = (at.segment != first.segment).then_some(*at);
+            assert_eq!(log.locate(STREAM, *seq).unwrap(), expected, "{seq}");
         }
     }
 }

@@ -203,6 +203,9 @@ impl Log {
             })?;
             if let Some(found) = found {
                 best = Some(found.nearer(best, towards));
+            } else if self.directory.get(stream, section.segment).is_none() {
+                // The next one has taken its place.
+                tried -= 1;
             }
         }
     }
@@ -306,8 +309,9 @@ impl Log {
     }
 
     /// Asks a section of an index file, and tells the question the section's checksum. One that turns out to be damaged is rebuilt
-    /// and asked again.
-    pub(super) fn ask<T>(
+    /// and asked again; if damage has taken all records of the stream in its segment, the directory has no such section any more, and the answer is
+    /// the one for nothing.
+    pub(super) fn ask<T: Default>(
         &mut self,
         stream: StreamId,
         section: SectionRef,
@@ -324,7 +328,9 @@ impl Log {
             Err(PageError::Io(source)) => return Err(io(source)),
             Err(PageError::Damaged) => {}
         }
-        let (rebuilt, checksum) = self.rebuild_section(stream, segment)?;
+        let Some((rebuilt, checksum)) = self.rebuild_section(stream, segment)? else {
+            return Ok(T::default());
+        };
         let answer = question(&rebuilt, checksum);
         self.sections.insert(segment, stream, rebuilt);
         answer.map_err(|error| match error {
@@ -357,11 +363,12 @@ impl Log {
         Ok(loaded)
     }
 
+    /// `None`: the segment has nothing of the stream.
     fn rebuild_section(
         &mut self,
         stream: StreamId,
         segment: SegmentNo,
-    ) -> Result<(Arc<Section>, u32), ReadError> {
+    ) -> Result<Option<(Arc<Section>, u32)>, ReadError> {
         let io = |source| ReadError::Io { segment, source };
         let sealed = self
             .sealed
@@ -381,14 +388,17 @@ impl Log {
         self.sections.forget(segment);
         self.last_section = None;
         self.directory.insert(&table);
-        let section = self.directory.get(stream, segment).and_then(|section| {
+        let Some(section) = self.directory.get(stream, segment) else {
+            return Ok(None);
+        };
+        let load = || {
             let from = section.offset as usize;
             let sealed = bytes.get(from..from + section.len as usize)?;
             let page_seal = seal.as_ref().map(|seal| seal.section(section.offset));
             let section_in_memory = Section::new(Pages::whole(sealed, page_seal)?).ok()?;
             Some((Arc::new(section_in_memory), section.checksum))
-        });
-        section.ok_or(ReadError::NoSegment(segment))
+        };
+        load().map(Some).ok_or(ReadError::NoSegment(segment))
     }
 }
 
