@@ -213,15 +213,12 @@ impl Value {
         }
     }
 
-    /// A size: an integer, or a string such as `10G` (powers of 1024). `Ok(None)` for an empty string.
+    /// A size: an integer, or a string such as `10G` (powers of 1024). `Ok(None)`, which leaves the default, for an empty
+    /// string and for what is negative (observed nats-server 2.15.1).
     pub(crate) fn storage_size(&self, field: &str) -> Result<Option<u64>, ConfigError> {
         let refused = |reason: &str| self.error(format!("{field} {reason}"));
         let text = match &self.kind {
-            Kind::Integer(bytes) => {
-                return u64::try_from(*bytes)
-                    .map(Some)
-                    .map_err(|_| refused("must not be negative"));
-            }
+            Kind::Integer(bytes) => return Ok(u64::try_from(*bytes).ok()),
             Kind::String(text) if text.is_empty() => return Ok(None),
             Kind::String(text) => text,
             _ => return Err(refused("must be int64 or string")),
@@ -234,12 +231,15 @@ impl Value {
             Some('T') => 40,
             _ => return Err(refused("sizes defined as strings must end in K, M, G, T")),
         };
-        let number: u64 = digits.as_str().parse().map_err(|_| {
+        let number: i64 = digits.as_str().parse().map_err(|_| {
             refused(&format!(
                 "strconv.ParseInt: parsing {:?}: invalid syntax",
                 digits.as_str()
             ))
         })?;
+        let Ok(number) = u64::try_from(number) else {
+            return Ok(None);
+        };
         number
             .checked_mul(1 << shift)
             .map(Some)

@@ -179,16 +179,6 @@ static UNSUPPORTED: &[Unsupported] = &[
     ),
     refuse(
         Block::TopLevel,
-        &["disable_sublist_cache", "no_sublist_cache"],
-        "each connection's route cache is part of the design and bounded",
-    ),
-    refuse(
-        Block::TopLevel,
-        &["connect_error_reports", "reconnect_error_reports"],
-        "it belongs to connections between servers; this server runs alone",
-    ),
-    refuse(
-        Block::TopLevel,
         &["default_js_domain"],
         "it belongs to JetStream over leaf nodes, which come with a later version",
     ),

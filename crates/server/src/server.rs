@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jetsled_config::{JetStreamOptions, Options, Program, SyncPolicy};
+use jetsled_config::{HandshakeFirst, JetStreamOptions, Options, Program, SyncPolicy};
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -105,14 +105,6 @@ pub enum StartError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The ports file could not be written.
-    #[error("Error writing ports file {path}: {source}")]
-    PortsFile {
-        /// Its name.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
 }
 
 impl Server {
@@ -182,6 +174,13 @@ impl Server {
             };
             tracing::info!("TLS {how} for client connections");
         }
+        if let Some(tls) = &options.tls
+            && matches!(tls.handshake_first, HandshakeFirst::Always)
+        {
+            tracing::warn!(
+                "Clients that are not using \"TLS Handshake First\" option will fail to connect"
+            );
+        }
         tracing::info!("Server is ready");
         let mut accepting = vec![tokio::spawn(
             listener.run(Arc::clone(&state), Transport::Tcp),
@@ -199,10 +198,10 @@ impl Server {
             let state = Arc::clone(&state);
             async move { state.expire_responses().await }
         });
-        let ports_file = match &options.ports_file_dir {
-            Some(dir) => Some(ports_file::write(dir, &state, monitor.as_ref())?),
-            None => None,
-        };
+        let ports_file = options
+            .ports_file_dir
+            .as_deref()
+            .and_then(|dir| ports_file::write(dir, &state, monitor.as_ref()));
         Ok(Self {
             state,
             client_address,

@@ -252,6 +252,23 @@ fn connections_are_sorted_paged_and_filtered() {
 }
 
 #[test]
+fn refused_connections_are_counted_and_shown() {
+    let server = monitored(|options| options.max_connections = Some(1));
+    let _first = server.ready();
+    let mut second = server.connect();
+    second.expect("-ERR 'maximum connections exceeded'\r\n");
+    await_closed(&server, 1);
+    let closed = json(&server, "/connz?state=closed");
+    let closed = at(&closed, ".connections[]").unwrap();
+    assert_eq!(closed["reason"], "Maximum Connections Exceeded");
+    let varz = json(&server, "/varz");
+    assert_eq!(
+        (&varz["connections"], &varz["total_connections"]),
+        (&1.into(), &2.into())
+    );
+}
+
+#[test]
 fn counts_survive_the_connection_that_made_them() {
     let server = monitored(|_| {});
     let mut peer = server.ready();

@@ -201,6 +201,47 @@ fn connections_are_told_to_the_system_account() {
 }
 
 #[test]
+fn refused_logins_are_told_to_the_system_account_and_where_they_were_tried() {
+    let server = TestServer::configured(
+        "authorization { users [ {user: a, password: p}, {user: b, password: p} ] }",
+    );
+    let mut here = server.connect();
+    here.send("CONNECT {\"verbose\":false,\"user\":\"a\",\"pass\":\"p\"}\r\nSUB > 1\r\n")
+        .unwrap();
+    here.sync().unwrap();
+    let refuse = |line: &str| {
+        let mut peer = server.connect();
+        peer.send(line).unwrap();
+        peer.expect("-ERR 'Authorization Violation'\r\n");
+    };
+    // Who does not even try is no affair of the account's.
+    refuse("SUB a 1\r\n");
+    refuse("CONNECT {\"user\":\"a\",\"pass\":\"p\",\"account\":\"A\"}\r\n");
+    refuse("CONNECT {\"user\":\"b\",\"pass\":\"wrong\"}\r\n");
+    let (subject, refusal) = event(&mut here);
+    assert_eq!(subject, "$SYS.ACCOUNT.CLIENT.AUTH.ERR");
+    assert_eq!(refusal["reason"], "Authentication Failure");
+    assert_eq!(
+        (&refusal["client"]["acc"], &refusal["client"]["user"]),
+        (&json!("$G"), &json!("b"))
+    );
+}
+
+#[test]
+fn who_does_not_log_in_is_told_of() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    system
+        .send("SUB $SYS.SERVER.*.CLIENT.AUTH.ERR 1\r\n")
+        .unwrap();
+    system.sync().unwrap();
+    server.connect().send("SUB a 1\r\n").unwrap();
+    let (_, refusal) = event(&mut system);
+    assert_eq!(refusal["reason"], "Authentication Failure");
+    assert_eq!(refusal["client"]["user"], Value::Null);
+}
+
+#[test]
 fn the_end_of_the_server_is_told() {
     let mut server = TestServer::configured(CONFIG);
     let mut system = connect(&server, "s");
@@ -214,7 +255,11 @@ fn the_end_of_the_server_is_told() {
 fn every_account_may_ask_for_itself() {
     let server = TestServer::configured(CONFIG);
     let mut q = connect(&server, "q");
-    let info = request(&mut q, "$SYS.REQ.USER.INFO", "");
+    let info = request(
+        &mut q,
+        "$SYS.REQ.USER.INFO",
+        "what this says matters nothing",
+    );
     assert_eq!(
         info["data"],
         json!({

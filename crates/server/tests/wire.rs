@@ -129,6 +129,19 @@ fn connections_over_max_connections_are_told_and_closed() {
 }
 
 #[test]
+fn the_later_info_comes_once() {
+    let server = TestServer::start(|_| {});
+    let mut peer = server.connect();
+    peer.send("CONNECT {\"verbose\":false,\"protocol\":1}\r\nPING\r\n")
+        .unwrap();
+    peer.expect("PONG\r\n");
+    assert!(peer.line().unwrap().starts_with("INFO "));
+    peer.send("CONNECT {\"protocol\":1}\r\nPING\r\nPING\r\n")
+        .unwrap();
+    peer.expect("PONG\r\nPONG\r\n");
+}
+
+#[test]
 fn shutdown_closes_connections_without_a_word_and_frees_the_port() {
     let mut server = TestServer::start(|_| {});
     let mut peer = server.ready();

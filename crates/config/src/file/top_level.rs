@@ -97,6 +97,9 @@ pub(crate) fn read(
             "leafnodes" | "leaf" => options.leafnodes = leafnodes::read(value, report)?,
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
             "write_timeout" if says_close(&value.kind) => {}
+            // No connections to other servers are made, and the sublist has no cache of its own.
+            "connect_error_reports" | "reconnect_error_reports" => _ = value.integer()?,
+            "disable_sublist_cache" | "no_sublist_cache" => _ = value.boolean()?,
             "jetstream" => jetstream::read(value, &mut options.jetstream, report)?,
             "store_dir" | "storedir" => jetstream::set_store_dir(value, &mut options.jetstream)?,
             _ => {

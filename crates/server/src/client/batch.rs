@@ -9,6 +9,7 @@ use jetsled_protocol::{ClientOp, GoQuoted, Parse, ParseError, parse_client_op};
 
 use super::session::{Session, State};
 use super::{CloseReason, ConnectOptions, SHARE_FROM_BYTES, attentive, trace};
+use crate::events;
 
 /// What comes after a read batch.
 enum Step {
@@ -190,9 +191,11 @@ impl Session {
         if self.server.has_no_auth_user(self.client.transport()) {
             return Step::LogInWithout;
         }
+        let reason = CloseReason::AuthenticationFailure;
+        events::refused(&self.server, &self.client, reason);
         tracing::error!("{} - authentication error", self.client.log_name());
         self.reply_err("Authorization Violation");
-        Step::Close(CloseReason::AuthenticationFailure)
+        Step::Close(reason)
     }
 
     fn protocol_error(&mut self, error: ParseError<'_>) -> CloseReason {

@@ -97,6 +97,8 @@ async fn establish(
     let opening = Opening::new(&server, remote, Transport::Tcp);
     let (cid, mut info_line) = (opening.cid, opening.info_line(&server));
     if server.is_full() {
+        tracing::error!("{remote} - cid:{cid} - maximum connections exceeded");
+        opening.refused(&server, CloseReason::MaxConnectionsExceeded);
         encode::err("maximum connections exceeded", &mut info_line);
         tcp.write_all(&info_line).await?;
         return Err(EstablishError::MaxConnections);
@@ -112,13 +114,20 @@ async fn establish(
             Ok((tcp, None))
         }
     };
-    let secured = established.inspect_err(|error| {
-        if error.is_departure() {
-            tracing::debug!("{remote} - cid:{cid} - {error}");
-        } else {
-            tracing::error!("{remote} - cid:{cid} - {error}");
+    let secured = match established {
+        Ok(secured) => secured,
+        Err(error) => {
+            if error.is_departure() {
+                tracing::debug!("{remote} - cid:{cid} - {error}");
+            } else {
+                tracing::error!("{remote} - cid:{cid} - {error}");
+            }
+            if options.tls.is_some() {
+                opening.refused(&server, CloseReason::TlsHandshakeError);
+            }
+            return Err(error);
         }
-    })?;
+    };
     let (parts, reader) = open(&server, opening, secured, None).await;
     server.remember(&parts.client, parts.must_log_in);
     tracing::debug!("{} - Client connection created", parts.client.log_name());
@@ -164,6 +173,7 @@ async fn establish_websocket(
     if server.is_full() {
         tracing::error!("{} - maximum connections exceeded", client.log_name());
         let reason = CloseReason::MaxConnectionsExceeded;
+        server.remember_refused(client, reason);
         client.close_saying("maximum connections exceeded", reason);
     } else {
         server.remember(client, parts.must_log_in);
@@ -262,15 +272,7 @@ async fn open(
 /// A session without a socket: whoever makes it gives it its input and takes its output.
 pub(super) fn open_by_hand(server: &Arc<ServerState>) -> Session {
     let remote = SocketAddr::from(([127, 0, 0, 1], 4));
-    let opening = Opening::new(server, remote, Transport::Tcp);
-    let way = Way {
-        forwarded_for: None,
-        tls: None,
-        cookies: None,
-        outbound: Outbound::new(None, server.options().max_pending),
-        waker: Waker::noop().clone(),
-    };
-    let parts = opening.parts(server, way);
+    let parts = Opening::new(server, remote, Transport::Tcp).without_socket(server);
     server.remember(&parts.client, parts.must_log_in);
     Session::new(parts)
 }
@@ -285,6 +287,23 @@ struct Way {
 }
 
 impl Opening {
+    /// The socket ends before it has become a connection; those who look at connections see it all the same.
+    fn refused(self, server: &Arc<ServerState>, reason: CloseReason) {
+        let parts = self.without_socket(server);
+        server.remember_refused(&parts.client, reason);
+    }
+
+    fn without_socket(self, server: &Arc<ServerState>) -> Parts {
+        let way = Way {
+            forwarded_for: None,
+            tls: None,
+            cookies: None,
+            outbound: Outbound::new(None, server.options().max_pending),
+            waker: Waker::noop().clone(),
+        };
+        self.parts(server, way)
+    }
+
     fn parts(self, server: &Arc<ServerState>, way: Way) -> Parts {
         let client = Arc::new(Client {
             cid: self.cid,
@@ -338,22 +357,13 @@ async fn secure(
             return Ok((tcp, None));
         }
     }
-    // A socket of its own, to say on plain TCP what a failed handshake means.
-    let (mut tcp, session) = match timeout(options.timeout, acceptor.accept(&mut tcp)).await {
-        Ok(Ok(stream)) => {
-            let (_, session) = stream.into_inner();
-            (tcp, session)
-        }
-        Ok(Err(error)) => return Err(EstablishError::TlsHandshake(error)),
-        Err(_) => {
-            let mut line = Vec::new();
-            encode::err("Secure Connection - TLS Required", &mut line);
-            tcp.write_all(&line).await?;
-            return Err(EstablishError::TlsTimeout);
-        }
-    };
+    // Who does not shake hands is not told why it ends (observed nats-server 2.15.1).
+    let stream = timeout(options.timeout, acceptor.accept(tcp))
+        .await
+        .map_err(|_| EstablishError::TlsTimeout)?
+        .map_err(EstablishError::TlsHandshake)?;
+    let (mut tcp, mut session) = stream.into_inner();
     let facts = tls_facts(&session, options, handshake_first)?;
-    let mut session = session;
     if handshake_first {
         write_first(&mut tcp, &mut session, info_line).await?;
     }

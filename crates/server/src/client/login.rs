@@ -13,6 +13,7 @@ use super::{Client, CloseReason, ConnectOptions, Login};
 use crate::events;
 use crate::operator::OperatorMode;
 use crate::routing::admission;
+use crate::server::ServerState;
 
 /// The secrets of CONNECT, kept to judge the connection anew after a reload. They have no other reader.
 #[derive(Clone, Debug, Default)]
@@ -73,11 +74,13 @@ impl Session {
         then: State,
     ) -> ControlFlow<CloseReason> {
         if !options.account.is_empty() || options.new_account {
-            return self.refuse_login(&options, AuthError::NoCredentials);
+            return self.refuse_login(&options, AuthError::NoCredentials, events::refused);
         }
         let identity = match self.authenticate(&options, Occasion::Connect).await {
             Ok(identity) => identity,
-            Err(error) => return self.refuse_login(&options, error),
+            Err(error) => {
+                return self.refuse_login(&options, error, events::not_authenticated);
+            }
         };
         self.client.guess_rtt();
         self.client.unsubscribe_all();
@@ -93,6 +96,10 @@ impl Session {
             if !self.client.is_bound() {
                 self.client.replace_login(&login);
             }
+            tracing::error!(
+                "{} - maximum account active connections exceeded",
+                self.client.log_name()
+            );
             self.reply_err("maximum account active connections exceeded");
             self.end_batch();
             return ControlFlow::Break(CloseReason::MaxAccountConnectionsExceeded);
@@ -110,7 +117,10 @@ impl Session {
             return ControlFlow::Break(CloseReason::NoRespondersRequiresHeaders);
         }
         self.become_login(login, headers);
-        self.state = then;
+        // The later INFO comes once, whatever is said in another CONNECT.
+        if self.state != State::Greeted {
+            self.state = then;
+        }
         self.timers.connected(Instant::now());
         self.timers.set_expiry(expires.map(instant_of));
         if self.server.requires_login(self.client.transport()) {
@@ -289,19 +299,21 @@ impl Session {
         &mut self,
         options: &ConnectOptions,
         error: AuthError,
+        tell: fn(&ServerState, &Client, CloseReason),
     ) -> ControlFlow<CloseReason> {
         let reason = match error {
             AuthError::ProxyNotTrusted => CloseReason::ProxyNotTrusted,
             AuthError::ProxyRequired => CloseReason::ProxyRequired,
             _ => CloseReason::AuthenticationFailure,
         };
-        self.client.note_refused(options);
-        self.client.guess_rtt();
-        events::refused(&self.server, &self.client, reason);
+        // Tools look for this line; before the connection it names only what is known for sure (observed nats-server 2.15.1).
         if let AuthError::Claims(reason) = &error {
             tracing::debug!("{} - {reason}", self.client.log_name());
         }
         tracing::error!("{} - {error}", self.client.log_name());
+        self.client.note_refused(options);
+        self.client.guess_rtt();
+        tell(&self.server, &self.client, reason);
         self.reply_err("Authorization Violation");
         self.end_batch();
         ControlFlow::Break(reason)
@@ -339,10 +351,12 @@ impl Session {
                 return ControlFlow::Break(CloseReason::AuthenticationExpired);
             }
             Err(error) => {
+                let reason = CloseReason::AuthenticationFailure;
+                events::not_authenticated(&self.server, &self.client, reason);
                 tracing::error!("{} - {error}", self.client.log_name());
                 self.reply_err("Authorization Violation");
                 self.end_batch();
-                return ControlFlow::Break(CloseReason::AuthenticationFailure);
+                return ControlFlow::Break(reason);
             }
         };
         if *identity.account != *self.login.account.name() {
@@ -382,10 +396,10 @@ impl Session {
                 Ok(_) => {}
                 Err(denied) => {
                     let sid = String::from_utf8_lossy(subscription.sid()).into_owned();
-                    tracing::error!(
-                        "{} - Removed sub {} (sid {sid:?}) - not authorized",
+                    tracing::info!(
+                        "Removed sub {} (sid {sid:?}) for {} - not authorized",
+                        jetsled_protocol::GoQuoted(subscription.subject()),
                         self.client.log_name(),
-                        jetsled_protocol::GoQuoted(subscription.subject())
                     );
                     let text = format!("{denied} (sid {sid:?})");
                     self.client.unsubscribe(&subscription);

@@ -34,12 +34,21 @@ impl Session {
             .is_some_and(|max| tokens > usize::from(max))
         {
             let subject = jetsled_protocol::GoQuoted(sub.subject);
+            tracing::error!(
+                "{} - Subscription Violation Too Many Tokens - Subject {subject}, SID {}",
+                self.client.log_name(),
+                String::from_utf8_lossy(sub.sid)
+            );
             let text =
                 format!("Permissions Violation for Subscription to {subject}, too many tokens");
             return self.reply_err(&text);
         }
         let max = self.login.max_subscriptions;
         if max.is_some_and(|max| self.client.subscription_count() >= max) {
+            tracing::error!(
+                "{} - maximum subscriptions exceeded",
+                self.client.log_name()
+            );
             return self.reply_err("maximum subscriptions exceeded");
         }
         if !subject::is_valid(sub.subject) {

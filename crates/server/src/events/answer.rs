@@ -69,6 +69,9 @@ pub(super) fn answer(server: &ServerState, request: &Request) -> Option<Vec<u8>>
     Some(join(&fields))
 }
 
+/// What users ask to know who they are.
+const USER_INFO: &[u8] = b"$SYS.REQ.USER.INFO";
+
 enum Answer {
     /// The whole body.
     Bare(Vec<u8>),
@@ -85,6 +88,11 @@ fn gather(server: &ServerState, request: &Request) -> Result<Answer, Refusal> {
         Service::Server(ServerService::Kick) => kick(server, cid(request)?).map(|()| Answer::Done),
         Service::Server(ServerService::LameDuck) => {
             lame_duck(server, cid(request)?).map(|()| Answer::Done)
+        }
+        // Whatever the request says.
+        Service::UserInfo if *request.subject == *USER_INFO => {
+            let client = request.client.as_ref().ok_or(Refusal::Silence)?;
+            Ok(Answer::Data(user_info::gather(client)))
         }
         _ => gather_filtered(server, request),
     }
@@ -136,13 +144,7 @@ fn gather_filtered(server: &ServerState, request: &Request) -> Result<Answer, Re
         }
         Service::AllAccounts => account_statz(server, None, &options).map(Answer::Data),
         // Asked of another's user, which only the system account can, nobody is described (observed nats-server 2.15.1).
-        Service::UserInfo if *request.subject != *b"$SYS.REQ.USER.INFO" => {
-            Ok(Answer::Data(user_info::nobody()))
-        }
-        Service::UserInfo => {
-            let client = request.client.as_ref().ok_or(Refusal::Silence)?;
-            Ok(Answer::Data(user_info::gather(client)))
-        }
+        Service::UserInfo => Ok(Answer::Data(user_info::nobody())),
         Service::SubscriptionCount
         | Service::Subscribers
         | Service::AccountPurge

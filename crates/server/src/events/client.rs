@@ -1,6 +1,7 @@
 //! Events of client connections.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
@@ -8,12 +9,14 @@ use serde::Serialize;
 
 use super::client_info::{ClientInfo, Detail};
 use super::queue::{EventBody, Job};
+use crate::account::Account;
 use crate::client::{Client, CloseReason};
 use crate::monitor::shown_token;
 use crate::server::ServerState;
 
 const CONNECT: &str = "io.nats.server.advisory.v1.client_connect";
 const DISCONNECT: &str = "io.nats.server.advisory.v1.client_disconnect";
+const ACCOUNT_AUTH_ERR: &str = "$SYS.ACCOUNT.CLIENT.AUTH.ERR";
 
 #[derive(Serialize)]
 struct Connect<'a> {
@@ -59,16 +62,33 @@ pub(crate) fn disconnected(server: &ServerState, client: &Client, reason: CloseR
     send_end(server, client, reason, subject);
 }
 
-/// A login was refused.
+/// Who may not stay is told of.
 pub(crate) fn refused(server: &ServerState, client: &Client, reason: CloseReason) {
     let subject = format!("$SYS.SERVER.{}.CLIENT.AUTH.ERR", server.id());
     send_end(server, client, reason, subject);
 }
 
+/// What a client says of itself was not believed: told of in the account that it is in as well, which is `$G` before it
+/// has logged in (observed nats-server 2.15.1).
+pub(crate) fn not_authenticated(server: &ServerState, client: &Client, reason: CloseReason) {
+    refused(server, client, reason);
+    if server.system().is_some() {
+        let account = Arc::clone(&client.login().account);
+        send_end_in(&account, client, reason, ACCOUNT_AUTH_ERR.to_owned());
+    }
+}
+
 fn send_end(server: &ServerState, client: &Client, reason: CloseReason, subject: String) {
-    if !is_heard(server, &subject) {
+    if let Some(system) = server.system() {
+        send_end_in(system, client, reason, subject);
+    }
+}
+
+fn send_end_in(account: &Arc<Account>, client: &Client, reason: CloseReason, subject: String) {
+    if !account.has_interest(subject.as_bytes()) {
         return;
     }
+    let server = &client.server;
     let now = Timestamp::now();
     let counted = client.outbound.counted();
     let event = Disconnect {
@@ -86,8 +106,9 @@ fn send_end(server: &ServerState, client: &Client, reason: CloseReason, subject:
         },
         reason: reason.text(),
     };
-    push(
+    push_in(
         server,
+        account,
         subject,
         DISCONNECT,
         crate::nuid::next(),
@@ -119,6 +140,7 @@ pub(super) fn is_heard(server: &ServerState, subject: &str) -> bool {
         .is_some_and(|system| system.has_interest(subject.as_bytes()))
 }
 
+/// Publishes to the system account.
 pub(super) fn push(
     server: &ServerState,
     subject: String,
@@ -127,11 +149,30 @@ pub(super) fn push(
     timestamp: Timestamp,
     event: &impl Serialize,
 ) {
+    if let Some(system) = server.system() {
+        push_in(server, system, subject, r#type, id, timestamp, event);
+    }
+}
+
+fn push_in(
+    server: &ServerState,
+    account: &Arc<Account>,
+    subject: String,
+    r#type: &'static str,
+    id: String,
+    timestamp: Timestamp,
+    event: &impl Serialize,
+) {
+    let account = Arc::clone(account);
     let body = EventBody::Typed {
         r#type,
         id,
         timestamp,
         rest: serde_json::to_vec(event).unwrap_or_default(),
     };
-    server.events().push(Job::Event { subject, body });
+    server.events().push(Job::Event {
+        account,
+        subject,
+        body,
+    });
 }

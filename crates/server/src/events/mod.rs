@@ -19,7 +19,7 @@ mod task;
 mod user_info;
 
 pub(crate) use account::connections_changed;
-pub(crate) use client::{connected, disconnected, refused};
+pub(crate) use client::{connected, disconnected, not_authenticated, refused};
 pub(crate) use client_info::{ClientInfo, Detail, REQUEST_INFO};
 pub(crate) use queue::{EventQueue, ServiceEntry};
 pub(crate) use server_info::described;

@@ -17,8 +17,9 @@ const CAPACITY: usize = 16 * 1024;
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Publish to this subject of the system account.
+    /// Publish to this subject of the account, most often the system account.
     Event {
+        account: Arc<Account>,
         subject: String,
         body: EventBody,
     },

@@ -53,7 +53,11 @@ pub(crate) async fn run(server: Arc<ServerState>) {
 
 /// Publishes that the server ends, at once.
 pub(crate) fn tell(server: &ServerState, what: &str) {
+    let Some(system) = server.system() else {
+        return;
+    };
     let job = Job::Event {
+        account: Arc::clone(system),
         subject: format!("$SYS.SERVER.{}.{what}", server.id()),
         body: EventBody::Server,
     };
@@ -77,7 +81,11 @@ pub(super) fn statsz_message(server: &ServerState) -> Vec<u8> {
 
 fn do_job(server: &ServerState, job: Job) {
     match job {
-        Job::Event { subject, body } => {
+        Job::Event {
+            account,
+            subject,
+            body,
+        } => {
             let body = match body {
                 EventBody::Server => server_info::json(server),
                 EventBody::Typed {
@@ -95,7 +103,7 @@ fn do_job(server: &ServerState, job: Job) {
                     extend(body, &rest)
                 }
             };
-            publish(server, &subject, &body);
+            deliver(&account, subject.as_bytes(), &body);
         }
         Job::Request(request) => respond(server, &request),
         Job::Trace {

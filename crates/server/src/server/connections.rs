@@ -63,6 +63,14 @@ impl ServerState {
         }
     }
 
+    /// Counts and shows a connection that was refused before it could be served.
+    pub(crate) fn remember_refused(&self, client: &Arc<Client>, reason: CloseReason) {
+        self.counters.total_connections.fetch_add(1, Relaxed);
+        self.monitoring
+            .remember_closed(client, reason, EndedSubscriptions::default());
+        events::disconnected(self, client, reason);
+    }
+
     /// Removes a connection that has ended.
     pub(crate) fn forget(
         &self,

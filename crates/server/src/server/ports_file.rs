@@ -3,16 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::ServerState;
 use super::websocket_state::WebsocketState;
-use super::{ServerState, StartError};
 use crate::monitor::Monitor;
 
-/// Writes `DIR/EXECUTABLE_PID.ports`; returns its name.
-pub(super) fn write(
-    dir: &Path,
-    state: &ServerState,
-    monitor: Option<&Monitor>,
-) -> Result<PathBuf, StartError> {
+/// Writes `DIR/EXECUTABLE_PID.ports`; returns its name. A file that can not be written keeps nobody from serving (observed
+/// nats-server 2.15.1).
+pub(super) fn write(dir: &Path, state: &ServerState, monitor: Option<&Monitor>) -> Option<PathBuf> {
     let program = std::env::args_os().next().map(PathBuf::from);
     let program = program
         .as_deref()
@@ -41,8 +38,11 @@ pub(super) fn write(
         .map_err(Into::into)
         .and_then(|json| std::fs::write(&path, json));
     match written {
-        Ok(()) => Ok(path),
-        Err(source) => Err(StartError::PortsFile { path, source }),
+        Ok(()) => Some(path),
+        Err(error) => {
+            tracing::error!("Error writing ports file ({}): {error}", path.display());
+            None
+        }
     }
 }
 

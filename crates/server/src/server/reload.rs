@@ -108,13 +108,10 @@ impl Server {
     fn move_ports_file(&self, options: &Options) {
         let mut ports_file = self.ports_file.lock();
         ports_file::remove(ports_file.take());
-        let Some(dir) = &options.ports_file_dir else {
-            return;
-        };
-        match ports_file::write(dir, &self.state, self.monitor.as_ref()) {
-            Ok(path) => *ports_file = Some(path),
-            Err(error) => tracing::error!("{error}"),
-        }
+        *ports_file = options
+            .ports_file_dir
+            .as_deref()
+            .and_then(|dir| ports_file::write(dir, &self.state, self.monitor.as_ref()));
     }
 }
 
