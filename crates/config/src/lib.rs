@@ -28,7 +28,7 @@ pub use options::{
     AuthorizationOptions, CookieNames, CurvePreference, DeletePolicy, HandshakeFirst,
     JetStreamLimits, JetStreamOptions, LameDuckOptions, LeafnodeOptions, LogOptions,
     MappingOptions, MonitorLogin, MonitorOptions, NATS_VERSION, OperatorOptions, Options, Port,
-    Program, ResolverOptions, StoreCipher, SyncPolicy, TlsMinVersion, TlsOptions, TraceOptions,
-    WebsocketOptions,
+    Program, ResolverOptions, RouteOptions, StoreCipher, SyncPolicy, TlsMinVersion, TlsOptions,
+    TraceOptions, WebsocketOptions,
 };
 pub use reload::{ReloadDiff, ReloadError};

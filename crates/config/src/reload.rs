@@ -3,7 +3,8 @@
 use std::{fmt::Display, time::Duration};
 
 use crate::{
-    HandshakeFirst, LeafnodeOptions, Options, Port, SyncPolicy, WebsocketOptions, duration,
+    HandshakeFirst, LeafnodeOptions, Options, Port, RouteOptions, SyncPolicy, WebsocketOptions,
+    duration,
 };
 
 /// The changes that new options ask of a running server.
@@ -49,6 +50,7 @@ impl ReloadDiff {
         diff.tls(running, new)?;
         websocket(running, new)?;
         leafnodes(running, new)?;
+        routes(running, new)?;
         diff.rest(running, new)?;
         Ok(diff)
     }
@@ -470,6 +472,18 @@ fn leafnodes(running: &Options, new: &Options) -> Result<(), ReloadError> {
         Ok(())
     } else {
         Err(ReloadError::NotSupportedFor("LeafNode"))
+    }
+}
+
+/// Nothing may change: nats-server's routes do, which are none here.
+fn routes(running: &Options, new: &Options) -> Result<(), ReloadError> {
+    let (old, new) = (running.routes.as_ref(), new.routes.as_ref());
+    let host = |routes: Option<&RouteOptions>| routes.map(|routes| routes.host.clone());
+    let port = |routes: Option<&RouteOptions>| routes.map(|routes| routes.port);
+    if host(old) == host(new) && same_port(port(old), port(new)) {
+        Ok(())
+    } else {
+        Err(ReloadError::NotSupportedFor("Cluster"))
     }
 }
 

@@ -109,16 +109,10 @@ static UNSUPPORTED: &[Unsupported] = &[
     refuse(
         Block::Cluster,
         &[
-            "listen",
-            "port",
-            "host",
-            "net",
-            "authorization",
             "routes",
             "tls",
             "cluster_advertise",
             "advertise",
-            "no_advertise",
             "connect_retries",
             "connect_backoff",
             "permissions",

@@ -26,10 +26,10 @@ use tokio::task::JoinHandle;
 use crate::client::Transport;
 use crate::events;
 use crate::jetstream::{self, JetStream};
-use crate::leafnodes;
 use crate::listener::{ListenError, Listener};
 use crate::monitor::{Monitor, MonitorError};
 use crate::operator::ResolverError;
+use crate::other_servers;
 use crate::tls::TlsError;
 
 pub use builder::ServerBuilder;
@@ -88,6 +88,9 @@ pub enum StartError {
     /// The listening socket that refuses leaf nodes could not be made.
     #[error("Unable to listen for leafnode connections: {}", .0.reason())]
     ListenLeafnodes(ListenError),
+    /// The listening socket that refuses routes could not be made.
+    #[error("Unable to listen for route connections: {}", .0.reason())]
+    ListenRoutes(ListenError),
     /// Monitoring could not be started.
     #[error("Can't start monitoring: {0}")]
     Monitor(#[from] MonitorError),
@@ -149,11 +152,18 @@ impl Server {
                 return Err(StartError::ListenWebsocket(error));
             }
         };
-        let leafnodes = match leafnodes::bind(&state).await {
+        let leafnodes = match other_servers::bind_leafnodes(&state).await {
             Ok(listener) => listener,
             Err(error) => {
                 state.stop_jetstream();
                 return Err(StartError::ListenLeafnodes(error));
+            }
+        };
+        let routes = match other_servers::bind_routes(&state).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                state.stop_jetstream();
+                return Err(StartError::ListenRoutes(error));
             }
         };
         let listener = match Listener::bind(&options.host, options.port.to_bind()).await {
@@ -189,9 +199,14 @@ impl Server {
             let running = websocket.run(Arc::clone(&state), Transport::Websocket);
             accepting.push(tokio::spawn(running));
         }
-        if let Some(leafnodes) = leafnodes {
-            let running = leafnodes::refuse_all(leafnodes.into_tcp());
-            accepting.push(tokio::spawn(running));
+        for (listener, refusal) in [
+            (leafnodes, other_servers::NO_LEAF_NODES),
+            (routes, other_servers::NO_ROUTES),
+        ] {
+            if let Some(listener) = listener {
+                let running = other_servers::refuse_all(listener.into_tcp(), refusal);
+                accepting.push(tokio::spawn(running));
+            }
         }
         let telling = tokio::spawn(events::run(Arc::clone(&state)));
         let expiring = tokio::spawn({
@@ -226,6 +241,11 @@ impl Server {
     /// Where leaf nodes are refused, if there is such a listener.
     pub fn leafnode_address(&self) -> Option<SocketAddr> {
         self.state.leafnode_address()
+    }
+
+    /// Where routes are refused, if there is such a listener.
+    pub fn route_address(&self) -> Option<SocketAddr> {
+        self.state.route_address()
     }
 
     /// Where monitoring listens, if it is on.

@@ -153,6 +153,17 @@ fn shutdown_closes_connections_without_a_word_and_frees_the_port() {
 }
 
 #[test]
+fn routes_are_told_that_there_are_none() {
+    let server =
+        TestServer::configured("cluster { name: c, listen: \"127.0.0.1:-1\", routes: [] }");
+    let address = server.server().route_address().unwrap();
+    let mut route = Peer::connect(address).unwrap();
+    route.expect("-ERR 'Routes are not supported'\r\n");
+    assert_eq!(route.rest().unwrap(), b"");
+    server.ready();
+}
+
+#[test]
 fn leaf_nodes_are_told_that_there_are_none() {
     let server = TestServer::configured("leafnodes { listen: \"127.0.0.1:-1\" }");
     let address = server.server().leafnode_address().unwrap();

@@ -1,14 +1,12 @@
 //! The `leafnodes` block.
 
-use super::top_level;
+use super::{ANY_HOST, top_level};
 use crate::{
     ConfigError, LeafnodeOptions,
     language::{Kind, Value},
     reader::{Field, Report, each_field},
     unsupported::Block,
 };
-
-const ANY_HOST: &str = "0.0.0.0";
 
 /// Reads the block; `None` if it has no port, which switches it off.
 pub(crate) fn read(

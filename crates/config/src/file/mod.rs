@@ -25,6 +25,9 @@ use crate::{
     reader::Report,
 };
 
+/// Where blocks with a port and no host listen.
+const ANY_HOST: &str = "0.0.0.0";
+
 /// Reads a file over `options`.
 ///
 /// # Errors

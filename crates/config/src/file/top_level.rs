@@ -93,7 +93,7 @@ pub(crate) fn read(
             "proxies" => options.trusted_proxies = proxies::read(value, report)?,
             "tls" => options.tls = Some(tls::read(value, environment, report)?),
             "websocket" | "ws" => options.websocket = websocket::read(value, environment, report)?,
-            "cluster" => options.cluster_name = cluster::read(value, report)?,
+            "cluster" => (options.cluster_name, options.routes) = cluster::read(value, report)?,
             "leafnodes" | "leaf" => options.leafnodes = leafnodes::read(value, report)?,
             "allow_non_tls" => options.allow_non_tls = value.boolean()?,
             "write_timeout" if says_close(&value.kind) => {}

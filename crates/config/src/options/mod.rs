@@ -8,6 +8,7 @@ mod jetstream;
 mod leafnodes;
 mod operator;
 mod process;
+mod routes;
 mod tls;
 mod validate;
 mod websocket;
@@ -29,6 +30,7 @@ pub use jetstream::{JetStreamLimits, JetStreamOptions, StoreCipher, SyncPolicy};
 pub use leafnodes::LeafnodeOptions;
 pub use operator::{DeletePolicy, OperatorOptions, ResolverOptions};
 pub use process::{LameDuckOptions, LogOptions, MonitorLogin, MonitorOptions};
+pub use routes::RouteOptions;
 pub use tls::{CurvePreference, HandshakeFirst, TlsMinVersion, TlsOptions};
 pub use websocket::{CookieNames, WebsocketOptions};
 
@@ -90,6 +92,8 @@ pub struct Options {
     pub websocket: Option<WebsocketOptions>,
     /// The listener that refuses leaf nodes.
     pub leafnodes: Option<LeafnodeOptions>,
+    /// Where servers of the cluster connect to, to be refused.
+    pub routes: Option<RouteOptions>,
 
     /// The `authorization` block.
     pub authorization: AuthorizationOptions,
@@ -248,6 +252,7 @@ impl Default for Options {
             allow_non_tls: false,
             websocket: None,
             leafnodes: None,
+            routes: None,
             authorization: AuthorizationOptions::default(),
             no_auth_user: None,
             operator: OperatorOptions::default(),

@@ -137,6 +137,21 @@ struct Unused {}
 struct ClusterVarz {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
+    #[serde(rename = "addr", skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    #[serde(rename = "cluster_port", skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+}
+
+impl ClusterVarz {
+    fn of(server: &ServerState) -> Self {
+        let options = server.options();
+        Self {
+            name: options.cluster_name.clone(),
+            host: options.routes.as_ref().map(|routes| routes.host.clone()),
+            port: server.route_address().map(|address| address.port()),
+        }
+    }
 }
 
 /// The listener that refuses leaf nodes; empty without one.
@@ -253,9 +268,7 @@ pub(super) fn gather(server: &ServerState) -> Varz {
         max_control_line: options.max_control_line,
         max_payload: options.max_payload,
         max_pending: options.max_pending,
-        cluster: ClusterVarz {
-            name: options.cluster_name.clone(),
-        },
+        cluster: ClusterVarz::of(server),
         gateway: Unused {},
         leaf: LeafVarz::of(server),
         mqtt: Unused {},

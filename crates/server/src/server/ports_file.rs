@@ -32,6 +32,9 @@ pub(super) fn write(dir: &Path, state: &ServerState, monitor: Option<&Monitor>) 
     let ports = Ports {
         nats: clients.map_or_else(Vec::new, |address| urls(scheme, address)),
         monitoring: monitor.map_or_else(Vec::new, |m| urls(m.scheme(), m.address())),
+        cluster: state
+            .route_address()
+            .map_or_else(Vec::new, |address| urls("nats", address)),
         websocket: websocket.map_or_else(Vec::new, |address| urls(websocket_scheme, address)),
     };
     let written = serde_json::to_vec(&ports)
@@ -61,6 +64,8 @@ struct Ports {
     nats: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     monitoring: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cluster: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     websocket: Vec<String>,
 }

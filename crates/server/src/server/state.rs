@@ -51,6 +51,7 @@ pub(crate) struct ServerState {
     jetstream: OnceLock<JetStream>,
     client_address: OnceLock<SocketAddr>,
     leafnode_address: OnceLock<SocketAddr>,
+    route_address: OnceLock<SocketAddr>,
     pub(super) clients: Mutex<HashMap<u64, Arc<Client>>>,
     /// Signalled when the last client has gone.
     pub(super) no_clients: Notify,
@@ -137,6 +138,7 @@ impl ServerState {
             jetstream: OnceLock::new(),
             client_address: OnceLock::new(),
             leafnode_address: OnceLock::new(),
+            route_address: OnceLock::new(),
             clients: Mutex::new(HashMap::new()),
             no_clients: Notify::new(),
             events: Arc::new(EventQueue::new()),
@@ -361,6 +363,16 @@ impl ServerState {
     /// Where leaf nodes are refused, if there is such a listener.
     pub(crate) fn leafnode_address(&self) -> Option<SocketAddr> {
         self.leafnode_address.get().copied()
+    }
+
+    /// Where routes are refused, if there is such a listener.
+    pub(crate) fn route_address(&self) -> Option<SocketAddr> {
+        self.route_address.get().copied()
+    }
+
+    pub(crate) fn set_route_address(&self, address: SocketAddr) {
+        // Called once.
+        self.route_address.set(address).ok();
     }
 
     pub(crate) fn set_leafnode_address(&self, address: SocketAddr) {
