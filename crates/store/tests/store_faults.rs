@@ -1,13 +1,15 @@
 //! Power cuts and failing writes: what was durable stays, what comes back is a state that once was.
 
+use std::io::ErrorKind;
 use std::num::NonZeroU8;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::storage::{OpenMode, Storage};
 use jetsled_store::{
     CheckpointError, Cipher, CommitError, DeletedDetails, Erase, Publish, Published, Purge, Sender,
-    Shard, StorageMeter, StoreOptions, StreamId,
+    Shard, StorageMeter, StoreOptions, StreamId, SyncPolicy,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage, encryption};
 use rand::rngs::StdRng;
@@ -322,7 +324,7 @@ fn a_power_cut_amid_an_erasure_neither_loses_nor_brings_back_anything() {
             }
             run.note();
             // As a rule the first sync is the commit's, the second that of the overwritten file.
-            let fault = Fault::Error(std::io::ErrorKind::Other);
+            let fault = Fault::Error(ErrorKind::Other);
             run.disk.fail(Call::SyncData, 1, fault);
             let failed = run.commit().expect_err("a failed commit");
             assert!(matches!(failed, CommitError::Fenced { .. }), "{failed}");
@@ -344,7 +346,7 @@ fn a_failed_write_voids_what_was_not_durable_and_the_stream_goes_on() {
                 }
             }
             run.change();
-            let fault = Fault::Short(std::io::ErrorKind::StorageFull);
+            let fault = Fault::Short(ErrorKind::StorageFull);
             run.disk.fail(Call::Write, 0, fault);
             let failed = run.commit().expect_err("a failed commit");
             assert!(matches!(failed, CommitError::Void { .. }), "{failed}");
@@ -363,7 +365,7 @@ fn a_failed_sync_fences_writes_and_leaves_reads() {
     let mut run = Run::new(1);
     run.change();
     run.disk
-        .fail(Call::SyncData, 0, Fault::Error(std::io::ErrorKind::Other));
+        .fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
     let failed = run.commit().expect_err("a failed commit");
     assert!(matches!(failed, CommitError::Fenced { .. }), "{failed}");
     assert!(run.shard().is_fenced());
@@ -382,6 +384,56 @@ fn a_failed_sync_fences_writes_and_leaves_reads() {
 }
 
 /// The stream's configuration lies in a segment in which nothing lives. What was to replace it is not written.
+/// A run under a sync interval, after a commit that an early sync is due for.
+fn much_unsynced(seed: u64) -> Run {
+    let mut run = Run::new(seed);
+    run.shard = None;
+    run.options.sync = SyncPolicy::Interval(Duration::from_secs(120));
+    run.shard = Some(open(&run.disk, &run.options, run.now));
+    let (stream, now) = (run.stream, run.now);
+    let message = Publish {
+        subject: b"s.1",
+        headers: b"",
+        payload: &[1; 9000],
+        has_interest: true,
+        sender: Sender::Client,
+    };
+    let shard = run.shard();
+    assert!(!shard.wants_maintenance());
+    shard.publish(stream, &message, now).expect("room");
+    let commit = shard.take_commit().expect("a commit");
+    shard.finish_commit(commit.run()).expect("a write");
+    assert!(shard.synced() < shard.durable());
+    assert!(shard.wants_maintenance());
+    run
+}
+
+#[test]
+fn under_an_interval_much_is_synced_before_the_segment_ends() {
+    let mut run = much_unsynced(3);
+    let shard = run.shard();
+    let work = shard.take_maintenance().expect("a sync");
+    assert!(!shard.wants_maintenance(), "one at a time");
+    shard.finish_maintenance(work.run());
+    assert_eq!(shard.synced(), shard.durable());
+    assert!(!shard.wants_maintenance());
+}
+
+#[test]
+fn an_early_sync_that_fails_fences_writes() {
+    let mut run = much_unsynced(3);
+    let shard = run.shard();
+    let work = shard.take_maintenance().expect("a sync");
+    let synced = shard.synced();
+    run.disk
+        .fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
+    let done = work.run();
+    let shard = run.shard();
+    shard.finish_maintenance(done);
+    assert!(shard.is_fenced());
+    assert_eq!(shard.synced(), synced);
+}
+
 #[test]
 fn a_segment_stays_when_what_replaces_it_is_void() {
     let mut run = Run::new(0);
@@ -410,7 +462,7 @@ fn a_segment_stays_when_what_replaces_it_is_void() {
         .expect("a checkpoint");
     let now = run.now;
     run.shard().tick(now);
-    let fault = Fault::Error(std::io::ErrorKind::Other);
+    let fault = Fault::Error(ErrorKind::Other);
     run.disk.fail(Call::Write, 0, fault);
     let failed = run.commit().expect_err("a failed commit");
     assert!(matches!(failed, CommitError::Void { .. }), "{failed}");
@@ -444,7 +496,7 @@ fn a_checkpoint_of_what_is_void_is_not_written() {
     publish(&mut run, b"void");
     let commit = run.shard().take_commit().expect("a commit");
     let checkpoint = run.shard().take_checkpoint(std::iter::empty());
-    let fault = Fault::Error(std::io::ErrorKind::Other);
+    let fault = Fault::Error(ErrorKind::Other);
     run.disk.fail(Call::Write, 0, fault);
     let failed = run.shard().finish_commit(commit.run());
     assert!(matches!(failed, Err(CommitError::Void { .. })));
@@ -476,7 +528,7 @@ fn a_checkpoint_of_an_empty_log_is_believed() {
     let now = Timestamp(1_700_000_000_000_000_000);
     let open = || jetsled_store::open(&options, Arc::new(disk.clone()), now).expect("a store");
     let mut shard = open().shards.remove(0);
-    let full = Fault::Error(std::io::ErrorKind::StorageFull);
+    let full = Fault::Error(ErrorKind::StorageFull);
     disk.fail(Call::Allocate, 0, full);
     let checkpoint = shard.take_checkpoint(std::iter::empty());
     assert_eq!(checkpoint.position().offset(), 0);
@@ -519,7 +571,7 @@ fn what_was_void_does_not_come_back_with_a_start() {
         let now = run.now;
         run.shard().publish(stream, &message, now).expect("room");
     }
-    let fault = Fault::Short(std::io::ErrorKind::StorageFull);
+    let fault = Fault::Short(ErrorKind::StorageFull);
     run.disk.fail(Call::Write, 0, fault);
     run.commit().expect_err("a failed commit");
     assert_eq!(run.state(), before);

@@ -260,7 +260,11 @@ impl Drop for ShardGuard<'_> {
 impl ShardState {
     /// When the worker has something to do; a past time means now.
     pub(super) fn next_work(&self) -> Option<Timestamp> {
-        if !self.ready.is_empty() || !self.released.is_empty() || self.stopping {
+        let is_due = !self.ready.is_empty()
+            || !self.released.is_empty()
+            || self.stopping
+            || self.store.wants_maintenance();
+        if is_due {
             return Some(Timestamp::EPOCH);
         }
         let wake = self.wakes.peek().map(|Reverse((at, ..))| *at);

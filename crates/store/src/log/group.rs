@@ -169,7 +169,7 @@ impl Log {
         }
     }
 
-    fn advance_synced(&mut self, synced: LogPosition) {
+    pub(super) fn advance_synced(&mut self, synced: LogPosition) {
         self.synced = self.synced.max(synced);
         if let (SyncPolicy::Interval(_), Some(active)) = (self.options.sync, &mut self.active)
             && synced.segment() == active.segment
@@ -255,7 +255,10 @@ impl Log {
         self.commit_start = start;
     }
 
-    fn file_of(&self, segment: SegmentNo) -> Option<Arc<dyn crate::storage::StorageFile>> {
+    pub(super) fn file_of(
+        &self,
+        segment: SegmentNo,
+    ) -> Option<Arc<dyn crate::storage::StorageFile>> {
         let active = self
             .active
             .as_ref()

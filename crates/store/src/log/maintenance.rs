@@ -10,7 +10,7 @@ use super::index::building::BuildingIndex;
 use super::index::file::{self, IndexSeal, IndexTable};
 use super::lookup::name_every_stream;
 use super::segment::spare_path;
-use super::{Log, SegmentNo, SyncPolicy};
+use super::{Log, LogPosition, SegmentNo, SyncPolicy};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
 /// See [`Log::take_maintenance`].
@@ -24,6 +24,11 @@ pub struct Maintenance {
 
 #[derive(Debug)]
 enum Job {
+    Sync {
+        file: Arc<dyn StorageFile>,
+        /// What is written so far.
+        until: LogPosition,
+    },
     WriteIndex {
         segment: SegmentNo,
         index: Arc<BuildingIndex>,
@@ -43,6 +48,7 @@ pub struct Maintained(Done);
 
 #[derive(Debug)]
 enum Done {
+    Synced(io::Result<LogPosition>),
     Index {
         segment: SegmentNo,
         table: io::Result<IndexTable>,
@@ -53,16 +59,26 @@ enum Done {
 /// Bytes of a new segment written at a time.
 const ZERO_STEP: usize = 1 << 20;
 
+/// Under [`SyncPolicy::Interval`] a segment is synced whenever this part of it more is written: the first commit behind its end waits until all of
+/// it is.
+const EARLY_SYNC_PART: u32 = 8;
+
 /// The name of a spare that was never a segment.
 const NEW_SPARE: SegmentNo = SegmentNo(0);
 
 impl Log {
     /// Work that is better done without the shard's lock, by any thread and in no hurry: writing the
-    /// index of a sealed segment, preparing the next segment. Until it is done, the sealed
+    /// index of a sealed segment, preparing the next segment, syncing what need not be synced yet. Until it is done, the sealed
     /// segment's index stays in memory.
     pub fn take_maintenance(&mut self) -> Option<Maintenance> {
         if self.maintaining || self.fenced.is_some() {
             return None;
+        }
+        if self.is_early_sync_due()
+            && let Some(file) = self.file_of(self.written.segment())
+        {
+            let until = self.written;
+            return Some(self.maintenance(Job::Sync { file, until }));
         }
         let synced = self.synced.segment();
         // Asked after each commit, and nearly always there is none.
@@ -98,18 +114,39 @@ impl Log {
             },
             _ => return None,
         };
+        if let Job::WriteIndex { segment, .. } = &job {
+            self.indexing = Some(*segment);
+        }
+        Some(self.maintenance(job))
+    }
+
+    fn maintenance(&mut self, job: Job) -> Maintenance {
         self.maintaining = true;
-        self.indexing = match &job {
-            Job::WriteIndex { segment, .. } => Some(*segment),
-            Job::MakeSpare { .. } => None,
-        };
         let (storage, dir) = (Arc::clone(&self.storage), self.dir.clone());
-        Some(Maintenance {
+        Maintenance {
             storage,
             dir,
             guards: self.options.guards(),
             job,
-        })
+        }
+    }
+
+    /// Whether [`Log::take_maintenance`] should be called soon: much is written and not synced.
+    #[must_use]
+    pub fn is_early_sync_due(&self) -> bool {
+        if self.options.sync == SyncPolicy::EveryCommit || self.maintaining || self.fenced.is_some()
+        {
+            return false;
+        }
+        // Before anything is written into a segment, all earlier ones are synced.
+        let (written, synced) = (self.written, self.synced);
+        let synced_of_it = if synced.segment() == written.segment() {
+            synced.offset()
+        } else {
+            0
+        };
+        written.offset().saturating_sub(synced_of_it)
+            >= self.options.segment_len() / EARLY_SYNC_PART
     }
 
     /// Takes the result of [`Maintenance::run`].
@@ -117,6 +154,12 @@ impl Log {
         self.maintaining = false;
         self.indexing = None;
         match maintained.0 {
+            Done::Synced(Ok(synced)) => self.advance_synced(synced),
+            Done::Synced(Err(error)) => {
+                // As with a commit's: what is lost is not known, and the next sync need not fail.
+                tracing::error!(dir = %self.dir.display(), %error, "the log could not be synced");
+                self.fenced = Some(Arc::new(error));
+            }
             Done::Index {
                 segment,
                 table: Ok(table),
@@ -156,6 +199,7 @@ impl Maintenance {
             job,
         } = self;
         Maintained(match job {
+            Job::Sync { file, until } => Done::Synced(file.sync_data().map(|()| until)),
             Job::WriteIndex {
                 segment,
                 index,

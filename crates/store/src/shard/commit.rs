@@ -248,6 +248,12 @@ impl Shard {
         self.log.take_maintenance()
     }
 
+    /// Whether [`Shard::take_maintenance`] should be called soon. Cheap.
+    #[must_use]
+    pub fn wants_maintenance(&self) -> bool {
+        self.log.is_early_sync_due()
+    }
+
     /// Takes the result of [`Maintenance::run`].
     pub fn finish_maintenance(&mut self, maintained: Maintained) {
         self.log.finish_maintenance(maintained);
