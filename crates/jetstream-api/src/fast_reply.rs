@@ -42,6 +42,7 @@ const DEFAULT_FLOW: u16 = 10;
 /// The reply subject that the publisher of a message with these headers gave, if it marks a fast-ingest batch: behind a service import it stands in
 /// `Nats-Request-Info`.
 #[must_use]
+#[inline]
 pub fn marked<'a>(reply: &'a [u8], block: &[u8]) -> Option<Cow<'a, [u8]>> {
     if reply.len() > SUFFIX.len() && reply.ends_with(SUFFIX) {
         return Some(Cow::Borrowed(reply));
@@ -49,6 +50,10 @@ pub fn marked<'a>(reply: &'a [u8], block: &[u8]) -> Option<Cow<'a, [u8]>> {
     if !reply.starts_with(SERVICE_REPLY) {
         return None;
     }
+    marked_before_import(block)
+}
+
+fn marked_before_import<'a>(block: &[u8]) -> Option<Cow<'a, [u8]>> {
     let info = headers::get(block, b"Nats-Request-Info")?;
     let info: serde_json::Value = serde_json::from_slice(info).ok()?;
     let original = info.get("reply")?.as_str()?.as_bytes();

@@ -18,6 +18,7 @@ mod ack;
 pub mod advisory;
 mod batch_flow;
 mod consumer;
+mod digits;
 mod error;
 pub mod fast_reply;
 pub mod json;
@@ -49,7 +50,7 @@ pub use limits::{AccountLimits, ServerLimits};
 pub use name::{
     MAX_DESCRIPTION_LEN, MAX_METADATA_LEN, MAX_NAME_LEN, is_valid_name, short_hash, stream_identity,
 };
-pub use pub_ack::{PubAck, PubAckPrefix};
+pub use pub_ack::{PubAck, PubAckPrefix, PubAckRun};
 pub use pull_request::{PullPriority, PullRequest};
 pub use sequence::{ConsumerSeq, StreamSeq};
 pub use stream::{

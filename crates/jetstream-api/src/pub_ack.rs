@@ -1,7 +1,11 @@
 //! The ack of a publish, written by hand because there is one a message.
 
-use jetsled_protocol::GoQuoted;
+use std::ops::Range;
 
+use jetsled_protocol::GoQuoted;
+use jetsled_protocol::encode::{self, Decimal};
+
+use crate::digits::count_up;
 use crate::{ApiError, StreamSeq};
 
 /// What all publish acks of a stream start with. Made once a stream, so that an ack only adds what differs.
@@ -9,6 +13,18 @@ use crate::{ApiError, StreamSeq};
 pub struct PubAckPrefix {
     success: Box<[u8]>,
     failure: Box<[u8]>,
+}
+
+/// Writes the acks of messages that were stored one after the other: but for a few digits each is the last one.
+#[derive(Debug, Default)]
+pub struct PubAckRun {
+    /// `<size>\r\n<ack>\r\n`.
+    text: Vec<u8>,
+    /// Where the ack lies in it.
+    ack: Range<usize>,
+    /// Where its sequence does.
+    digits: Range<usize>,
+    seq: StreamSeq,
 }
 
 /// What became of a publish that was accepted.
@@ -93,6 +109,48 @@ impl PubAckPrefix {
     }
 }
 
+impl PubAckRun {
+    /// The next ack is that of the message with this sequence.
+    pub fn begin(&mut self, prefix: &PubAckPrefix, seq: StreamSeq) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(seq.get()).as_bytes();
+        let len = prefix.success.len() + digits.len() + b"}".len();
+        let text = &mut self.text;
+        text.clear();
+        text.extend_from_slice(Decimal::new(len).as_bytes());
+        text.extend_from_slice(encode::CRLF);
+        self.ack = text.len()..text.len() + len;
+        text.extend_from_slice(&prefix.success);
+        self.digits = text.len()..text.len() + digits.len();
+        text.extend_from_slice(digits);
+        text.push(b'}');
+        text.extend_from_slice(encode::CRLF);
+        self.seq = seq;
+    }
+
+    /// Goes on to the ack of the next message, of the stream that it [began](PubAckRun::begin) with.
+    #[inline]
+    pub fn count_on(&mut self, prefix: &PubAckPrefix) {
+        self.seq = self.seq.next();
+        let digits = self.text.get_mut(self.digits.clone());
+        if !digits.is_some_and(count_up) {
+            self.begin(prefix, self.seq);
+        }
+    }
+
+    /// The ack.
+    #[must_use]
+    pub fn ack(&self) -> &[u8] {
+        self.text.get(self.ack.clone()).unwrap_or_default()
+    }
+
+    /// The ack as the end of a `MSG` that has it as its payload: `<size>\r\n<ack>\r\n`.
+    #[must_use]
+    pub fn framed(&self) -> &[u8] {
+        &self.text
+    }
+}
+
 /// Ends the ack of a batch. Its id is quoted as nats-server quotes it, which for what is not text is no JSON.
 fn write_batch(id: &[u8], count: u64, out: &mut Vec<u8>) {
     let id = GoQuoted(id);
@@ -116,6 +174,21 @@ mod tests {
             Err(error) => prefix.write_error(&error, &mut out),
         }
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn acks_in_a_run_are_those_written_one_by_one() {
+        let prefix = PubAckPrefix::new("A", Some("D"));
+        let mut run = PubAckRun::default();
+        run.begin(&prefix, StreamSeq(8));
+        for seq in 8..1100 {
+            let mut ack = Vec::new();
+            prefix.write(PubAck::Stored(StreamSeq(seq)), &mut ack);
+            assert_eq!(run.ack(), ack);
+            let framed = [ack.len().to_string().as_bytes(), b"\r\n", &ack, b"\r\n"].concat();
+            assert_eq!(run.framed(), framed);
+            run.count_on(&prefix);
+        }
     }
 
     #[test]

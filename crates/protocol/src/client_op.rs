@@ -1,11 +1,13 @@
 //! Operations that a client sends.
 
+mod frames;
 mod last_pub;
 
 use crate::control_line::{
     Stop, Verb, ignored_line, line, one_or_two, payload, size, split_args, two_or_three, verb,
 };
 use crate::{Limits, Parse, ParseError};
+pub use frames::{PubFrames, PubShape};
 pub use last_pub::{LastPub, Repeat, Repeats};
 
 /// One operation from a client. All parts borrow from the input.

@@ -36,7 +36,9 @@ mod sublist;
 mod transform;
 pub mod websocket;
 
-pub use client_op::{ClientOp, HPub, LastPub, Pub, Repeat, Repeats, Sub, Unsub, parse_client_op};
+pub use client_op::{
+    ClientOp, HPub, LastPub, Pub, PubFrames, PubShape, Repeat, Repeats, Sub, Unsub, parse_client_op,
+};
 pub use go_quote::GoQuoted;
 pub use parse::{Limits, Parse};
 pub use parse_error::ParseError;

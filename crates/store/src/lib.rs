@@ -35,9 +35,9 @@ pub use log::{
 };
 pub use open::{OpenError, OpenReport, Opened, ShardReport, open};
 pub use options::{MAX_SHARDS, StoreOptions};
-pub use shard::Shard;
 #[doc(hidden)]
 pub use shard::decode_catalog_value;
+pub use shard::{Publisher, Shard};
 pub use stream::{
     ChangeError, DeletedDetails, Erase, MessageMeta, PendingCount, Publish, PublishError,
     Published, Purge, Purged, RecoveredConsumer, RemoveReason, Removed, Scheduled, Sender,

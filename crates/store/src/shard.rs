@@ -226,15 +226,24 @@ impl Shard {
         message: &Publish<'_>,
         now: Timestamp,
     ) -> Result<Published, PublishError> {
+        self.publisher(stream)?.publish(message, now)
+    }
+
+    /// For many publishes to one stream.
+    ///
+    /// # Errors
+    /// When the stream is unknown or the log takes no records.
+    pub fn publisher(&mut self, stream: StreamId) -> Result<Publisher<'_>, PublishError> {
         self.check_broken()?;
-        let Some(target) = self.streams.get_mut(&stream) else {
+        let Some(stream) = self.streams.get_mut(&stream) else {
             return Err(PublishError::UnknownStream(stream));
         };
-        let outcome = target.publish(&mut self.log, message, now);
-        self.metering.settle(target);
-        let mut published = outcome?;
-        note_published(target, &self.log, &mut self.touched, &mut published);
-        Ok(published)
+        Ok(Publisher {
+            stream,
+            log: &mut self.log,
+            metering: &mut self.metering,
+            touched: &mut self.touched,
+        })
     }
 
     /// Applies the stream's rules to a message of a fast-ingest batch: those of [`Shard::publish`] in the order in which
@@ -435,7 +444,36 @@ impl Shard {
     }
 }
 
+/// One who publishes to one stream: what a publish needs besides the message is looked up once.
+#[derive(Debug)]
+pub struct Publisher<'a> {
+    stream: &'a mut Stream,
+    log: &'a mut Log,
+    metering: &'a mut Metering,
+    touched: &'a mut Vec<StreamId>,
+}
+
+impl Publisher<'_> {
+    /// As [`Shard::publish`].
+    ///
+    /// # Errors
+    /// [`PublishError::Rejected`] has what the publisher is told.
+    #[inline]
+    pub fn publish(
+        &mut self,
+        message: &Publish<'_>,
+        now: Timestamp,
+    ) -> Result<Published, PublishError> {
+        let outcome = self.stream.publish(self.log, message, now);
+        self.metering.settle(self.stream);
+        let mut published = outcome?;
+        note_published(self.stream, self.log, self.touched, &mut published);
+        Ok(published)
+    }
+}
+
 /// Notes where a published message becomes durable.
+#[inline]
 fn note_published(
     target: &mut Stream,
     log: &Log,

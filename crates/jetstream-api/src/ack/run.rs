@@ -3,6 +3,7 @@
 use super::subject::number;
 use super::{AckNumbers, AckSubject, AckSubjectPrefix};
 use crate::Timestamp;
+use crate::digits::{count_down, count_up};
 
 /// Writes the ack subjects of one consumer's deliveries. Where a delivery follows the last one, as most do, its numbers are counted on in
 /// the text of that.
@@ -153,30 +154,6 @@ impl AckSubjectReader {
             });
         }
     }
-}
-
-/// Adds one to a decimal number; `false` if that takes another digit.
-fn count_up(digits: &mut [u8]) -> bool {
-    for digit in digits.iter_mut().rev() {
-        if *digit < b'9' {
-            *digit += 1;
-            return true;
-        }
-        *digit = b'0';
-    }
-    false
-}
-
-/// Takes one from a decimal number above zero; `false` if that takes a digit less.
-fn count_down(digits: &mut [u8]) -> bool {
-    for digit in digits.iter_mut().rev() {
-        if *digit > b'0' {
-            *digit -= 1;
-            break;
-        }
-        *digit = b'9';
-    }
-    digits.len() == 1 || digits.first() != Some(&b'0')
 }
 
 #[cfg(test)]

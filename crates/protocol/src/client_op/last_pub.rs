@@ -1,7 +1,6 @@
 //! Publishes with the control line of the one before, or all of it but the reply.
 
-use std::ops::Range;
-
+use super::frames::{Layout, PubFrames, Span};
 use super::{ClientOp, HPub, Pub};
 use crate::Limits;
 
@@ -11,19 +10,13 @@ use crate::Limits;
 pub struct LastPub {
     /// Empty: none.
     line: Vec<u8>,
-    subject: Range<usize>,
-    reply: Option<Range<usize>>,
+    layout: Layout,
     /// Another line may have another reply in this one's place and means the same besides.
     takes_other_replies: bool,
     /// Of headers and payload together.
-    size_text: Range<usize>,
+    size_text: Span,
     /// An HPUB has one.
-    header_size_text: Option<Range<usize>>,
-    header_len: usize,
-    /// Of headers and payload together.
-    body_len: usize,
-    /// Where `<size>\r\n` starts, if the line of a PUB ends just so; else its end.
-    tail_at: usize,
+    header_size_text: Option<Span>,
 }
 
 /// Publishes that repeat a control line, one right behind the other.
@@ -50,43 +43,27 @@ impl LastPub {
     /// Remembers a PUB or HPUB; `input` is all of it, as [`super::parse_client_op`] read it. Other operations change nothing.
     #[inline]
     pub fn remember(&mut self, op: &ClientOp<'_>, input: &[u8]) {
-        let (subject, reply, header_size_text, size_text, header_len, body_len) = match op {
-            ClientOp::Pub(publish) => (
-                publish.subject,
-                publish.reply,
-                None,
-                publish.size_text,
-                0,
-                publish.payload.len(),
-            ),
+        let (reply, header_size_text, size_text) = match op {
+            ClientOp::Pub(publish) => (publish.reply, None, publish.size_text),
             ClientOp::HPub(publish) => (
-                publish.subject,
                 publish.reply,
                 Some(publish.header_size_text),
                 publish.total_size_text,
-                publish.headers.len(),
-                publish.body.len(),
             ),
             _ => return,
         };
-        let line_len = input.len() - (body_len + 2).min(input.len());
-        let line = input.get(..line_len).unwrap_or_default();
-        let within = |part: &[u8]| {
-            let start = part.as_ptr().addr().wrapping_sub(line.as_ptr().addr());
-            start..start.wrapping_add(part.len())
+        let Some(mut layout) = Layout::of(op, input) else {
+            return;
         };
-        self.subject = within(subject);
+        let line = input.get(..layout.line_len).unwrap_or_default();
         self.takes_other_replies = reply.is_some_and(is_plain);
-        self.reply = reply.map(within);
-        self.size_text = within(size_text);
-        self.header_size_text = header_size_text.map(within);
-        (self.header_len, self.body_len) = (header_len, body_len);
+        self.size_text = Span::of(size_text, line);
+        self.header_size_text = header_size_text.map(|text| Span::of(text, line));
         let ends_plainly = line.ends_with(b"\r\n") && self.size_text.end + 2 == line.len();
-        self.tail_at = if ends_plainly && header_size_text.is_none() {
-            self.size_text.start
-        } else {
-            line.len()
-        };
+        if ends_plainly && header_size_text.is_none() {
+            layout.tail_at = self.size_text.start;
+        }
+        self.layout = layout;
         self.line.clear();
         self.line.extend_from_slice(line);
     }
@@ -96,37 +73,37 @@ impl LastPub {
     #[inline]
     pub fn again<'a>(&self, input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
         let (frame, _) = self.split(input)?;
-        if self.body_len > limits.max_payload || self.line.len() > limits.max_control_line {
+        let layout = &self.layout;
+        if layout.body_len > limits.max_payload || self.line.len() > limits.max_control_line {
             return None;
         }
-        let (line, rest) = frame.split_at_checked(self.line.len())?;
-        let body = rest.get(..self.body_len)?;
-        let subject = line.get(self.subject.clone())?;
-        let reply = match &self.reply {
-            None => None,
-            Some(reply) => Some(line.get(reply.clone())?),
-        };
-        let size_text = line.get(self.size_text.clone())?;
-        let op = match &self.header_size_text {
+        let Repeat {
+            reply,
+            headers,
+            payload,
+            ..
+        } = layout.read(frame)?;
+        let (line, behind) = frame.split_at_checked(layout.line_len)?;
+        let subject = layout.subject.get(line)?;
+        let reply = Some(reply).filter(|reply| !reply.is_empty());
+        let size_text = self.size_text.get(line)?;
+        let op = match self.header_size_text {
             None => ClientOp::Pub(Pub {
                 subject,
                 reply,
                 size_text,
-                payload: body,
+                payload,
             }),
             Some(_) if !limits.headers => return None,
-            Some(header_size_text) => {
-                let (headers, payload) = body.split_at_checked(self.header_len)?;
-                ClientOp::HPub(HPub {
-                    subject,
-                    reply,
-                    header_size_text: line.get(header_size_text.clone())?,
-                    total_size_text: size_text,
-                    headers,
-                    payload,
-                    body,
-                })
-            }
+            Some(header_size_text) => ClientOp::HPub(HPub {
+                subject,
+                reply,
+                header_size_text: header_size_text.get(line)?,
+                total_size_text: size_text,
+                headers,
+                payload,
+                body: behind.get(..layout.body_len)?,
+            }),
         };
         Some((op, frame.len()))
     }
@@ -141,26 +118,30 @@ impl LastPub {
         }
     }
 
+    /// The bytes that a number of [`repeats`](LastPub::repeats) took, to be taken apart again without looking at their control lines.
+    #[must_use]
+    pub fn frames<'input>(&self, taken: &'input [u8]) -> PubFrames<'input> {
+        PubFrames::new(taken, self.layout)
+    }
+
     /// Splits a publish with this control line off `input`.
     #[inline]
     fn split<'input>(&self, input: &'input [u8]) -> Option<(&'input [u8], &'input [u8])> {
-        let (frame, rest) = input.split_at_checked(self.line.len() + self.body_len + 2)?;
-        let repeats = !self.line.is_empty()
-            && frame.ends_with(b"\r\n")
-            && (frame.starts_with(&self.line) || self.has_other_reply(frame));
+        let (frame, rest) = input.split_at_checked(self.layout.frame_len())?;
+        let repeats = !self.line.is_empty() && frame.ends_with(b"\r\n") && self.is_at(frame);
         repeats.then_some((frame, rest))
     }
 
-    /// Whether `frame` begins with this control line but for the reply.
+    /// Whether `frame` begins with this control line, or with one that has another reply.
     #[inline]
-    fn has_other_reply(&self, frame: &[u8]) -> bool {
-        let Some(reply) = self.reply.clone().filter(|_| self.takes_other_replies) else {
-            return false;
-        };
-        let behind = reply.end..self.line.len();
+    fn is_at(&self, frame: &[u8]) -> bool {
+        if !self.takes_other_replies {
+            return frame.starts_with(&self.line);
+        }
+        let (reply, end) = (self.layout.reply, self.line.len());
         frame.get(..reply.start) == self.line.get(..reply.start)
-            && frame.get(behind.clone()) == self.line.get(behind)
-            && frame.get(reply).is_some_and(is_plain)
+            && frame.get(reply.end..end) == self.line.get(reply.end..)
+            && reply.get(frame).is_some_and(is_plain)
     }
 }
 
@@ -187,24 +168,9 @@ impl<'input> Iterator for Repeats<'_, 'input> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (frame, rest) = self.last.split(self.rest)?;
-        let (line, body) = frame.split_at_checked(self.last.line.len())?;
-        let body = body.get(..self.last.body_len)?;
-        let (headers, payload) = body.split_at_checked(self.last.header_len)?;
-        let reply = match &self.last.reply {
-            None => &[],
-            Some(reply) => line.get(reply.clone())?,
-        };
+        let repeat = self.last.layout.read(frame)?;
         self.rest = rest;
-        Some(Repeat {
-            reply,
-            headers,
-            payload,
-            tail: if self.last.tail_at < line.len() {
-                frame.get(self.last.tail_at..)?
-            } else {
-                &[]
-            },
-        })
+        Some(repeat)
     }
 }
 
@@ -222,6 +188,14 @@ mod tests {
                 consumed,
             } => Some((op, consumed)),
             _ => None,
+        }
+    }
+
+    fn subject_of<'a>(publish: &ClientOp<'a>) -> &'a [u8] {
+        match publish {
+            ClientOp::Pub(publish) => publish.subject,
+            ClientOp::HPub(publish) => publish.subject,
+            _ => b"",
         }
     }
 
@@ -316,6 +290,17 @@ mod tests {
                 prop_assert_eq!(repeats.rest(), rest);
             }
             prop_assert_eq!(repeats.next(), None);
+            let taken = &input[..input.len() - rest.len()];
+            let frames = last.frames(taken);
+            let all: Vec<_> = last.repeats(input).collect();
+            prop_assert_eq!(frames.iter().collect::<Vec<_>>(), all.clone());
+            prop_assert_eq!(frames.len(), all.len());
+            let (first, others) = frames.split_at(1);
+            prop_assert_eq!(first.iter().chain(others.iter()).collect::<Vec<_>>(), all.clone());
+            if let Some(one) = all.first() {
+                prop_assert_eq!(frames.subject(), subject_of(&publish));
+                prop_assert_eq!((frames.reply_len(), frames.headers_len()), (one.reply.len(), one.headers.len()));
+            }
         }
     }
 }

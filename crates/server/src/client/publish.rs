@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jetsled_protocol::{ClientOp, MatchResult, Pub, encode, subject};
+use jetsled_protocol::{ClientOp, LastPub, MatchResult, Pub, PubFrames, encode, subject};
 
-use super::route_cache::Publisher;
+use super::route_cache::{Entry, Publisher};
 use super::session::Session;
 use super::trace;
 use crate::client::Client;
@@ -123,6 +123,13 @@ impl Session {
                 return whole.len();
             }
         };
+        if let Some(stream) = entry.route.published_stream().filter(|_| !entry.is_for_one) {
+            let run = admitted_run(&self.last_pub, entry, first.subject, input);
+            let ingest = &mut self.flush.get().ingest;
+            ingest.push_publishes(stream, &self.login.account, &run);
+            self.count(run.len(), run.len() * size);
+            return run.bytes().len();
+        }
         let mut reply = first.reply;
         let mut message = first.admitted(admitted, &self.client);
         let mut repeats = self.last_pub.repeats(input);
@@ -131,7 +138,7 @@ impl Session {
         let mut is_unheard = false;
         let is_heard = !entry.route.is_empty() || !first.reply.is_empty() || entry.is_for_one;
         while let Some(repeat) = repeats.next() {
-            if !repeat.headers.is_empty() && message_trace::is_asked_for(repeat.headers) {
+            if asks_for_trace(repeat.headers) {
                 break;
             }
             if *repeat.reply != *reply {
@@ -290,6 +297,29 @@ impl Session {
         encode::hmsg(reply, own.sid(), None, &headers, b"", &mut line);
         self.reply(&line);
     }
+}
+
+/// The publishes at the front of `input` that have the last one's control line, but for the reply, and may be used just as they are.
+fn admitted_run<'i>(
+    last: &LastPub,
+    entry: &Entry,
+    subject: &[u8],
+    input: &'i [u8],
+) -> PubFrames<'i> {
+    let mut repeats = last.repeats(input);
+    let mut taken = 0;
+    while let Some(repeat) = repeats.next()
+        && !asks_for_trace(repeat.headers)
+        && entry.admit(subject, repeat.reply).is_ok()
+    {
+        taken = input.len() - repeats.rest().len();
+    }
+    last.frames(input.get(..taken).unwrap_or_default())
+}
+
+#[inline]
+fn asks_for_trace(headers: &[u8]) -> bool {
+    !headers.is_empty() && message_trace::is_asked_for(headers)
 }
 
 /// `<size>\r\n<payload>\r\n` if the control line ended just so: then it goes out as it came in.

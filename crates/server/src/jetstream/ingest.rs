@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jetsled_dispatch::{AckEvent, PullEvent};
 use jetsled_jetstream_api::{AckKind, AckNumbers, AckSubject};
-use jetsled_protocol::headers;
+use jetsled_protocol::{PubFrames, PubShape, headers};
 use smallvec::SmallVec;
 
 use super::commit::InlineCommit;
+use super::publish_run::PublishRun;
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
 use super::transfer::TransferId;
@@ -26,6 +27,7 @@ pub(crate) struct IngestBatch {
     entries: Vec<Entry>,
     bytes: Vec<u8>,
     shared: Vec<Bytes>,
+    runs: Vec<StagedRun>,
     accounts: Vec<Arc<AccountJetStream>>,
     /// Accounts without JetStream, in which the API was asked all the same.
     without: Vec<Arc<Account>>,
@@ -51,6 +53,8 @@ enum To {
     /// The API of an account without JetStream; its index is one of [`IngestBatch::without`].
     NotEnabled,
     Stream(StreamTarget),
+    /// Many messages for a stream: one of [`IngestBatch::runs`].
+    Publishes(StreamTarget, u32),
     DirectGet(StreamTarget),
     Pull(ConsumerTarget),
     Ack(ConsumerTarget, AckNumbers),
@@ -58,6 +62,13 @@ enum To {
     Acks(ConsumerTarget, AckNumbers, u32),
     FlowControl(ConsumerTarget),
     Transfer(TransferId),
+}
+
+/// Publishes of one shape, whose bytes are the entry's.
+#[derive(Clone, Copy, Debug)]
+struct StagedRun {
+    shape: PubShape,
+    len: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -115,16 +126,39 @@ impl IngestBatch {
         count: u32,
     ) {
         if let Some(account) = self.account_index(account) {
-            self.entries.push(Entry {
-                to: To::Acks(consumer, first, count),
-                account,
-                at: self.bytes.len(),
-                subject: 0,
-                reply: 0,
-                headers: 0,
-                payload: StagedPayload::Copied(0),
-            });
+            self.push_entry(To::Acks(consumer, first, count), account);
         }
+    }
+
+    /// Takes messages for a stream.
+    pub(crate) fn push_publishes(
+        &mut self,
+        stream: StreamTarget,
+        account: &Arc<Account>,
+        frames: &PubFrames<'_>,
+    ) {
+        let Some(account) = self.account_index(account) else {
+            return;
+        };
+        self.push_entry(To::Publishes(stream, len32(self.runs.len())), account);
+        self.bytes.extend_from_slice(frames.bytes());
+        self.runs.push(StagedRun {
+            shape: frames.shape(),
+            len: frames.bytes().len(),
+        });
+    }
+
+    /// An entry whose bytes, if any, follow.
+    fn push_entry(&mut self, to: To, account: u32) {
+        self.entries.push(Entry {
+            to,
+            account,
+            at: self.bytes.len(),
+            subject: 0,
+            reply: 0,
+            headers: 0,
+            payload: StagedPayload::Copied(0),
+        });
     }
 
     /// Whether the last two messages are acks and the second is for what follows the first one.
@@ -226,6 +260,7 @@ impl IngestBatch {
         self.entries.clear();
         self.bytes.clear();
         self.shared.clear();
+        self.runs.clear();
         self.accounts.clear();
         self.without.clear();
     }
@@ -250,16 +285,35 @@ impl IngestBatch {
             let mut groups = run
                 .chunk_by(|entry, next| entry.to.acks_as(next.to))
                 .peekable();
+            // Of a run that was begun.
+            let mut taken = 0;
             while groups.peek().is_some() {
                 handle.give_way();
                 let mut state = handle.lock();
                 flush.begin_turns();
-                for group in groups.by_ref() {
+                while let Some(group) = groups.peek() {
                     match group {
-                        [entry] if of_shard(&entry) => self.apply(entry, &mut state, flush),
+                        [entry] if of_shard(&entry) => {
+                            if let Some(publishes) = self.publishes(entry) {
+                                let frames = publishes.frames.split_at(taken).1;
+                                let rest = PublishRun {
+                                    frames,
+                                    ..publishes
+                                };
+                                let count = state.publish_run(&rest, || handle.is_awaited(), flush);
+                                if count < frames.len() {
+                                    taken += count;
+                                    break;
+                                }
+                                taken = 0;
+                            } else {
+                                self.apply(entry, &mut state, flush);
+                            }
+                        }
                         [entry, _, ..] if of_shard(&entry) => self.acks(group, &mut state, flush),
                         _ => {}
                     }
+                    groups.next();
                     if handle.is_awaited() {
                         break;
                     }
@@ -268,7 +322,7 @@ impl IngestBatch {
                 UnfinishedTurn::keep(handle, flush);
                 let is_end = is_last && groups.peek().is_none();
                 if is_end && flush.commits_inline && flush.inline_commit.is_none() {
-                    let is_one = self.entries.len() == 1;
+                    let is_one = self.is_one();
                     flush.inline_commit = InlineCommit::take(handle, &mut state, is_one);
                 }
             }
@@ -278,7 +332,7 @@ impl IngestBatch {
     fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
         let request = self.request(entry);
         match entry.to {
-            To::Api | To::Transfer(_) | To::NotEnabled => {}
+            To::Api | To::Transfer(_) | To::NotEnabled | To::Publishes(..) => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
             To::Ack(..) | To::Acks(..) => self.acks(std::slice::from_ref(entry), state, flush),
@@ -338,6 +392,27 @@ impl IngestBatch {
         });
     }
 
+    /// Whether this is one message.
+    fn is_one(&self) -> bool {
+        match self.entries.as_slice() {
+            [only] => self.publishes(only).is_none_or(|run| run.frames.len() == 1),
+            _ => false,
+        }
+    }
+
+    /// The messages of an entry that is a run of them.
+    fn publishes(&self, entry: &Entry) -> Option<PublishRun<'_>> {
+        let To::Publishes(target, run) = entry.to else {
+            return None;
+        };
+        let StagedRun { shape, len } = self.runs[run as usize];
+        Some(PublishRun {
+            account: &self.accounts[entry.account as usize],
+            stream: target.stream,
+            frames: shape.frames(&self.bytes[entry.at..entry.at + len]),
+        })
+    }
+
     /// Subject, reply, headers and payload.
     fn parts(&self, entry: &Entry) -> [&[u8]; 4] {
         let (subject, rest) = self.bytes[entry.at..].split_at(entry.subject as usize);
@@ -392,7 +467,9 @@ impl To {
     fn shard(self) -> Option<u16> {
         match self {
             Self::Api | Self::Transfer(_) | Self::NotEnabled => None,
-            Self::Stream(stream) | Self::DirectGet(stream) => Some(stream.shard),
+            Self::Stream(stream) | Self::Publishes(stream, _) | Self::DirectGet(stream) => {
+                Some(stream.shard)
+            }
             Self::Pull(consumer)
             | Self::Ack(consumer, _)
             | Self::Acks(consumer, ..)

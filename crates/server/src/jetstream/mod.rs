@@ -6,6 +6,7 @@
 //! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that serves it |
 //! | `commit` | group commit, by the worker or by a connection that is alone |
 //! | `batch` | atomic and fast-ingest batches |
+//! | `publish`, `publish_run` | a message for a stream; many of them in a row |
 //! | `parked` | replies that wait for a commit |
 //! | `consumer`, `consumers`, `consumer_record` | what runs of a consumer, what is stored of it |
 //! | `turn`, `deliver`, `view`, `retention` | a consumer's events, deliveries and what it sees |
@@ -43,6 +44,7 @@ mod machine;
 mod observe;
 mod parked;
 mod publish;
+mod publish_run;
 mod push_interest;
 mod rename;
 mod reply;
@@ -73,6 +75,6 @@ pub(crate) use observe::{ObservedStream, Room, StoreHealth, StreamRow};
 pub(crate) use snapshot::{AccountUse, StreamDetail, WantedDetail};
 pub use start::StartError;
 pub(crate) use start::{JetStream, encryption};
-pub(crate) use target::{ConsumerTarget, Target};
+pub(crate) use target::{ConsumerTarget, StreamTarget, Target};
 pub(crate) use turn::UnfinishedTurn;
 pub(crate) use verify::DamagedStream;

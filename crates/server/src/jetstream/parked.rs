@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use jetsled_jetstream_api::Timestamp;
+use jetsled_jetstream_api::{PubAckPrefix, StreamSeq, Timestamp};
 use jetsled_store::{ConsumerKey, StreamId};
 
 use super::latency::Histogram;
 use super::reply::{ReplyRoutes, send};
+use super::stream::RunningStream;
 use crate::account::Account;
 use crate::routing::FlushSet;
 
@@ -31,7 +32,20 @@ enum Entry {
         body_len: u32,
         kind: ReplyKind,
     },
+    PubAcks(PubAcks),
     Then(Then),
+}
+
+/// Acks of messages that were stored one after the other, in answer to replies of the same length.
+#[derive(Debug)]
+struct PubAcks {
+    account: u32,
+    stream: StreamId,
+    prefix: Arc<PubAckPrefix>,
+    first: StreamSeq,
+    count: u32,
+    /// Never 0.
+    reply_len: u32,
 }
 
 /// What a reply confirms, which decides what is said instead when the commit fails.
@@ -73,6 +87,16 @@ impl Parked {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let account = self.account_index(account);
+        self.park(account, subject, kind, write);
+    }
+
+    fn park(
+        &mut self,
+        account: u32,
+        subject: &[u8],
+        kind: ReplyKind,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.bytes.extend_from_slice(subject);
         let before = self.bytes.len();
         write(&mut self.bytes);
@@ -85,11 +109,44 @@ impl Parked {
         });
     }
 
-    /// Notes that the reply just parked acks what arrived at this time.
-    pub(super) fn note_arrival(&mut self, at: Timestamp) {
+    /// Parks the acks of messages that were stored one after the other, the first one with this sequence. Each goes to one of `replies`, which
+    /// are `reply_len` bytes long.
+    pub(super) fn pub_acks<'a>(
+        &mut self,
+        running: &RunningStream,
+        first: StreamSeq,
+        reply_len: usize,
+        replies: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let mut count = 0;
+        for reply in replies {
+            self.bytes.extend_from_slice(reply);
+            count += 1;
+        }
+        let reply_len = len32(reply_len);
+        match self.entries.last_mut() {
+            Some(Entry::PubAcks(before)) if before.goes_on(running.id, first, reply_len) => {
+                before.count += count;
+            }
+            _ => {
+                let account = self.account_index(&running.account);
+                self.entries.push(Entry::PubAcks(PubAcks {
+                    account,
+                    stream: running.id,
+                    prefix: Arc::clone(&running.pub_ack),
+                    first,
+                    count,
+                    reply_len,
+                }));
+            }
+        }
+    }
+
+    /// Notes that so many of the acks just parked are for what arrived at this time.
+    pub(super) fn note_arrivals(&mut self, at: Timestamp, count: u64) {
         match self.arrivals.last_mut() {
-            Some((last, acks)) if *last == at => *acks += 1,
-            _ => self.arrivals.push((at, 1)),
+            Some((last, acks)) if *last == at => *acks += count,
+            _ => self.arrivals.push((at, count)),
         }
     }
 
@@ -128,6 +185,16 @@ impl Parked {
                     self.replies
                         .send_one(account, subject, headers, body, flush);
                 }
+                Entry::PubAcks(acks) => {
+                    let subjects = acks.take_subjects(&mut bytes);
+                    let account = &self.accounts[acks.account as usize];
+                    self.replies.send_pub_acks(
+                        account,
+                        (&acks.prefix, acks.first),
+                        subjects,
+                        flush,
+                    );
+                }
                 Entry::Then(todo) => then.push(todo),
             }
         }
@@ -137,32 +204,37 @@ impl Parked {
 
     /// Nothing is written any more: puts refusals, which `refusal` writes, in the place of publish acks, and takes confirmations of acks out.
     pub(super) fn withdraw(&mut self, mut refusal: impl FnMut(StreamId, &mut Vec<u8>)) {
-        let mut kept = Vec::with_capacity(self.bytes.len());
-        let mut bytes = self.bytes.as_slice();
-        self.entries.retain_mut(|entry| {
-            let Entry::Reply {
-                subject_len,
-                body_len,
-                kind,
-                ..
-            } = entry
-            else {
-                return true;
-            };
-            let (subject, body) = (take(&mut bytes, *subject_len), take(&mut bytes, *body_len));
-            if matches!(kind, ReplyKind::Ack) {
-                return false;
+        let all = std::mem::take(&mut self.bytes);
+        let mut bytes = all.as_slice();
+        for entry in std::mem::take(&mut self.entries) {
+            match entry {
+                Entry::Reply {
+                    account,
+                    subject_len,
+                    body_len,
+                    kind,
+                } => {
+                    let subject = take(&mut bytes, subject_len);
+                    let body = take(&mut bytes, body_len);
+                    match kind {
+                        ReplyKind::Ack => {}
+                        ReplyKind::PubAck(stream) => {
+                            self.park(account, subject, kind, |out| refusal(stream, out));
+                        }
+                        kind => {
+                            self.park(account, subject, kind, |out| out.extend_from_slice(body))
+                        }
+                    }
+                }
+                Entry::PubAcks(acks) => {
+                    for subject in acks.take_subjects(&mut bytes) {
+                        let kind = ReplyKind::PubAck(acks.stream);
+                        self.park(acks.account, subject, kind, |out| refusal(acks.stream, out));
+                    }
+                }
+                Entry::Then(then) => self.entries.push(Entry::Then(then)),
             }
-            kept.extend_from_slice(subject);
-            let before = kept.len();
-            match kind {
-                ReplyKind::PubAck(stream) => refusal(*stream, &mut kept),
-                _ => kept.extend_from_slice(body),
-            }
-            *body_len = len32(kept.len() - before);
-            true
-        });
-        self.bytes = kept;
+        }
     }
 
     /// The commit failed: tells those who wait, and forgets everything. `refusal` writes the publish ack
@@ -174,25 +246,37 @@ impl Parked {
     ) {
         let mut bytes = self.bytes.as_slice();
         let mut refused = Vec::new();
-        for entry in self.entries.drain(..) {
-            let Entry::Reply {
-                account,
-                subject_len,
-                body_len,
-                kind,
-            } = entry
-            else {
-                continue;
-            };
-            let subject = take(&mut bytes, subject_len);
-            take(&mut bytes, body_len);
+        let mut refuse = |account: u32, subject: &[u8], stream, flush: &mut FlushSet| {
             refused.clear();
-            match kind {
-                ReplyKind::PubAck(stream) => refusal(stream, &mut refused),
-                ReplyKind::Api { failure, .. } => refused.extend_from_slice(&failure),
-                ReplyKind::Ack | ReplyKind::Message { .. } => continue,
-            }
+            refusal(stream, &mut refused);
             send(&self.accounts[account as usize], subject, &refused, flush);
+        };
+        for entry in self.entries.drain(..) {
+            match entry {
+                Entry::Reply {
+                    account,
+                    subject_len,
+                    body_len,
+                    kind,
+                } => {
+                    let subject = take(&mut bytes, subject_len);
+                    take(&mut bytes, body_len);
+                    match kind {
+                        ReplyKind::PubAck(stream) => refuse(account, subject, stream, flush),
+                        ReplyKind::Api { failure, .. } => {
+                            let account = &self.accounts[account as usize];
+                            send(account, subject, &failure, flush);
+                        }
+                        ReplyKind::Ack | ReplyKind::Message { .. } => {}
+                    }
+                }
+                Entry::PubAcks(acks) => {
+                    for subject in acks.take_subjects(&mut bytes) {
+                        refuse(acks.account, subject, acks.stream, flush);
+                    }
+                }
+                Entry::Then(_) => {}
+            }
         }
         self.forget();
     }
@@ -218,6 +302,24 @@ impl Parked {
             self.accounts.len() - 1
         });
         len32(index)
+    }
+}
+
+impl PubAcks {
+    /// The replies, from the front of what is parked.
+    fn take_subjects<'b>(&self, bytes: &mut &'b [u8]) -> std::slice::ChunksExact<'b, u8> {
+        let each = self.reply_len as usize;
+        let (subjects, rest) = bytes.split_at(self.count as usize * each);
+        *bytes = rest;
+        subjects.chunks_exact(each)
+    }
+
+    /// Whether the ack of this message comes next.
+    #[inline]
+    fn goes_on(&self, stream: StreamId, seq: StreamSeq, reply_len: u32) -> bool {
+        self.stream == stream
+            && self.reply_len == reply_len
+            && self.first.get() + u64::from(self.count) == seq.get()
     }
 }
 

@@ -43,13 +43,15 @@ impl ShardState {
         let Some(outcome) = self.store_message(stream, &message, Shard::publish, flush) else {
             return;
         };
+        let published = match outcome {
+            Ok(published) => published,
+            Err(error) => return self.refuse_publish(stream, request.reply, error, flush),
+        };
         let Some(running) = self.streams.get(&stream) else {
             return;
         };
-        if request.reply.is_empty() || running.config.no_ack {
-            if let Err(error) = outcome {
-                refusal(error, running);
-            }
+        let reply = request.reply;
+        if reply.is_empty() || running.config.no_ack {
             return;
         }
         let counter = if running.config.allow_msg_counter {
@@ -57,38 +59,50 @@ impl ShardState {
         } else {
             None
         };
-        match outcome {
-            Ok(published) => {
-                let ack = if published.duplicate {
-                    PubAck::Duplicate(published.seq)
-                } else if let Some(value) = counter {
-                    let seq = published.seq;
-                    PubAck::Counted { seq, value }
-                } else {
-                    PubAck::Stored(published.seq)
-                };
-                let pub_ack = &running.pub_ack;
-                if published.position.is_some() {
-                    self.parked.reply(
-                        &running.account,
-                        request.reply,
-                        ReplyKind::PubAck(stream),
-                        |out| pub_ack.write(ack, out),
-                    );
-                    self.parked.note_arrival(self.now);
-                } else {
-                    let mut body = std::mem::take(&mut self.scratch.reply);
-                    body.clear();
-                    pub_ack.write(ack, &mut body);
-                    let replies = &mut self.scratch.replies;
-                    replies.send(&running.account, request.reply, &body, flush);
-                    self.scratch.reply = body;
-                }
+        let seq = published.seq;
+        let ack = match counter {
+            _ if published.duplicate => PubAck::Duplicate(seq),
+            Some(value) => PubAck::Counted { seq, value },
+            None => PubAck::Stored(seq),
+        };
+        let (account, pub_ack) = (&running.account, &running.pub_ack);
+        if published.position.is_none() {
+            let mut body = std::mem::take(&mut self.scratch.reply);
+            body.clear();
+            pub_ack.write(ack, &mut body);
+            self.scratch.replies.send(account, reply, &body, flush);
+            self.scratch.reply = body;
+            return;
+        }
+        match ack {
+            PubAck::Stored(seq) => {
+                let replies = std::iter::once(reply);
+                self.parked.pub_acks(running, seq, reply.len(), replies);
             }
-            Err(error) => {
-                let refused = refusal(error, running);
-                self.refuse(stream, request.reply, &refused, flush);
+            ack => {
+                let kind = ReplyKind::PubAck(stream);
+                self.parked
+                    .reply(account, reply, kind, |out| pub_ack.write(ack, out));
             }
+        }
+        self.parked.note_arrivals(self.now, 1);
+    }
+
+    /// A message was not stored: tells the log, where that is due, and its publisher, who asked for an answer by `reply` unless that is empty.
+    pub(super) fn refuse_publish(
+        &mut self,
+        stream: StreamId,
+        reply: &[u8],
+        error: PublishError,
+        flush: &mut FlushSet,
+    ) {
+        let Some(running) = self.streams.get(&stream) else {
+            return;
+        };
+        let no_ack = running.config.no_ack;
+        let refused = refusal(error, running);
+        if !reply.is_empty() && !no_ack {
+            self.refuse(stream, reply, &refused, flush);
         }
     }
 

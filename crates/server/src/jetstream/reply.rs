@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jetsled_jetstream_api::{PubAckPrefix, PubAckRun, StreamSeq};
+
 use crate::account::Account;
 use crate::routing::{Destination, FlushSet, OutboundMessage, Payload};
 
@@ -11,6 +13,9 @@ pub(super) struct ReplyRoutes {
     known: Vec<Destination>,
     /// The one to replace next.
     oldest: usize,
+    /// The one used last.
+    last: usize,
+    acks: PubAckRun,
 }
 
 /// How many clients' inboxes are remembered.
@@ -42,6 +47,26 @@ impl ReplyRoutes {
             .deliver_one(&reply(subject, headers, body), flush);
     }
 
+    /// Acknowledges messages that were stored one after the other, the first one with the sequence given: each to one of `subjects`.
+    /// [`ReplyRoutes::count_deliveries`] follows the last one.
+    pub(super) fn send_pub_acks<'a>(
+        &mut self,
+        account: &Arc<Account>,
+        (prefix, first): (&PubAckPrefix, StreamSeq),
+        subjects: impl Iterator<Item = &'a [u8]>,
+        flush: &mut FlushSet,
+    ) {
+        let mut acks = std::mem::take(&mut self.acks);
+        acks.begin(prefix, first);
+        for subject in subjects {
+            let ack = reply(subject, b"", acks.ack());
+            self.route(account, subject)
+                .deliver_framed(&ack, acks.framed(), flush);
+            acks.count_on(prefix);
+        }
+        self.acks = acks;
+    }
+
     /// Tells the subscriptions how many messages they got.
     pub(super) fn count_deliveries(&mut self) {
         for known in &mut self.known {
@@ -49,24 +74,26 @@ impl ReplyRoutes {
         }
     }
 
+    #[inline]
     fn route(&mut self, account: &Arc<Account>, subject: &[u8]) -> &mut Destination {
-        let known = self
-            .known
-            .iter()
-            .position(|known| known.covers(account, subject));
-        let at = known.unwrap_or_else(|| {
-            let resolved = account.resolve(subject);
-            if self.known.len() < KNOWN_INBOXES {
-                self.known.push(resolved);
-                self.known.len() - 1
-            } else {
-                self.oldest = (self.oldest + 1) % KNOWN_INBOXES;
-                self.known[self.oldest].count_deliveries();
-                self.known[self.oldest] = resolved;
-                self.oldest
-            }
-        });
-        &mut self.known[at]
+        let covers = |known: &Destination| known.covers(account, subject);
+        if !self.known.get(self.last).is_some_and(covers) {
+            let known = self.known.iter().position(covers);
+            self.last = known.unwrap_or_else(|| self.resolve(account, subject));
+        }
+        &mut self.known[self.last]
+    }
+
+    fn resolve(&mut self, account: &Arc<Account>, subject: &[u8]) -> usize {
+        let resolved = account.resolve(subject);
+        if self.known.len() < KNOWN_INBOXES {
+            self.known.push(resolved);
+            return self.known.len() - 1;
+        }
+        self.oldest = (self.oldest + 1) % KNOWN_INBOXES;
+        self.known[self.oldest].count_deliveries();
+        self.known[self.oldest] = resolved;
+        self.oldest
     }
 }
 

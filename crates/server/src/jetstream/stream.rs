@@ -20,7 +20,7 @@ pub(super) struct RunningStream {
     pub(super) id: StreamId,
     pub(super) account: Arc<Account>,
     pub(super) config: Arc<StreamConfig>,
-    pub(super) pub_ack: PubAckPrefix,
+    pub(super) pub_ack: Arc<PubAckPrefix>,
     pub(super) domain: Option<Box<str>>,
     pub(super) consumers: Consumers,
     /// What its consumers are told of it.
@@ -46,7 +46,7 @@ impl RunningStream {
         Self {
             id,
             account,
-            pub_ack: PubAckPrefix::new(&config.name, domain),
+            pub_ack: Arc::new(PubAckPrefix::new(&config.name, domain)),
             domain: domain.map(Box::from),
             input: InputTransform::new(&config),
             republish: Republish::new(&config),
@@ -137,6 +137,15 @@ impl RunningStream {
     /// Whether consumers decide how long a message stays.
     pub(super) fn retains_by_interest(&self) -> bool {
         !matches!(self.config.retention, RetentionPolicy::Limits)
+    }
+
+    /// Whether what is published to it is stored as it comes, whatever the interest, and nobody but its consumers and the publisher hears of that,
+    /// unless headers say otherwise.
+    pub(super) fn stores_plainly(&self) -> bool {
+        self.input.is_none()
+            && self.republish.is_none()
+            && !self.config.allow_msg_counter
+            && !self.retains_by_interest()
     }
 
     /// Memory streams answer at once: nothing of them waits for a commit.

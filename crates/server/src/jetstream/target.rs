@@ -26,6 +26,14 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The stream, where messages are published to one.
+    pub(crate) fn published_stream(self) -> Option<StreamTarget> {
+        match self {
+            Self::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
     /// The consumer, where acks of its deliveries go.
     pub(crate) fn acked_consumer(self) -> Option<ConsumerTarget> {
         match self {

@@ -116,6 +116,21 @@ impl Destination {
         self.route.deliver(&message, &self.account, flush)
     }
 
+    /// As [`deliver_one`](Destination::deliver_one), of a message without headers. `tail` is `<size>\r\n<payload>\r\n`.
+    #[inline]
+    pub(crate) fn deliver_framed(
+        &mut self,
+        message: &OutboundMessage<'_>,
+        tail: &[u8],
+        flush: &mut FlushSet,
+    ) -> usize {
+        let message = Message {
+            tail,
+            ..Message::from_server(message)
+        };
+        self.route.deliver(&message, &self.account, flush)
+    }
+
     /// Tells the subscriptions how many messages they got.
     pub(crate) fn count_deliveries(&mut self) {
         self.route.count_deliveries();

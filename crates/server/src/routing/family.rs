@@ -61,6 +61,9 @@ pub(crate) fn leading_tokens(
 /// Whether these are so many tokens, none of them empty.
 #[inline]
 fn has_tokens(text: &[u8], count: usize) -> bool {
+    if count == 1 {
+        return !text.is_empty() && memchr::memchr(b'.', text).is_none();
+    }
     // All in one pass without a branch a byte: most of these texts are too short for anything cleverer.
     let mut dots = 0;
     let mut empty = false;

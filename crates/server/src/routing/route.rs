@@ -11,7 +11,7 @@ use super::imported::{Imported, ImportedMatch, ImportedTo};
 use super::{FlushSet, Message, Payload, RoutedMessage, Target};
 use crate::account::Account;
 use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
-use crate::jetstream::ConsumerTarget;
+use crate::jetstream::{ConsumerTarget, StreamTarget};
 
 /// Everyone who gets messages on a subject, while the account's interest stays what it was.
 #[derive(Debug)]
@@ -209,6 +209,14 @@ impl Route {
     pub(crate) fn acked_consumer(&self) -> Option<ConsumerTarget> {
         match self.inside.as_slice() {
             [Target::JetStream(target)] if self.len() == 1 => target.acked_consumer(),
+            _ => None,
+        }
+    }
+
+    /// The stream that takes what is published, if nobody else gets it.
+    pub(crate) fn published_stream(&self) -> Option<StreamTarget> {
+        match self.inside.as_slice() {
+            [Target::JetStream(target)] if self.len() == 1 => target.published_stream(),
             _ => None,
         }
     }

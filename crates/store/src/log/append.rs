@@ -10,7 +10,7 @@ use super::memory::CHUNK_FULL;
 use super::position::padded;
 use super::record::kind;
 use super::segment::{SEGMENT_HEADER, SegmentHeader, segment_path, spare_path};
-use super::{Active, AppendError, Log, Record, RecordAt, Sealed, SegmentNo, Unindexed};
+use super::{Active, AppendError, Log, Message, Record, RecordAt, Sealed, SegmentNo, Unindexed};
 use crate::storage::{OpenMode, StorageFile};
 
 /// Room kept at a segment's end for its seal, and for a resume mark before that.
@@ -26,11 +26,42 @@ impl Log {
     /// # Errors
     /// [`AppendError`]; nothing has changed then.
     pub fn append(&mut self, record: &Record<'_>) -> Result<RecordAt, AppendError> {
+        if let Record::Message(message) = record {
+            return self.append_message(message);
+        }
+        record.check()?;
+        self.append_encoded(record.body_len(), |out, stamp, len| {
+            frame::encode(out, stamp, record, len);
+        })
+    }
+
+    /// As [`Log::append`] for a message, which is what most records are.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing has changed then.
+    #[inline]
+    pub fn append_message(&mut self, message: &Message<'_>) -> Result<RecordAt, AppendError> {
+        message.check()?;
+        let at = self.append_encoded(message.body_len(), |out, stamp, len| {
+            frame::encode_message(out, stamp, message, len);
+        })?;
+        if let Some(active) = &mut self.active {
+            active.index.push(message, at.offset, at.len);
+        }
+        Ok(at)
+    }
+
+    /// Appends a record with a body of so many bytes, which `encode` writes with its frame.
+    #[inline]
+    fn append_encoded(
+        &mut self,
+        body_len: u64,
+        encode: impl FnOnce(&mut Vec<u8>, Stamp, u32),
+    ) -> Result<RecordAt, AppendError> {
         if let Some(error) = &self.fenced {
             return Err(AppendError::Fenced(Arc::clone(error)));
         }
-        record.check()?;
-        let len = self.make_room(u64::from(FRAME_HEADER + self.seal()) + record.body_len())?;
+        let len = self.make_room(u64::from(FRAME_HEADER + self.seal()) + body_len)?;
         let session = self.session;
         let in_batch = self.batch.is_some();
         let Some(active) = &mut self.active else {
@@ -43,13 +74,10 @@ impl Log {
             _ => self.memory.begin_chunk(active.segment, active.end),
         };
         let offset = active.end;
-        frame::encode(out, active.stamp(session, in_batch), record, len);
+        encode(out, active.stamp(session, in_batch), len);
         active.end += padded(len);
         active.live += padded(len);
         self.appended_bytes += u64::from(padded(len));
-        if let Record::Message(message) = record {
-            active.index.push(message, offset, len);
-        }
         Ok(RecordAt {
             segment: active.segment,
             offset,
@@ -58,11 +86,13 @@ impl Log {
     }
 
     /// What a record takes beside header and body, in bytes.
+    #[inline]
     pub(super) fn seal(&self) -> u32 {
         if self.options.keys.is_some() { SEAL } else { 0 }
     }
 
     /// Makes sure that so many bytes fit the active segment, in a new one if need be, and that they may follow.
+    #[inline]
     pub(super) fn make_room(&mut self, bytes: u64) -> Result<u32, AppendError> {
         let limit = self.options.segment_len() - SEGMENT_HEADER - RESERVE;
         let too_large = AppendError::TooLarge { len: bytes, limit };
@@ -205,10 +235,12 @@ impl Log {
 
 impl Active {
     /// Whether a record of this length fits, with room to seal the segment after it.
+    #[inline]
     pub(super) fn fits(&self, len: u32) -> bool {
         u64::from(self.end) + u64::from(padded(len)) + u64::from(RESERVE) <= u64::from(self.len)
     }
 
+    #[inline]
     fn stamp(&self, session: u32, in_batch: bool) -> Stamp {
         Stamp {
             seed: self.guard.seed,

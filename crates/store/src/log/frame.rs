@@ -113,11 +113,20 @@ pub(crate) fn encode(out: &mut Vec<u8>, stamp: Stamp, record: &Record<'_>, len: 
     });
 }
 
+/// As [`encode`] for a message.
+#[inline]
+pub(crate) fn encode_message(out: &mut Vec<u8>, stamp: Stamp, message: &Message<'_>, len: u32) {
+    encode_with(out, stamp, (kind::MESSAGE, message.stream), len, |out| {
+        message.encode_body(out);
+    });
+}
+
 /// Appends a frame without body, for the log's own kinds.
 pub(crate) fn encode_mark(out: &mut Vec<u8>, stamp: Stamp, kind: u8) {
     encode_with(out, stamp, (kind, StreamId(0)), FRAME_HEADER, |_| ());
 }
 
+#[inline]
 fn encode_with(
     out: &mut Vec<u8>,
     stamp: Stamp,
@@ -126,7 +135,7 @@ fn encode_with(
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = out.len();
-    out.reserve(padded(len) as usize);
+    out.reserve(padded(len) as usize + 8);
     let mut header = [0; FRAME_HEADER as usize];
     header[4..6].copy_from_slice(&MAGIC.to_le_bytes());
     header[6] = kind;
@@ -152,8 +161,10 @@ fn encode_with(
         let checksum = stamp.seed.checksum(stamp.offset, &out[start + 4..]);
         out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
     }
-    const PADDING: [u8; 8] = [0; 8];
-    out.extend_from_slice(&PADDING[..(padded(len) - len) as usize]);
+    // A fixed number of bytes is one store.
+    let end = start + padded(len) as usize;
+    out.extend_from_slice(&[0; 8]);
+    out.truncate(end);
 }
 
 /// The length that a header at the front of `bytes` claims, if it looks like one at all. `None`

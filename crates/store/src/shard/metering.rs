@@ -26,6 +26,7 @@ struct Share {
 
 impl Metering {
     /// Takes note of a stream's bytes after something was done with it.
+    #[inline]
     pub(super) fn settle(&mut self, stream: &mut Stream) {
         let change = stream.settle();
         let share = match stream.config().storage {

@@ -165,7 +165,7 @@ impl Stream {
                 let steering = PublishHeaders::scan(message.headers);
                 if self.keeps(message) {
                     let message = accepted(message, &steering);
-                    log.append(&self.record_of(seq, &message, time))?;
+                    log.append_message(&self.record_of(seq, &message, time))?;
                 } else {
                     self.log_skip(log, seq, message.subject, &steering)?;
                 }
@@ -190,7 +190,10 @@ impl Stream {
         let steering = PublishHeaders::scan(message.headers);
         if self.keeps(message) {
             let message = accepted(message, &steering);
-            (1, Log::bytes_of(&self.record_of(seq, &message, time)))
+            (
+                1,
+                Log::bytes_of(&log::Record::Message(self.record_of(seq, &message, time))),
+            )
         } else {
             self.skip_records(seq, message.subject, &steering)
                 .fold((0, 0), |(records, bytes), record| {

@@ -24,6 +24,7 @@ pub(crate) struct Extents {
 
 impl Extents {
     /// Adds a new newest message.
+    #[inline]
     pub(crate) fn push(&mut self, seq: u64, segment: SegmentNo, bytes: u64) {
         if !std::mem::take(&mut self.closed)
             && let Some(run) = self.runs.back_mut()

@@ -104,6 +104,7 @@ impl Metered {
     }
 
     /// Tells the account that the stream has so many bytes now. Answers the change, as a number that wraps around.
+    #[inline]
     pub(super) fn settle(&mut self, bytes: u64) -> u64 {
         let change = bytes.wrapping_sub(self.settled);
         if change != 0 {
@@ -117,6 +118,7 @@ impl Metered {
 
     /// Refuses everything while the server's streams take more than they may (observed nats-server 2.15.1: the message's own size does
     /// not count).
+    #[inline]
     pub(super) fn check_server(&self) -> Result<(), ApiError> {
         match &self.server {
             Some(server) if !server.has_room(0) => Err(ApiError::INSUFFICIENT_RESOURCES),
@@ -125,6 +127,7 @@ impl Metered {
     }
 
     /// Refuses what would take the account beyond its limit.
+    #[inline]
     pub(super) fn check_account(&self, bytes: u64) -> Result<(), ApiError> {
         match &self.account {
             Some(account) if !account.has_room(bytes) => Err(ApiError::ACCOUNT_RESOURCES_EXCEEDED),

@@ -388,6 +388,7 @@ impl Stream {
     }
 
     /// Notes that it was published to; answers whether that is news since the last commit was taken.
+    #[inline]
     pub(crate) fn touch(&mut self) -> bool {
         !std::mem::replace(&mut self.touched, true)
     }
@@ -456,6 +457,7 @@ impl Stream {
     }
 
     /// A message's accounted size, as nats-server counts it.
+    #[inline]
     fn size_of(&self, subject_len: usize, header_len: usize, payload_len: usize) -> u64 {
         let bytes = (subject_len + header_len + payload_len) as u64;
         if self.memory.is_some() {

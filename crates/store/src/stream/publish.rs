@@ -24,6 +24,7 @@ pub(super) use schedule::IsSchedule;
 
 impl Stream {
     /// Applies the stream's rules to a message. `position` of the answer is left to the caller.
+    #[inline]
     pub(crate) fn publish(
         &mut self,
         log: &mut Log,

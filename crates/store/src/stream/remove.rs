@@ -299,6 +299,7 @@ impl Stream {
     }
 
     /// Enforces the limits that a publish or a change of configuration may have crossed. `published`: only this subject can be over its own.
+    #[inline]
     pub(super) fn enforce_limits(
         &mut self,
         log: &mut Log,
@@ -315,6 +316,7 @@ impl Stream {
     }
 
     /// `max_msgs` and `max_bytes`, where old messages make room for new ones.
+    #[inline]
     fn enforce_stream_limits(&mut self, log: &mut Log) -> Result<(), ReadError> {
         if self.config.discard != DiscardPolicy::Old {
             return Ok(());
@@ -333,6 +335,7 @@ impl Stream {
     }
 
     /// `max_msgs_per_subject`, of one subject or of all.
+    #[inline]
     fn enforce_subject_limits(
         &mut self,
         log: &mut Log,

@@ -50,7 +50,7 @@ impl Stream {
         let segment = if self.memory.is_some() {
             None
         } else {
-            let at = log.append(&self.record_of(seq.get(), &accepted, timestamp))?;
+            let at = log.append_message(&self.record_of(seq.get(), &accepted, timestamp))?;
             Some(at.segment)
         };
         self.apply_message(log, seq.get(), timestamp.0, &accepted, segment)?;

@@ -51,6 +51,7 @@ impl SeqSet {
     }
 
     /// Adds `first` to `last`, both included; nothing if they are out of order.
+    #[inline]
     pub(crate) fn insert_range(&mut self, first: u64, last: u64) {
         if first <= last {
             self.set.insert_range(first..=last);

@@ -90,6 +90,7 @@ impl SubjectTable {
     }
 
     /// Counts a new newest message. Answers the previous entry, if there was one.
+    #[inline]
     pub(crate) fn push(
         &mut self,
         subject: &[u8],
@@ -119,6 +120,7 @@ impl SubjectTable {
     }
 
     /// The subject's entry, or the hash under which it is to be added.
+    #[inline]
     fn find_or_hash(&self, subject: &[u8]) -> Result<u32, u64> {
         let latest = self.entries.get(self.latest as usize);
         if latest.is_some_and(|entry| entry.count > 0 && name_in(&self.names, entry) == subject) {
@@ -129,6 +131,7 @@ impl SubjectTable {
         found.copied().ok_or(hash)
     }
 
+    #[inline]
     fn remember(&mut self, id: u32, seq: u64) {
         if let Some(history) = &mut self.history {
             let at = id as usize;

@@ -332,7 +332,7 @@ impl ShardState {
             self.parked
                 .reply(account, reply, kind, |out| out.extend_from_slice(body));
             if is_ack {
-                self.parked.note_arrival(self.now);
+                self.parked.note_arrivals(self.now, 1);
             }
             self.commit_now();
         } else {

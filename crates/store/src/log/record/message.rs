@@ -1,6 +1,7 @@
 //! A stored message.
 
 use super::{StreamId, fields};
+use crate::log::AppendError;
 
 /// A stored message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +23,24 @@ pub struct Message<'a> {
 const FIXED: usize = 22;
 
 impl<'a> Message<'a> {
-    pub(super) const fn body_len(&self) -> u64 {
+    /// Whether every field fits its length.
+    #[inline]
+    pub(in crate::log) fn check(&self) -> Result<(), AppendError> {
+        let (len, limit) = (self.subject.len(), usize::from(u16::MAX));
+        if len > limit {
+            let field = "subject";
+            return Err(AppendError::FieldTooLong { field, len, limit });
+        }
+        Ok(())
+    }
+
+    #[inline]
+    pub(in crate::log) const fn body_len(&self) -> u64 {
         (FIXED + self.subject.len() + self.headers.len() + self.payload.len()) as u64
     }
 
-    pub(super) fn encode_body(&self, out: &mut Vec<u8>) {
+    #[inline]
+    pub(in crate::log) fn encode_body(&self, out: &mut Vec<u8>) {
         let mut fixed = [0; FIXED];
         fixed[..8].copy_from_slice(&self.seq.to_le_bytes());
         fixed[8..16].copy_from_slice(&self.timestamp.to_le_bytes());
@@ -34,7 +48,9 @@ impl<'a> Message<'a> {
         fixed[20..].copy_from_slice(&(self.subject.len() as u16).to_le_bytes());
         out.extend_from_slice(&fixed);
         out.extend_from_slice(self.subject);
-        out.extend_from_slice(self.headers);
+        if !self.headers.is_empty() {
+            out.extend_from_slice(self.headers);
+        }
         out.extend_from_slice(self.payload);
     }
 

@@ -165,7 +165,7 @@ impl<'a> Record<'a> {
     /// Whether every field fits its length.
     pub(crate) fn check(&self) -> Result<(), AppendError> {
         let (field, len) = match self {
-            Self::Message(r) | Self::ErasedMessage(r) => ("subject", r.subject.len()),
+            Self::Message(r) | Self::ErasedMessage(r) => return r.check(),
             Self::Purge(r) => ("purge filter", r.filter.len()),
             Self::ConsumerConfig(r) => ("consumer name", r.name.len()),
             _ => return Ok(()),

@@ -3,7 +3,7 @@
 use jetsled_jetstream_api::Timestamp;
 
 use super::Rollup;
-use crate::log::{self, Log, ReadError, Record, SegmentNo};
+use crate::log::{self, Log, ReadError, SegmentNo};
 use crate::stream::publish_headers::PublishHeaders;
 use crate::stream::ttl::MessageTtl;
 use crate::stream::{ChangeError, RemoveReason, Stream};
@@ -20,6 +20,7 @@ pub(in crate::stream) struct Accepted<'a> {
 
 impl Stream {
     /// Logs and applies the next message. Answers its sequence and that of its predecessor on the subject.
+    #[inline]
     pub(in crate::stream) fn store(
         &mut self,
         log: &mut Log,
@@ -30,6 +31,7 @@ impl Stream {
     }
 
     /// As [`Stream::store`], with a sequence above the last one: those between stay unused.
+    #[inline]
     pub(super) fn store_at(
         &mut self,
         log: &mut Log,
@@ -40,7 +42,7 @@ impl Stream {
         let segment = if self.memory.is_some() {
             None
         } else {
-            let at = log.append(&self.record_of(seq, message, time))?;
+            let at = log.append_message(&self.record_of(seq, message, time))?;
             Some(at.segment)
         };
         let previous = self.apply_message(log, seq, time.0, message, segment)?;
@@ -48,23 +50,25 @@ impl Stream {
     }
 
     /// What the log holds of a message.
+    #[inline]
     pub(in crate::stream) fn record_of<'m>(
         &self,
         seq: u64,
         message: &Accepted<'m>,
         time: Timestamp,
-    ) -> Record<'m> {
-        Record::Message(log::Message {
+    ) -> log::Message<'m> {
+        log::Message {
             stream: self.id,
             seq,
             timestamp: time.0,
             subject: message.subject,
             headers: message.headers,
             payload: message.payload,
-        })
+        }
     }
 
     /// Counts a message in and enforces what follows from it. Answers the sequence of its predecessor on the subject.
+    #[inline]
     pub(in crate::stream) fn apply_message(
         &mut self,
         log: &mut Log,
@@ -130,6 +134,7 @@ impl Stream {
     }
 
     /// Remembers when a stored message's own lifetime ends.
+    #[inline]
     pub(in crate::stream) fn note_ttl(
         &mut self,
         seq: u64,
@@ -149,6 +154,7 @@ impl Stream {
         }
     }
 
+    #[inline]
     pub(super) fn remember_msg_id(&mut self, id: Option<&[u8]>, seq: u64, time: i64) {
         self.last_msg_id.clear();
         let Some(id) = id else { return };

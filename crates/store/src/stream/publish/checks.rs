@@ -133,6 +133,7 @@ impl Stream {
         })
     }
 
+    #[inline]
     pub(super) fn check_discard_new(
         &mut self,
         log: &mut Log,
@@ -184,6 +185,7 @@ impl Stream {
     }
 
     /// The stream's `max_msg_size`, and what a header block may take.
+    #[inline]
     pub(in crate::stream) fn check_size(&self, message: &Publish<'_>) -> Result<(), ApiError> {
         let size = message.headers.len() + message.payload.len();
         if usize::try_from(self.config.max_msg_size).is_ok_and(|limit| limit > 0 && size > limit) {
@@ -195,6 +197,7 @@ impl Stream {
         Ok(())
     }
 
+    #[inline]
     pub(in crate::stream) fn check_record_size(
         &self,
         message: &Publish<'_>,
@@ -206,6 +209,7 @@ impl Stream {
     }
 
     /// A message's accounted size.
+    #[inline]
     pub(in crate::stream) fn size_of_message(&self, message: &Publish<'_>) -> u64 {
         self.size_of(
             message.subject.len(),

@@ -146,6 +146,7 @@ impl Stream {
 
     /// Counts a stored message in: a new schedule, the end of one, or the next time of the one that sent it. Comes behind the removal
     /// of what it replaces, so that a schedule is its subject's first message.
+    #[inline]
     pub(in crate::stream) fn note_schedule(
         &mut self,
         log: &mut Log,
@@ -157,6 +158,17 @@ impl Stream {
         if !self.config.allow_msg_schedules || !self.is_live(seq) {
             return Ok(());
         }
+        self.note_live_schedule(log, seq, time, subject, steering)
+    }
+
+    fn note_live_schedule(
+        &mut self,
+        log: &mut Log,
+        seq: u64,
+        time: Timestamp,
+        subject: &[u8],
+        steering: &PublishHeaders<'_>,
+    ) -> Result<(), ReadError> {
         if let Some(deadline) = first_deadline(steering, time) {
             self.schedules.set(seq, deadline.0);
         } else if steering.scheduler.is_none_or(<[u8]>::is_empty)

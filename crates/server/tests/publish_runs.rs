@@ -1,0 +1,227 @@
+//! Publishes to a stream that follow each other in one read, as clients send them that wait for their acks together.
+
+#![expect(clippy::unwrap_used, reason = "a test may")]
+
+mod support;
+
+use jetsled_testkit::Peer;
+use serde_json::Value;
+use support::TestServer;
+
+struct World {
+    _server: TestServer,
+    peer: Peer,
+    _directory: tempfile::TempDir,
+}
+
+impl World {
+    /// A server with the stream `S`.
+    fn new(config: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store_dir = directory.path().display();
+        let server = TestServer::configured(&format!("jetstream {{ store_dir: '{store_dir}' }}"));
+        let mut world = Self {
+            peer: server.ready(),
+            _server: server,
+            _directory: directory,
+        };
+        let config = format!(r#"{{"name":"S","subjects":["s","t"],{config}}}"#);
+        world.api("STREAM.CREATE.S", &config);
+        world.peer.send("SUB in.> 7\r\n").unwrap();
+        world
+    }
+
+    fn api(&mut self, subject: &str, body: &str) -> Value {
+        let subject = format!("$JS.API.{subject}");
+        let reply = self.peer.request(&subject, body.as_bytes()).unwrap();
+        let reply: Value = serde_json::from_slice(&reply.payload).unwrap();
+        assert!(reply.get("error").is_none(), "{subject}: {reply}");
+        reply
+    }
+
+    /// Publishes all these lines and bodies in one write, and answers with so many answers: subject and body, in order of subjects.
+    fn publish(&mut self, publishes: &[(&str, &str)], answers: usize) -> Vec<(String, String)> {
+        let all = publishes
+            .iter()
+            .map(|(line, body)| format!("{line} {}\r\n{body}\r\n", body.len()));
+        self.peer.send(all.collect::<String>()).unwrap();
+        let answers = (0..answers).map(|_| self.peer.message().unwrap());
+        let answers = answers.map(|answer| {
+            let body = String::from_utf8(answer.payload.to_vec()).unwrap();
+            (answer.subject, body)
+        });
+        let mut answers: Vec<_> = answers.collect();
+        answers.sort();
+        let rest = self.peer.sync().unwrap();
+        assert_eq!(rest, b"", "more answers");
+        answers
+    }
+
+    fn body(&mut self, seq: u64) -> String {
+        let message = self.api("STREAM.MSG.GET.S", &format!(r#"{{"seq":{seq}}}"#));
+        let data = message["message"]["data"].as_str().unwrap_or_default();
+        let data = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, data);
+        String::from_utf8(data.unwrap()).unwrap()
+    }
+
+    fn messages(&mut self) -> u64 {
+        let info = self.api("STREAM.INFO.S", "");
+        info["state"]["messages"].as_u64().unwrap()
+    }
+}
+
+fn stored(reply: &str, seq: u64) -> (String, String) {
+    (reply.to_owned(), format!(r#"{{"stream":"S","seq":{seq}}}"#))
+}
+
+fn each_is_stored_and_answered(storage: &str) {
+    let mut world = World::new(&format!(r#""storage":"{storage}""#));
+    let lines: Vec<String> = (1..=1500).map(|n| format!("PUB s in.{n:04}")).collect();
+    let bodies: Vec<String> = (1..=1500).map(|n| format!("{n:05}")).collect();
+    let publishes = lines
+        .iter()
+        .zip(&bodies)
+        .map(|(line, body)| (line.as_str(), body.as_str()));
+    let publishes: Vec<_> = publishes.collect();
+    let answers = world.publish(&publishes, 1500);
+    let expected = (1..=1500).map(|seq| stored(&format!("in.{seq:04}"), seq));
+    assert_eq!(answers, expected.collect::<Vec<_>>());
+    for seq in [1, 2, 999, 1500] {
+        assert_eq!(world.body(seq), format!("{seq:05}"));
+    }
+}
+
+#[test]
+fn each_is_stored_and_answered_in_a_file() {
+    each_is_stored_and_answered("file");
+}
+
+#[test]
+fn each_is_stored_and_answered_in_memory() {
+    each_is_stored_and_answered("memory");
+}
+
+#[test]
+fn without_a_reply_they_are_stored_all_the_same() {
+    let mut world = World::new(r#""storage":"file""#);
+    world.publish(&[("PUB s", "a"), ("PUB s", "b"), ("PUB s", "c")], 0);
+    assert_eq!(world.messages(), 3);
+    assert_eq!(world.body(3), "c");
+}
+
+#[test]
+fn a_stream_that_is_full_refuses_those_that_it_has_no_room_for() {
+    let mut world = World::new(r#""storage":"file","discard":"new","max_msgs":2"#);
+    let answers = world.publish(
+        &[
+            ("PUB s in.1", "a"),
+            ("PUB s in.2", "b"),
+            ("PUB s in.3", "c"),
+            ("PUB s in.4", "d"),
+        ],
+        4,
+    );
+    let refused = |reply: &str| {
+        let error = r#"{"code":503,"err_code":10077,"description":"maximum messages exceeded"}"#;
+        (
+            reply.to_owned(),
+            format!(r#"{{"error":{error},"stream":"S","seq":0}}"#),
+        )
+    };
+    assert_eq!(
+        answers,
+        [
+            stored("in.1", 1),
+            stored("in.2", 2),
+            refused("in.3"),
+            refused("in.4")
+        ]
+    );
+    assert_eq!(world.messages(), 2);
+}
+
+#[test]
+fn those_with_headers_keep_them_and_ids_hold_among_them() {
+    let mut world = World::new(r#""storage":"file""#);
+    let publish = |reply: &str, id: &str, body: &str| {
+        let headers = format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n");
+        let len = headers.len();
+        format!(
+            "HPUB s {reply} {len} {}\r\n{headers}{body}\r\n",
+            len + body.len()
+        )
+    };
+    let all = [("in.1", "x", "a"), ("in.2", "y", "b"), ("in.3", "x", "c")];
+    let all = all.map(|(reply, id, body)| publish(reply, id, body));
+    world.peer.send(all.concat()).unwrap();
+    let mut answers: Vec<String> = (0..3)
+        .map(|_| String::from_utf8(world.peer.message().unwrap().payload.to_vec()).unwrap())
+        .collect();
+    answers.sort();
+    let duplicate = r#"{"stream":"S","seq":1,"duplicate": true}"#;
+    assert_eq!(
+        answers,
+        [
+            duplicate,
+            r#"{"stream":"S","seq":1}"#,
+            r#"{"stream":"S","seq":2}"#
+        ]
+    );
+    assert_eq!(world.body(2), "b");
+}
+
+#[test]
+fn one_of_a_fast_ingest_batch_among_them_is_part_of_its_batch() {
+    let mut world = World::new(r#""storage":"file","allow_batched":true"#);
+    // The replies are of the same length.
+    let answers = world.publish(
+        &[
+            ("PUB s in.0123456789abcd", "a"),
+            ("PUB s in.B.1.fail.1.2.$FI", "b"),
+            ("PUB s in.0123456789abce", "c"),
+        ],
+        3,
+    );
+    let batch = r#"{"stream":"S","seq":2,"batch":"B","count":1}"#;
+    assert_eq!(
+        answers,
+        [
+            stored("in.0123456789abcd", 1),
+            stored("in.0123456789abce", 3),
+            ("in.B.1.fail.1.2.$FI".to_owned(), batch.to_owned()),
+        ]
+    );
+}
+
+#[test]
+fn runs_of_two_streams_subjects_and_lengths_may_follow_each_other() {
+    let mut world = World::new(r#""storage":"file""#);
+    world.api(
+        "STREAM.CREATE.T",
+        r#"{"name":"T","subjects":["u"],"storage":"memory"}"#,
+    );
+    let answers = world.publish(
+        &[
+            ("PUB s in.1", "a"),
+            ("PUB s in.2", "b"),
+            ("PUB u in.3", "c"),
+            ("PUB u in.4", "d"),
+            ("PUB t in.5", "e"),
+            ("PUB t in.66", "f"),
+        ],
+        6,
+    );
+    let in_memory =
+        |reply: &str, seq| (reply.to_owned(), format!(r#"{{"stream":"T","seq":{seq}}}"#));
+    assert_eq!(
+        answers,
+        [
+            stored("in.1", 1),
+            stored("in.2", 2),
+            in_memory("in.3", 1),
+            in_memory("in.4", 2),
+            stored("in.5", 3),
+            stored("in.66", 4),
+        ]
+    );
+}
