@@ -56,8 +56,11 @@ enum Done {
     Spare(io::Result<()>),
 }
 
-/// Bytes of a new segment written at a time.
-const ZERO_STEP: usize = 1 << 20;
+/// Bytes of a new segment written at a time: commits wait for what the disk has been given before.
+const ZERO_STEP: usize = 128 << 10;
+
+/// The next segment is made once this part of the present one is full: it takes a while, in small steps beside the commits.
+const SPARE_FROM_PART: u32 = 8;
 
 /// Under [`SyncPolicy::Interval`] a segment is synced whenever this part of it more is written: the first commit behind its end waits until all of
 /// it is.
@@ -99,7 +102,7 @@ impl Log {
         let filling = self
             .active
             .as_ref()
-            .is_some_and(|active| active.end > active.len / 2);
+            .is_some_and(|active| active.end > active.len / SPARE_FROM_PART);
         let job = match unindexed {
             Some((segment, index, used, session)) if retry => Job::WriteIndex {
                 segment,
@@ -235,8 +238,7 @@ impl Maintenance {
     }
 }
 
-/// Writes a new file's blocks once, so that no commit has to. A step at a time: a commit's fdatasync waits for what the disk has
-/// been given before.
+/// Writes a new file's blocks once, so that no commit has to, a [step](ZERO_STEP) at a time.
 fn fill_with_zeros(file: &dyn StorageFile, len: u64) -> io::Result<()> {
     let zeros = vec![0; ZERO_STEP];
     let mut at = 0;
