@@ -19,17 +19,17 @@ for target in "${targets[@]}"; do
 done
 
 fuzz_one() { # SECONDS BINARY DIRECTORY
-  local log=$3/log ended=0
-  "$2" -max_total_time="$1" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$3/found/" "$3/corpus" >"$log" 2>&1 || ended=$?
+  local log=$3/log ended=0 processor TIMEFORMAT=%U
+  processor=$({ time "$2" -max_total_time="$1" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$3/found/" "$3/corpus" >"$log" 2>&1; } 2>&1) || ended=$?
   local executed coverage
   executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
   coverage=$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)
-  echo "| \`$(basename "$3")\` | ${executed:-?} | ${coverage:-?} | $(find "$3/found" -type f | wc -l) |"
+  echo "| \`$(basename "$3")\` | $processor | ${executed:-?} | ${coverage:-?} | $(find "$3/found" -type f | wc -l) |"
   return "$ended"
 }
 export -f fuzz_one
 
-echo "| Target | Executions in $seconds s | Coverage points | Findings |"
-echo '|---|---|---|---|'
+echo "| Target | Processor seconds of $seconds | Executions | Coverage points | Findings |"
+echo '|---|---|---|---|---|'
 printf '%s\n' "${targets[@]}" |
   xargs -P "$at_a_time" -I TARGET bash -c "fuzz_one $seconds $binaries/TARGET $runs/TARGET"
