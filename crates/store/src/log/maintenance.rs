@@ -77,9 +77,7 @@ impl Log {
         if self.maintaining || self.fenced.is_some() {
             return None;
         }
-        if self.is_early_sync_due()
-            && let Some(file) = self.file_of(self.written.segment())
-        {
+        if let Some(file) = self.early_sync() {
             let until = self.written;
             return Some(self.maintenance(Job::Sync { file, until }));
         }
@@ -137,9 +135,14 @@ impl Log {
     /// Whether [`Log::take_maintenance`] should be called soon: much is written and not synced.
     #[must_use]
     pub fn is_early_sync_due(&self) -> bool {
+        self.early_sync().is_some()
+    }
+
+    /// The file to sync early, if it is time.
+    fn early_sync(&self) -> Option<Arc<dyn StorageFile>> {
         if self.options.sync == SyncPolicy::EveryCommit || self.maintaining || self.fenced.is_some()
         {
-            return false;
+            return None;
         }
         // Before anything is written into a segment, all earlier ones are synced.
         let (written, synced) = (self.written, self.synced);
@@ -148,8 +151,11 @@ impl Log {
         } else {
             0
         };
-        written.offset().saturating_sub(synced_of_it)
-            >= self.options.segment_len() / EARLY_SYNC_PART
+        let unsynced = written.offset().saturating_sub(synced_of_it);
+        if unsynced < self.options.segment_len() / EARLY_SYNC_PART {
+            return None;
+        }
+        self.file_of(written.segment())
     }
 
     /// Takes the result of [`Maintenance::run`].
