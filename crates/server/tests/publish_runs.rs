@@ -25,7 +25,7 @@ impl World {
             _server: server,
             _directory: directory,
         };
-        let config = format!(r#"{{"name":"S","subjects":["s","t"],{config}}}"#);
+        let config = format!(r#"{{"name":"S","subjects":["s","t","f.*"],{config}}}"#);
         world.api("STREAM.CREATE.S", &config);
         world.peer.send("SUB in.> 7\r\n").unwrap();
         world
@@ -224,4 +224,128 @@ fn runs_of_two_streams_subjects_and_lengths_may_follow_each_other() {
             stored("in.66", 4),
         ]
     );
+}
+
+fn those_of_other_subjects_without_replies_and_duplicates_among_them(storage: &str) {
+    let mut world = World::new(&format!(r#""storage":"{storage}""#));
+    let plain = |line: &str| format!("PUB {line} 1\r\n-\r\n");
+    let with_id = |line: &str, id: &str| {
+        let headers = format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n");
+        let len = headers.len();
+        format!("HPUB {line} {len} {}\r\n{headers}-\r\n", len + 1)
+    };
+    let all = [
+        plain("s in.1"),
+        plain("t in.2"),
+        with_id("s in.3", "x"),
+        plain("t"),
+        with_id("t in.55", "y"),
+        with_id("s in.6", "y"),
+        with_id("t in.7", "x"),
+        with_id("t in.8", "z"),
+        plain("s in.9"),
+    ];
+    world.peer.send(all.concat()).unwrap();
+    let answers = (0..8).map(|_| world.peer.message().unwrap());
+    let answers = answers.map(|answer| {
+        let body = String::from_utf8(answer.payload.to_vec()).unwrap();
+        (answer.subject, body)
+    });
+    let mut answers: Vec<_> = answers.collect();
+    answers.sort();
+    let duplicate = |reply: &str, seq: u64| {
+        let body = format!(r#"{{"stream":"S","seq":{seq},"duplicate": true}}"#);
+        (reply.to_owned(), body)
+    };
+    assert_eq!(
+        answers,
+        [
+            stored("in.1", 1),
+            stored("in.2", 2),
+            stored("in.3", 3),
+            stored("in.55", 5),
+            duplicate("in.6", 5),
+            duplicate("in.7", 3),
+            stored("in.8", 6),
+            stored("in.9", 7),
+        ]
+    );
+    assert_eq!(world.messages(), 7);
+    let rest = world.peer.sync().unwrap();
+    assert_eq!(rest, b"", "more answers");
+}
+
+#[test]
+fn those_of_other_subjects_without_replies_and_duplicates_among_them_in_a_file() {
+    those_of_other_subjects_without_replies_and_duplicates_among_them("file");
+}
+
+#[test]
+fn those_of_other_subjects_without_replies_and_duplicates_among_them_in_memory() {
+    those_of_other_subjects_without_replies_and_duplicates_among_them("memory");
+}
+
+#[test]
+fn one_of_an_atomic_batch_among_those_with_ids_is_part_of_its_batch() {
+    let mut world = World::new(r#""storage":"file","allow_atomic":true"#);
+    let publish = |reply: &str, headers: &str| {
+        let headers = format!("NATS/1.0\r\n{headers}\r\n\r\n");
+        let len = headers.len();
+        format!("HPUB s {reply} {len} {}\r\n{headers}-\r\n", len + 1)
+    };
+    let all = [
+        publish("in.1", "Nats-Msg-Id: x"),
+        publish(
+            "in.2",
+            "Nats-Batch-Id: B\r\nNats-Batch-Sequence: 1\r\nNats-Batch-Commit: 1",
+        ),
+        publish("in.3", "Nats-Msg-Id: y"),
+    ];
+    world.peer.send(all.concat()).unwrap();
+    let answers = (0..3).map(|_| world.peer.message().unwrap());
+    let answers = answers.map(|answer| {
+        let body = String::from_utf8(answer.payload.to_vec()).unwrap();
+        (answer.subject, body)
+    });
+    let mut answers: Vec<_> = answers.collect();
+    answers.sort();
+    let batch = r#"{"stream":"S","seq":2,"batch":"B","count":1}"#;
+    assert_eq!(
+        answers,
+        [
+            stored("in.1", 1),
+            ("in.2".to_owned(), batch.to_owned()),
+            stored("in.3", 3),
+        ]
+    );
+}
+
+#[test]
+fn subjects_of_one_length_of_which_one_is_not_the_streams() {
+    let mut world = World::new(r#""storage":"file""#);
+    world.peer.send("SUB f.*.* 8\r\n").unwrap();
+    let answers = world.publish(
+        &[
+            ("PUB f.001 in.1", "a"),
+            ("PUB f.002 in.2", "b"),
+            ("PUB f.003 in.3", "c"),
+            ("PUB f.1.3 in.4", "d"),
+            ("PUB f.002 in.5", "e"),
+            ("PUB f.005 in.6", "f"),
+        ],
+        6,
+    );
+    assert_eq!(
+        answers,
+        [
+            ("f.1.3".to_owned(), "d".to_owned()),
+            stored("in.1", 1),
+            stored("in.2", 2),
+            stored("in.3", 3),
+            stored("in.5", 4),
+            stored("in.6", 5),
+        ]
+    );
+    let last = world.api("STREAM.MSG.GET.S", r#"{"last_by_subj":"f.002"}"#);
+    assert_eq!(last["message"]["seq"], 4);
 }

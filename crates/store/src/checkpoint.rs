@@ -52,10 +52,18 @@ impl Checkpoint {
         Checkpointed {
             position: self.position,
             appended: self.appended,
+            bytes: self.bytes(),
             dead: self.dead,
             consumers: self.consumers,
             outcome,
         }
+    }
+
+    /// Its size.
+    fn bytes(&self) -> u64 {
+        let values = self.entries.iter().map(|(.., value)| value);
+        let states = self.consumers.iter().map(|(_, state)| state);
+        values.chain(states).map(|value| value.len() as u64).sum()
     }
 
     fn write(&self) -> Result<(), CatalogError> {
@@ -75,6 +83,7 @@ impl Checkpoint {
 pub struct Checkpointed {
     pub(crate) position: LogPosition,
     pub(crate) appended: u64,
+    pub(crate) bytes: u64,
     pub(crate) dead: BTreeSet<SegmentNo>,
     pub(crate) consumers: Vec<(ConsumerKey, Vec<u8>)>,
     pub(crate) outcome: Result<(), CheckpointError>,

@@ -24,7 +24,8 @@ pub struct StoreOptions {
     pub parallel: bool,
     /// A random number; used once, when the store is made, for the secret in its checksums.
     pub random: u64,
-    /// How much log may be written before [`crate::Shard::checkpoint_due`] asks for a checkpoint, in bytes; bounds the replay at a start.
+    /// How much log may be written before [`crate::Shard::checkpoint_due`] asks for a checkpoint, in bytes; 256 MiB by default, and never less than
+    /// four times the last checkpoint. Bounds the replay at a start.
     pub checkpoint_log_bytes: u64,
     /// The keys of an encrypted store; a new store is encrypted if there are any, and a plain one from now on.
     pub encryption: Option<Encryption>,

@@ -54,6 +54,8 @@ pub struct Shard {
     checkpoint_position: LogPosition,
     /// Bytes appended to the log when it was taken.
     checkpoint_appended: u64,
+    /// Its size in bytes; 0 at a start.
+    checkpoint_bytes: u64,
     /// Commits that have failed and made void what they were to write.
     failed_commits: Arc<AtomicU64>,
     /// Whether the catalog has the newest checkpoint, as far as the log knows.

@@ -229,6 +229,9 @@ impl World {
 
     /// Nothing fails any more: all that is promised comes true.
     pub(crate) fn heal(&mut self) -> Result<(), String> {
+        if self.disk_events.borrow().has_ended() {
+            self.crash()?;
+        }
         self.disk.heal();
         self.may_damage = false;
         match self.random.random_range(0..3) {

@@ -8,7 +8,7 @@ pub(super) struct Layout {
     /// Of the control line, its line end included.
     pub(super) line_len: usize,
     pub(super) subject: Span,
-    /// Empty: none.
+    /// Behind the subject, and empty: none.
     pub(super) reply: Span,
     pub(super) header_len: usize,
     /// Of headers and payload together.
@@ -63,11 +63,16 @@ impl Layout {
             ),
             _ => return None,
         };
+        let subject = Span::of(subject, input);
+        let none = Span {
+            start: subject.end,
+            end: subject.end,
+        };
         let line_len = input.len() - (body_len + 2).min(input.len());
         Some(Self {
             line_len,
-            subject: Span::of(subject, input),
-            reply: reply.map_or(Span::default(), |reply| Span::of(reply, input)),
+            subject,
+            reply: reply.map_or(none, |reply| Span::of(reply, input)),
             header_len,
             body_len,
             tail_at: line_len,
@@ -88,6 +93,7 @@ impl Layout {
             .get(..self.body_len)?
             .split_at_checked(self.header_len)?;
         Some(Repeat {
+            subject: self.subject.get(line)?,
             reply: self.reply.get(line)?,
             headers,
             payload,
@@ -129,24 +135,6 @@ impl<'a> PubFrames<'a> {
         self.len() == 0
     }
 
-    /// The subject of all of them.
-    #[must_use]
-    pub fn subject(&self) -> &'a [u8] {
-        self.shape.0.subject.get(self.bytes).unwrap_or_default()
-    }
-
-    /// How long the header block of each is, in bytes.
-    #[must_use]
-    pub fn headers_len(&self) -> usize {
-        self.shape.0.header_len
-    }
-
-    /// How long the reply of each is, in bytes; 0 without one.
-    #[must_use]
-    pub fn reply_len(&self) -> usize {
-        self.shape.0.reply.end - self.shape.0.reply.start
-    }
-
     /// The first so many, and the others.
     #[must_use]
     pub fn split_at(&self, count: usize) -> (Self, Self) {
@@ -157,7 +145,7 @@ impl<'a> PubFrames<'a> {
 
     /// One after the other.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = Repeat<'a>> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = Repeat<'a>> + Clone + use<'a> {
         let layout = self.shape.0;
         self.bytes
             .chunks_exact(layout.frame_len())

@@ -1,16 +1,18 @@
-//! Publishes with the control line of the one before, or all of it but the reply.
+//! Publishes with the control line of the one before, or all of it but subject and reply.
 
 use super::frames::{Layout, PubFrames, Span};
 use super::{ClientOp, HPub, Pub};
 use crate::Limits;
 
-/// The control line of a connection's last PUB or HPUB, to know the next one by if it is the same or has another reply of the same length: most
-/// publishers repeat it, those who wait for answers with a reply of its own for each, and a comparison costs much less than reading it again.
+/// The control line of a connection's last PUB or HPUB, to know the next one by if it is the same or has another subject or reply of the same length:
+/// most publishers repeat it, those who wait for answers with a reply of its own for each, and a comparison costs much less than reading it again.
 #[derive(Debug, Clone, Default)]
 pub struct LastPub {
     /// Empty: none.
     line: Vec<u8>,
     layout: Layout,
+    /// Another line may have another subject in this one's place and means the same besides.
+    takes_other_subjects: bool,
     /// Another line may have another reply in this one's place and means the same besides.
     takes_other_replies: bool,
     /// Of headers and payload together.
@@ -19,16 +21,27 @@ pub struct LastPub {
     header_size_text: Option<Span>,
 }
 
-/// Publishes that repeat a control line, one right behind the other.
+/// Publishes that repeat a control line, or are like it, one right behind the other.
 #[derive(Debug, Clone)]
 pub struct Repeats<'a, 'input> {
     last: &'a LastPub,
     rest: &'input [u8],
+    subjects: Subjects,
 }
 
-/// What is new in a publish that repeats a control line.
+/// Which subjects a line may have to be like the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subjects {
+    Same,
+    /// Others of the same length, too.
+    Any,
+}
+
+/// What is new in a publish that repeats a control line, or is like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat<'input> {
+    /// As long as the last one's.
+    pub subject: &'input [u8],
     /// Empty: none, in this publish and in those before.
     pub reply: &'input [u8],
     /// The header block; empty in a PUB.
@@ -56,6 +69,7 @@ impl LastPub {
             return;
         };
         let line = input.get(..layout.line_len).unwrap_or_default();
+        self.takes_other_subjects = layout.subject.get(line).is_some_and(is_plain);
         self.takes_other_replies = reply.is_some_and(is_plain);
         self.size_text = Span::of(size_text, line);
         self.header_size_text = header_size_text.map(|text| Span::of(text, line));
@@ -68,23 +82,23 @@ impl LastPub {
         self.line.extend_from_slice(line);
     }
 
-    /// The publish at the front of `input` and its length, if its control line is the last one's or differs in the reply only, it is complete, and the
-    /// limits, which may have changed meanwhile, allow it.
+    /// The publish at the front of `input` and its length, if its control line is the last one's or differs in subject and reply only, it is complete, and
+    /// the limits, which may have changed meanwhile, allow it. From now on it is the last one.
     #[inline]
-    pub fn again<'a>(&self, input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
-        let (frame, _) = self.split(input)?;
+    pub fn again<'a>(&mut self, input: &'a [u8], limits: &Limits) -> Option<(ClientOp<'a>, usize)> {
+        let (frame, _) = self.split(input, Subjects::Any)?;
         let layout = &self.layout;
         if layout.body_len > limits.max_payload || self.line.len() > limits.max_control_line {
             return None;
         }
         let Repeat {
+            subject,
             reply,
             headers,
             payload,
             ..
         } = layout.read(frame)?;
         let (line, behind) = frame.split_at_checked(layout.line_len)?;
-        let subject = layout.subject.get(line)?;
         let reply = Some(reply).filter(|reply| !reply.is_empty());
         let size_text = self.size_text.get(line)?;
         let op = match self.header_size_text {
@@ -105,6 +119,9 @@ impl LastPub {
                 body: behind.get(..layout.body_len)?,
             }),
         };
+        if let Some(last) = self.line.get_mut(layout.subject.start..layout.subject.end) {
+            last.copy_from_slice(subject);
+        }
         Some((op, frame.len()))
     }
 
@@ -115,41 +132,67 @@ impl LastPub {
         Repeats {
             last: self,
             rest: input,
+            subjects: Subjects::Same,
         }
     }
 
-    /// The bytes that a number of [`repeats`](LastPub::repeats) took, to be taken apart again without looking at their control lines.
+    /// As [`repeats`](LastPub::repeats), also those that have another subject of the same length.
+    #[inline]
+    pub fn alike<'a, 'input>(&'a self, input: &'input [u8]) -> Repeats<'a, 'input> {
+        Repeats {
+            subjects: Subjects::Any,
+            ..self.repeats(input)
+        }
+    }
+
+    /// The bytes that a number of [`repeats`](LastPub::repeats) or [`alike`](LastPub::alike) took, to be taken apart again without looking at their control
+    /// lines.
     #[must_use]
     pub fn frames<'input>(&self, taken: &'input [u8]) -> PubFrames<'input> {
         PubFrames::new(taken, self.layout)
     }
 
-    /// Splits a publish with this control line off `input`.
+    /// Splits a publish with this control line, or one like it, off `input`.
     #[inline]
-    fn split<'input>(&self, input: &'input [u8]) -> Option<(&'input [u8], &'input [u8])> {
+    fn split<'input>(
+        &self,
+        input: &'input [u8],
+        subjects: Subjects,
+    ) -> Option<(&'input [u8], &'input [u8])> {
         let (frame, rest) = input.split_at_checked(self.layout.frame_len())?;
-        let repeats = !self.line.is_empty() && frame.ends_with(b"\r\n") && self.is_at(frame);
+        let repeats =
+            !self.line.is_empty() && frame.ends_with(b"\r\n") && self.is_at(frame, subjects);
         repeats.then_some((frame, rest))
     }
 
-    /// Whether `frame` begins with this control line, or with one that has another reply.
+    /// Whether `frame` begins with this control line, or with one that has another reply or, perhaps, another subject.
     #[inline]
-    fn is_at(&self, frame: &[u8]) -> bool {
-        if !self.takes_other_replies {
-            return frame.starts_with(&self.line);
+    fn is_at(&self, frame: &[u8], subjects: Subjects) -> bool {
+        let Layout { subject, reply, .. } = self.layout;
+        let same = |start: usize, end: usize| frame.get(start..end) == self.line.get(start..end);
+        let may_change = |span: Span| span.get(frame).is_some_and(is_plain);
+        let has_subject = same(0, subject.end)
+            || subjects == Subjects::Any
+                && self.takes_other_subjects
+                && same(0, subject.start)
+                && may_change(subject);
+        if !has_subject {
+            return false;
         }
-        let (reply, end) = (self.layout.reply, self.line.len());
-        frame.get(..reply.start) == self.line.get(..reply.start)
-            && frame.get(reply.end..end) == self.line.get(reply.end..)
-            && reply.get(frame).is_some_and(is_plain)
+        let (begin, end) = (subject.end, self.line.len());
+        if self.takes_other_replies {
+            same(begin, reply.start) && same(reply.end, end) && may_change(reply)
+        } else {
+            same(begin, end)
+        }
     }
 }
 
 /// Whether it has nothing in it that ends an argument or a line.
 #[inline]
-fn is_plain(reply: &[u8]) -> bool {
+fn is_plain(argument: &[u8]) -> bool {
     // Without a branch a byte.
-    reply
+    argument
         .iter()
         .fold(true, |plain, byte| plain & (*byte > b' '))
 }
@@ -167,7 +210,7 @@ impl<'input> Iterator for Repeats<'_, 'input> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (frame, rest) = self.last.split(self.rest)?;
+        let (frame, rest) = self.last.split(self.rest, self.subjects)?;
         let repeat = self.last.layout.read(frame)?;
         self.rest = rest;
         Some(repeat)
@@ -209,18 +252,21 @@ mod tests {
     }
 
     #[test]
-    fn another_reply_of_the_same_length_is_recognised() {
+    fn another_subject_or_reply_of_the_same_length_is_recognised() {
         let limits = Limits::default();
         let first = b"PUB a _INBOX.x.1 1\r\nx\r\n";
         let mut last = LastPub::default();
         last.remember(&parse(first, &limits).unwrap().0, first);
         let check = |next: &[u8], known: bool| {
-            let again = last.again(next, &limits);
+            let again = last.clone().again(next, &limits);
             assert_eq!(again, parse(next, &limits).filter(|_| known), "{next:?}");
         };
         check(b"PUB a _INBOX.x.2 1\r\ny\r\n", true);
         check(b"PUB a _INBOX.x.22 1\r\ny\r\n", false);
-        check(b"PUB b _INBOX.x.2 1\r\ny\r\n", false);
+        check(b"PUB b _INBOX.x.2 1\r\ny\r\n", true);
+        check(b"PUB bb _INBOX.x.2 1\r\ny\r\n", false);
+        check(b"PUB \n _INBOX.x.2 1\r\ny\r\n", false);
+        check(b"PUB \x01 _INBOX.x.2 1\r\ny\r\n", false);
         check(b"PUB a _INBOX.x.2 2\r\nyy\r\n", false);
         check(b"PUB a _INBOX x 2 1\r\ny\r\n", false);
         check(b"PUB a _INBOX.\r.2 1\r\ny\r\n", false);
@@ -253,6 +299,7 @@ mod tests {
         fn repeats_are_what_is_recognised_one_by_one(
             line in "(PUB +[ab]{1,3}( [cd]{1,2})?[ \t]0?2|HPUB [ab]{1,3}( [cd]{1,2})?[ \t]1 0?2) ?\r?\n",
             payloads in prop::collection::vec("[xP\r]{2}", 1..5),
+            other_subjects: bool,
             other_replies: bool,
             other in "(PUB a 0\r\n\r\n)?",
             cut in 0..120_usize,
@@ -262,7 +309,13 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(index, payload)| {
-                    let line = if other_replies && index % 2 == 1 { line.replace('c', "e") } else { line.clone() };
+                    let mut line = line.clone();
+                    if other_replies && index % 2 == 1 {
+                        line = line.replace('c', "e");
+                    }
+                    if other_subjects && index % 3 == 1 {
+                        line = line.replace('a', "f");
+                    }
                     format!("{line}{payload}\r\n")
                 })
                 .collect();
@@ -272,9 +325,18 @@ mod tests {
             last.remember(&publish, &all.as_bytes()[..consumed]);
             let input = &all.as_bytes()[..cut.min(all.len())];
             let mut rest = input;
-            let mut repeats = last.repeats(input);
+            let known = last.clone();
+            let all_of = |known: &LastPub| {
+                let alike: Vec<_> = known.alike(input).collect();
+                if !other_subjects {
+                    assert_eq!(known.repeats(input).collect::<Vec<_>>(), alike);
+                }
+                alike
+            };
+            let mut repeats = known.alike(input);
             while let Some((publish, consumed)) = last.again(rest, &limits) {
                 let repeat = repeats.next().unwrap();
+                let subject = subject_of(&publish);
                 let (reply, headers, payload, tail) = match publish {
                     ClientOp::Pub(publish) if line.ends_with("2\r\n") => {
                         let tail = [publish.size_text, b"\r\n", publish.payload, b"\r\n"].concat();
@@ -285,22 +347,18 @@ mod tests {
                     _ => unreachable!(),
                 };
                 let reply = reply.unwrap_or_default();
-                prop_assert_eq!(repeat, Repeat { reply, headers, payload, tail: &tail });
+                prop_assert_eq!(repeat, Repeat { subject, reply, headers, payload, tail: &tail });
                 rest = &rest[consumed..];
                 prop_assert_eq!(repeats.rest(), rest);
             }
             prop_assert_eq!(repeats.next(), None);
             let taken = &input[..input.len() - rest.len()];
             let frames = last.frames(taken);
-            let all: Vec<_> = last.repeats(input).collect();
+            let all = all_of(&known);
             prop_assert_eq!(frames.iter().collect::<Vec<_>>(), all.clone());
             prop_assert_eq!(frames.len(), all.len());
             let (first, others) = frames.split_at(1);
             prop_assert_eq!(first.iter().chain(others.iter()).collect::<Vec<_>>(), all.clone());
-            if let Some(one) = all.first() {
-                prop_assert_eq!(frames.subject(), subject_of(&publish));
-                prop_assert_eq!((frames.reply_len(), frames.headers_len()), (one.reply.len(), one.headers.len()));
-            }
         }
     }
 }

@@ -11,7 +11,7 @@ use super::trace;
 use crate::client::Client;
 use crate::routing::admission::{Admitted, Denied};
 use crate::routing::message_trace;
-use crate::routing::{Message, Origin, Payload, Target};
+use crate::routing::{Message, Origin, Payload, SubjectFamily, Target};
 
 /// A publish as it lies in the input.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ impl<'a> Publish<'a> {
 }
 
 impl Session {
-    /// Acts on the publishes at the front of `input` that have the last one's control line, but for the reply; returns how many bytes they took.
+    /// Acts on the publishes at the front of `input` that have the last one's control line, but for subject and reply; returns how many bytes they took.
     ///
     /// Most publishers repeat one for long. All that follows from the line alone is found once for a run of them.
     #[inline]
@@ -101,13 +101,19 @@ impl Session {
             self.publish(&first);
             return consumed;
         }
-        self.publish_run(&first, whole, input)
+        let taken = self.publish_run(&first, whole, input);
+        if let ClientOp::Pub(publish) = op
+            && taken == consumed
+        {
+            self.expect_acks(&publish, whole);
+        }
+        taken
     }
 
     /// `whole` is the first of them in all its bytes.
     fn publish_run(&mut self, first: &Publish<'_>, whole: &[u8], input: &[u8]) -> usize {
         let size = first.headers.len() + first.payload.len();
-        let entry = self.routes.entry(
+        let (entry, family) = self.routes.entry_and_family(
             first.subject,
             &Publisher {
                 client: &self.client,
@@ -124,7 +130,13 @@ impl Session {
             }
         };
         if let Some(stream) = entry.route.published_stream().filter(|_| !entry.is_for_one) {
-            let run = admitted_run(&self.last_pub, entry, first.subject, input);
+            let run = admitted_run(
+                &self.last_pub,
+                entry,
+                family,
+                (first.subject, whole.len()),
+                input,
+            );
             let ingest = &mut self.flush.get().ingest;
             ingest.push_publishes(stream, &self.login.account, &run);
             self.count(run.len(), run.len() * size);
@@ -299,19 +311,28 @@ impl Session {
     }
 }
 
-/// The publishes at the front of `input` that have the last one's control line, but for the reply, and may be used just as they are.
+/// The publishes at the front of `input` that have the last one's control line, but for the reply, or for another subject of the entry's `family`, and may
+/// be used just as they are. Of the first one, which has this subject and so many bytes, that is known.
 fn admitted_run<'i>(
     last: &LastPub,
     entry: &Entry,
-    subject: &[u8],
+    family: Option<&SubjectFamily>,
+    (mut subject, len): (&'i [u8], usize),
     input: &'i [u8],
 ) -> PubFrames<'i> {
-    let mut repeats = last.repeats(input);
-    let mut taken = 0;
+    let behind = input.get(len..).unwrap_or_default();
+    let mut repeats = match family {
+        None => last.repeats(behind),
+        Some(_) => last.alike(behind),
+    };
+    let mut taken = len;
     while let Some(repeat) = repeats.next()
         && !asks_for_trace(repeat.headers)
-        && entry.admit(subject, repeat.reply).is_ok()
+        && (*repeat.subject == *subject
+            || family.is_some_and(|family| family.covers(repeat.subject)))
+        && entry.admit(repeat.subject, repeat.reply).is_ok()
     {
+        subject = repeat.subject;
         taken = input.len() - repeats.rest().len();
     }
     last.frames(input.get(..taken).unwrap_or_default())

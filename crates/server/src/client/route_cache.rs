@@ -123,6 +123,16 @@ impl RouteCache {
     /// The entry for a subject, looked up if it is not known.
     #[inline]
     pub(super) fn entry(&mut self, subject: &[u8], publisher: &Publisher<'_>) -> &mut Entry {
+        self.entry_and_family(subject, publisher).0
+    }
+
+    /// The entry for a subject, and the other subjects that it is for.
+    #[inline]
+    pub(super) fn entry_and_family(
+        &mut self,
+        subject: &[u8],
+        publisher: &Publisher<'_>,
+    ) -> (&mut Entry, Option<&SubjectFamily>) {
         // A mapping that drops a message leaves it no subject.
         if *self.last_subject != *subject || subject.is_empty() {
             self.last_subject.clear();
@@ -136,7 +146,8 @@ impl RouteCache {
             entry.touched = true;
             self.touched.push(at);
         }
-        entry
+        let is_of_many = !self.last_family.is_empty() && self.last_of_family == at;
+        (entry, is_of_many.then_some(&self.last_family))
     }
 
     /// The entry used last, if it is for all subjects with the leading tokens of the one it was used for.

@@ -9,7 +9,6 @@ use jetsled_protocol::{PubFrames, PubShape, headers};
 use smallvec::SmallVec;
 
 use super::commit::InlineCommit;
-use super::publish_run::PublishRun;
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
 use super::transfer::TransferId;
@@ -282,36 +281,22 @@ impl IngestBatch {
             let Some(handle) = self.accounts[account as usize].shard(shard) else {
                 continue;
             };
-            let mut groups = run
-                .chunk_by(|entry, next| entry.to.acks_as(next.to))
-                .peekable();
-            // Of a run that was begun.
+            let mut groups = run.chunk_by(|entry, next| entry.goes_with(next)).peekable();
+            // Of the next group.
             let mut taken = 0;
             while groups.peek().is_some() {
                 handle.give_way();
                 let mut state = handle.lock();
                 flush.begin_turns();
                 while let Some(group) = groups.peek() {
-                    match group {
-                        [entry] if of_shard(&entry) => {
-                            if let Some(publishes) = self.publishes(entry) {
-                                let frames = publishes.frames.split_at(taken).1;
-                                let rest = PublishRun {
-                                    frames,
-                                    ..publishes
-                                };
-                                let count = state.publish_run(&rest, || handle.is_awaited(), flush);
-                                if count < frames.len() {
-                                    taken += count;
-                                    break;
-                                }
-                                taken = 0;
-                            } else {
-                                self.apply(entry, &mut state, flush);
-                            }
+                    if group.first().as_ref().is_some_and(of_shard) {
+                        let is_awaited = || handle.is_awaited();
+                        let done = self.apply(group, taken, &mut state, is_awaited, flush);
+                        if let Some(done) = done {
+                            taken = done;
+                            break;
                         }
-                        [entry, _, ..] if of_shard(&entry) => self.acks(group, &mut state, flush),
-                        _ => {}
+                        taken = 0;
                     }
                     groups.next();
                     if handle.is_awaited() {
@@ -329,13 +314,49 @@ impl IngestBatch {
         }
     }
 
-    fn apply(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
+    /// Acts on messages that [go together](Entry::goes_with), but for the first `taken` ones. Answers how many are done if not all are, since the
+    /// lock should be let go of.
+    fn apply(
+        &self,
+        group: &[Entry],
+        taken: usize,
+        state: &mut ShardState,
+        is_awaited: impl Fn() -> bool,
+        flush: &mut FlushSet,
+    ) -> Option<usize> {
+        let part = |done: usize, all: usize| (done < all).then_some(done);
+        match group {
+            [entry] if let To::Publishes(target, run) = entry.to => {
+                let frames = self.frames(entry, run);
+                let rest = frames.split_at(taken).1;
+                let requests = self.requests(entry, &rest);
+                let count = state.publish_run(target.stream, requests, is_awaited, flush);
+                part(taken + count, frames.len())
+            }
+            [entry, _, ..] if let To::Stream(target) = entry.to => {
+                let rest = group.iter().skip(taken);
+                let requests = rest.map(|entry| self.request(entry));
+                let count = state.publish_run(target.stream, requests, is_awaited, flush);
+                part(taken + count, group.len())
+            }
+            [entry] if entry.to.acks().is_none() => {
+                self.apply_one(entry, state, flush);
+                None
+            }
+            acks => {
+                self.acks(acks, state, flush);
+                None
+            }
+        }
+    }
+
+    fn apply_one(&self, entry: &Entry, state: &mut ShardState, flush: &mut FlushSet) {
         let request = self.request(entry);
         match entry.to {
             To::Api | To::Transfer(_) | To::NotEnabled | To::Publishes(..) => {}
+            To::Ack(..) | To::Acks(..) => {}
             To::Stream(target) => state.publish(target.stream, &request, flush),
             To::DirectGet(target) => api::direct_get(state, target.stream, &request, flush),
-            To::Ack(..) | To::Acks(..) => self.acks(std::slice::from_ref(entry), state, flush),
             To::Pull(consumer) => {
                 if request.reply.is_empty() {
                     return;
@@ -395,21 +416,33 @@ impl IngestBatch {
     /// Whether this is one message.
     fn is_one(&self) -> bool {
         match self.entries.as_slice() {
-            [only] => self.publishes(only).is_none_or(|run| run.frames.len() == 1),
+            [only] => match only.to {
+                To::Publishes(_, run) => self.frames(only, run).len() == 1,
+                _ => true,
+            },
             _ => false,
         }
     }
 
-    /// The messages of an entry that is a run of them.
-    fn publishes(&self, entry: &Entry) -> Option<PublishRun<'_>> {
-        let To::Publishes(target, run) = entry.to else {
-            return None;
-        };
+    /// The messages of an entry that is this run of them.
+    fn frames(&self, entry: &Entry, run: u32) -> PubFrames<'_> {
         let StagedRun { shape, len } = self.runs[run as usize];
-        Some(PublishRun {
-            account: &self.accounts[entry.account as usize],
-            stream: target.stream,
-            frames: shape.frames(&self.bytes[entry.at..entry.at + len]),
+        shape.frames(&self.bytes[entry.at..entry.at + len])
+    }
+
+    /// These messages, which are of this entry.
+    fn requests<'a>(
+        &'a self,
+        entry: &Entry,
+        frames: &PubFrames<'a>,
+    ) -> impl Iterator<Item = Request<'a>> + Clone + use<'a> {
+        let account = &self.accounts[entry.account as usize];
+        frames.iter().map(move |frame| Request {
+            account,
+            subject: frame.subject,
+            reply: frame.reply,
+            headers: frame.headers,
+            payload: frame.payload,
         })
     }
 
@@ -449,12 +482,19 @@ impl IngestBatch {
     }
 }
 
-impl To {
-    /// Whether both are acks for the same consumer.
-    fn acks_as(self, other: Self) -> bool {
-        self.acks().is_some() && self.acks() == other.acks()
+impl Entry {
+    /// Whether both are acks for the same consumer, or messages of one account for the same stream.
+    fn goes_with(&self, next: &Self) -> bool {
+        match (self.to, next.to) {
+            (To::Stream(stream), To::Stream(other)) => {
+                stream == other && self.account == next.account
+            }
+            (to, other) => to.acks().is_some() && to.acks() == other.acks(),
+        }
     }
+}
 
+impl To {
     /// The consumer, if it is about acks.
     fn acks(self) -> Option<ConsumerTarget> {
         match self {

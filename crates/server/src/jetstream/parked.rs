@@ -109,21 +109,47 @@ impl Parked {
         });
     }
 
-    /// Parks the acks of messages that were stored one after the other, the first one with this sequence. Each goes to one of `replies`, which
-    /// are `reply_len` bytes long.
+    /// Parks the acks of messages that were stored one after the other, the first one with this sequence: each goes to one of `replies`, unless
+    /// that is empty. Answers how many acks these are.
     pub(super) fn pub_acks<'a>(
         &mut self,
         running: &RunningStream,
         first: StreamSeq,
-        reply_len: usize,
         replies: impl Iterator<Item = &'a [u8]>,
-    ) {
-        let mut count = 0;
-        for reply in replies {
+    ) -> u64 {
+        let mut replies = replies.peekable();
+        let mut seq = first.get();
+        let mut acks = 0;
+        while let Some(reply) = replies.next() {
+            let at = seq;
+            seq += 1;
+            if reply.is_empty() {
+                continue;
+            }
             self.bytes.extend_from_slice(reply);
-            count += 1;
+            while let Some(next) = replies.next_if(|next| next.len() == reply.len()) {
+                self.bytes.extend_from_slice(next);
+                seq += 1;
+            }
+            acks += seq - at;
+            self.add_pub_acks(
+                running,
+                StreamSeq(at),
+                len32((seq - at) as usize),
+                len32(reply.len()),
+            );
         }
-        let reply_len = len32(reply_len);
+        acks
+    }
+
+    /// An entry for so many acks, whose replies are parked and as long as each other.
+    fn add_pub_acks(
+        &mut self,
+        running: &RunningStream,
+        first: StreamSeq,
+        count: u32,
+        reply_len: u32,
+    ) {
         match self.entries.last_mut() {
             Some(Entry::PubAcks(before)) if before.goes_on(running.id, first, reply_len) => {
                 before.count += count;
@@ -144,6 +170,9 @@ impl Parked {
 
     /// Notes that so many of the acks just parked are for what arrived at this time.
     pub(super) fn note_arrivals(&mut self, at: Timestamp, count: u64) {
+        if count == 0 {
+            return;
+        }
         match self.arrivals.last_mut() {
             Some((last, acks)) if *last == at => *acks += count,
             _ => self.arrivals.push((at, count)),

@@ -47,10 +47,20 @@ impl ShardState {
             Ok(published) => published,
             Err(error) => return self.refuse_publish(stream, request.reply, error, flush),
         };
+        self.acknowledge(stream, request.reply, &published, flush);
+    }
+
+    /// Parks or sends the ack of a publish that the store has taken.
+    pub(super) fn acknowledge(
+        &mut self,
+        stream: StreamId,
+        reply: &[u8],
+        published: &Published,
+        flush: &mut FlushSet,
+    ) {
         let Some(running) = self.streams.get(&stream) else {
             return;
         };
-        let reply = request.reply;
         if reply.is_empty() || running.config.no_ack {
             return;
         }
@@ -76,8 +86,7 @@ impl ShardState {
         }
         match ack {
             PubAck::Stored(seq) => {
-                let replies = std::iter::once(reply);
-                self.parked.pub_acks(running, seq, reply.len(), replies);
+                self.parked.pub_acks(running, seq, std::iter::once(reply));
             }
             ack => {
                 let kind = ReplyKind::PubAck(stream);

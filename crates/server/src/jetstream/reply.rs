@@ -47,7 +47,8 @@ impl ReplyRoutes {
             .deliver_one(&reply(subject, headers, body), flush);
     }
 
-    /// Acknowledges messages that were stored one after the other, the first one with the sequence given: each to one of `subjects`.
+    /// Acknowledges messages that were stored one after the other, the first one with the sequence given: each to one of `subjects`,
+    /// unless that is empty.
     /// [`ReplyRoutes::count_deliveries`] follows the last one.
     pub(super) fn send_pub_acks<'a>(
         &mut self,
@@ -59,9 +60,11 @@ impl ReplyRoutes {
         let mut acks = std::mem::take(&mut self.acks);
         acks.begin(prefix, first);
         for subject in subjects {
-            let ack = reply(subject, b"", acks.ack());
-            self.route(account, subject)
-                .deliver_framed(&ack, acks.framed(), flush);
+            if !subject.is_empty() {
+                let ack = reply(subject, b"", acks.ack());
+                self.route(account, subject)
+                    .deliver_framed(&ack, acks.framed(), flush);
+            }
             acks.count_on(prefix);
         }
         self.acks = acks;

@@ -16,6 +16,8 @@ use crate::log::{
 pub(super) const EXPIRY_STEP: usize = 10_000;
 /// Schedules of a stream that one call may fire.
 const SCHEDULE_STEP: usize = 1000;
+/// As much log as this many checkpoints is written before the next one: what a stream's ids and subjects take in it must not be written for a few messages.
+const CHECKPOINT_SHARE: u64 = 4;
 /// The clock's work is not asked for more often.
 const TICK: Nanos = Nanos::from_millis(100);
 
@@ -155,7 +157,8 @@ impl Shard {
             .log
             .appended_bytes()
             .saturating_sub(self.checkpoint_appended);
-        written >= self.seat.checkpoint_log_bytes
+        let much = CHECKPOINT_SHARE * self.checkpoint_bytes;
+        written >= self.seat.checkpoint_log_bytes.max(much)
             || self.reclaim.wants_checkpoint()
             || self.has_lost
     }
@@ -234,6 +237,7 @@ impl Shard {
         self.checkpoint_position = checkpointed.position;
         self.catalog_is_newest = true;
         self.checkpoint_appended = checkpointed.appended;
+        self.checkpoint_bytes = checkpointed.bytes;
         for (key, state) in checkpointed.consumers {
             if let Some(entry) = self.consumers.get_mut(&key) {
                 entry.checkpoint = Some(state.into());

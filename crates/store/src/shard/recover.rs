@@ -108,6 +108,7 @@ pub(crate) fn recover(seat: Seat, loaded: Loaded) -> Result<(Shard, ShardReport)
         in_flight: Vec::new(),
         checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
+        checkpoint_bytes: 0,
         failed_commits: Arc::default(),
         catalog_is_newest,
         has_lost: false,

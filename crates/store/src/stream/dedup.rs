@@ -68,7 +68,7 @@ impl DedupWindow {
             |slot| {
                 slot.hash == hash && {
                     let entry = entries[slot.number.wrapping_sub(*front as u32) as usize];
-                    entry.len as usize == id.len() && ring(bytes, *bytes_front, entry).eq(id)
+                    is(pieces(bytes, *bytes_front, entry), id)
                 }
             },
             |slot| spread(slot.hash),
@@ -127,16 +127,11 @@ impl DedupWindow {
         self.entries.front().map(|entry| entry.time)
     }
 
-    /// Sequence, time and id of each, in order of arrival.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, i64, Vec<u8>)> {
+    /// Sequence, time and id of each, in order of arrival. An id comes in two pieces, of which one may be empty.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, i64, [&[u8]; 2])> {
         self.entries.iter().map(|entry| {
-            (
-                entry.seq,
-                entry.time,
-                ring(&self.bytes, self.bytes_front, *entry)
-                    .copied()
-                    .collect(),
-            )
+            let id = pieces(&self.bytes, self.bytes_front, *entry);
+            (entry.seq, entry.time, id)
         })
     }
 
@@ -150,9 +145,8 @@ impl DedupWindow {
     }
 
     fn is(&self, number: u32, id: &[u8]) -> bool {
-        self.entry(number).is_some_and(|entry| {
-            entry.len as usize == id.len() && ring(&self.bytes, self.bytes_front, *entry).eq(id)
-        })
+        self.entry(number)
+            .is_some_and(|entry| is(pieces(&self.bytes, self.bytes_front, *entry), id))
     }
 
     fn hash(&self, id: &[u8]) -> u32 {
@@ -160,9 +154,20 @@ impl DedupWindow {
     }
 }
 
-fn ring(bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> impl Iterator<Item = &u8> {
+/// An id: the ring may end within it.
+fn pieces(bytes: &VecDeque<u8>, bytes_front: u64, entry: Entry) -> [&[u8]; 2] {
     let at = (entry.at - bytes_front) as usize;
-    bytes.range(at..at + entry.len as usize)
+    let end = at + entry.len as usize;
+    let (front, back) = bytes.as_slices();
+    let cut = front.len();
+    [
+        &front[at.min(cut)..end.min(cut)],
+        &back[at.saturating_sub(cut)..end.saturating_sub(cut)],
+    ]
+}
+
+fn is([front, back]: [&[u8]; 2], id: &[u8]) -> bool {
+    id.strip_prefix(front) == Some(back)
 }
 
 /// The table wants its hashes even in all 64 bits.

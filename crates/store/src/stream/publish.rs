@@ -39,11 +39,16 @@ impl Stream {
         self.check_size(message)?;
         // Time that runs backward would put messages out of order for a search by time.
         let time = now.max(self.last_time);
-        if message.headers.is_empty() && !self.config.allow_msg_counter {
-            return self.publish_plain(log, message, time);
+        let counts = self.config.allow_msg_counter;
+        if message.headers.is_empty() && !counts {
+            return self.publish_plain::<false>(log, message, &PublishHeaders::NONE, time);
+        }
+        let steering = PublishHeaders::scan(message.headers);
+        if !steering.more && !counts {
+            return self.publish_plain::<true>(log, message, &steering, time);
         }
         let mut edits = std::mem::take(&mut self.edits);
-        let published = self.publish_edited(log, message, &mut edits, time);
+        let published = self.publish_edited(log, message, steering, &mut edits, time);
         self.edits = edits;
         published
     }
@@ -53,15 +58,25 @@ impl Stream {
         self.edits.apply(message)
     }
 
-    /// The rest of [`Stream::publish`] for a message that no header steers: it is stored as it came.
+    /// The rest of [`Stream::publish`] for a message that no header steers but its id: it is stored as it came.
+    ///
+    /// Those without an id, most of them, get code of their own, from which everything about headers is gone.
     #[inline]
-    fn publish_plain(
+    fn publish_plain<const MAY_HAVE_ID: bool>(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
+        steering: &PublishHeaders<'_>,
         time: Timestamp,
     ) -> Result<Published, PublishError> {
-        let steering = &PublishHeaders::NONE;
+        let steering = if MAY_HAVE_ID {
+            steering
+        } else {
+            &PublishHeaders::NONE
+        };
+        if let Some(duplicate) = self.duplicate(steering, time) {
+            return Ok(duplicate);
+        }
         self.metered.check_server()?;
         if self.config.retention == RetentionPolicy::Interest && !message.has_interest {
             return self.skip(log, message.subject, steering, time);
@@ -76,21 +91,20 @@ impl Stream {
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
+        scanned: PublishHeaders<'_>,
         edits: &mut Edits,
         time: Timestamp,
     ) -> Result<Published, PublishError> {
-        let mut steering = PublishHeaders::scan(message.headers);
-        edits.begin(message, &steering);
+        edits.begin(message, &scanned);
+        let mut steering = scanned;
         let edited = edits.apply(message);
         if edits.any() {
             steering = PublishHeaders::scan(edited.headers);
         }
         self.check_size(&edited)?;
         let is_schedule = self.check_headers(log, &edited, &steering, time)?;
-        if let Some(id) = steering.msg_id.filter(|id| !id.is_empty())
-            && let Some(seq) = self.find_duplicate(id, time)
-        {
-            return Ok(Published::duplicate(StreamSeq(seq), time));
+        if let Some(duplicate) = self.duplicate(&steering, time) {
+            return Ok(duplicate);
         }
         self.check_last_msg_id(&steering)?;
         let rollup = self.check_rollup(&steering, message.sender)?;
@@ -158,6 +172,14 @@ impl Stream {
             }
             _ => None,
         })
+    }
+
+    /// What became of a message whose id is known.
+    #[inline]
+    fn duplicate(&mut self, steering: &PublishHeaders<'_>, now: Timestamp) -> Option<Published> {
+        let id = steering.msg_id.filter(|id| !id.is_empty())?;
+        let seq = self.find_duplicate(id, now)?;
+        Some(Published::duplicate(StreamSeq(seq), now))
     }
 
     /// The sequence under which this `Nats-Msg-Id` was stored within the window that ends at `now`.

@@ -25,6 +25,8 @@ pub(crate) struct PublishHeaders<'a> {
     pub(crate) request_info: bool,
     /// Whether the first line has a status behind `NATS/1.0`.
     pub(crate) status: bool,
+    /// Whether there is anything but [`PublishHeaders::msg_id`].
+    pub(crate) more: bool,
 }
 
 impl<'a> PublishHeaders<'a> {
@@ -49,6 +51,7 @@ impl<'a> PublishHeaders<'a> {
         kv_operation: None,
         request_info: false,
         status: false,
+        more: false,
     };
 
     /// Scans a whole block. Anything is accepted; lines that are not headers are skipped.
@@ -64,10 +67,12 @@ impl<'a> PublishHeaders<'a> {
                 found.status = line
                     .strip_prefix(b"NATS/1.0")
                     .is_some_and(|tail| !tail.is_empty());
+                found.more = found.status;
             } else if let Some(name) = line.strip_prefix(b"Nats-") {
                 found.take(name);
             } else if let Some(value) = line.strip_prefix(b"KV-Operation:") {
                 set(&mut found.kv_operation, value);
+                found.more = true;
             }
         }
         found
@@ -80,8 +85,10 @@ impl<'a> PublishHeaders<'a> {
         };
         let (name, value) = line.split_at(colon);
         let value = value.get(1..).unwrap_or_default();
+        if name == b"Msg-Id" {
+            return set(&mut self.msg_id, value);
+        }
         let slot = match name {
-            b"Msg-Id" => &mut self.msg_id,
             b"Expected-Stream" => &mut self.expected_stream,
             b"Expected-Last-Sequence" => &mut self.expected_last_seq,
             b"Expected-Last-Subject-Sequence" => &mut self.expected_last_subject_seq,
@@ -101,11 +108,13 @@ impl<'a> PublishHeaders<'a> {
             b"Marker-Reason" => &mut self.marker_reason,
             b"Request-Info" => {
                 self.request_info = true;
+                self.more = true;
                 return;
             }
             _ => return,
         };
         set(slot, value);
+        self.more = true;
     }
 
     /// The subject of the schedule that this message ends (`Nats-Schedule-Next: purge`).

@@ -108,10 +108,12 @@ impl Stream {
         ] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        for (seq, time, id) in self.dedup.iter() {
+        for (seq, time, [front, back]) in self.dedup.iter() {
             out.extend_from_slice(&seq.to_le_bytes());
             out.extend_from_slice(&time.to_le_bytes());
-            encode_bytes(out, &id);
+            out.extend_from_slice(&((front.len() + back.len()) as u32).to_le_bytes());
+            out.extend_from_slice(front);
+            out.extend_from_slice(back);
         }
         let ttls: Vec<_> = self
             .ttls
@@ -227,7 +229,7 @@ impl Stream {
         let dedup: Vec<_> = self
             .dedup
             .iter()
-            .map(|(seq, time, id)| (seq, time, String::from_utf8(id)))
+            .map(|(seq, time, id)| (seq, time, String::from_utf8(id.concat())))
             .collect();
         format!(
             "{:?} {:?}\n{:?}\nmessages {} bytes {}\n{subjects:?}\nttl {ttls:?}\ndedup {dedup:?}",

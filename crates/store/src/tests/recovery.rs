@@ -264,3 +264,34 @@ fn space_is_given_back_although_nothing_more_is_written() {
     assert!(commits > 0);
     assert!(store.shard().segment_count() < 3);
 }
+
+#[test]
+fn the_larger_the_last_checkpoint_the_more_is_written_before_the_next_one() {
+    let mut store = Store::new(1 << 20);
+    store.options.checkpoint_log_bytes = 10_000;
+    store.reopen(true);
+    let stream = store.create(StreamConfig {
+        duplicate_window: Nanos::from_secs(120),
+        ..config("S", StorageType::File)
+    });
+    for id in 0..1000 {
+        let headers = [(
+            "Nats-Msg-Id",
+            &*format!("an id of a hundred bytes {id:075}"),
+        )];
+        store.publish(stream, "S.a", &headers, b"").unwrap();
+    }
+    assert!(store.shard().checkpoint_due());
+    store.checkpoint();
+    // The ids are in it.
+    for _ in 0..3 {
+        for _ in 0..100 {
+            store.publish(stream, "S.a", &[], &[0; 1000]).unwrap();
+        }
+        assert!(!store.shard().checkpoint_due());
+    }
+    for _ in 0..300 {
+        store.publish(stream, "S.a", &[], &[0; 1000]).unwrap();
+    }
+    assert!(store.shard().checkpoint_due());
+}

@@ -49,6 +49,6 @@ impl Batches {
     }
 }
 
-fn batch_id(block: &[u8]) -> Option<&[u8]> {
+pub(super) fn batch_id(block: &[u8]) -> Option<&[u8]> {
     headers::get(block, b"Nats-Batch-Id").filter(|id| !id.is_empty())
 }
