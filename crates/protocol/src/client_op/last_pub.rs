@@ -171,20 +171,19 @@ impl LastPub {
         let Layout { subject, reply, .. } = self.layout;
         let same = |start: usize, end: usize| frame.get(start..end) == self.line.get(start..end);
         let may_change = |span: Span| span.get(frame).is_some_and(is_plain);
-        let has_subject = same(0, subject.end)
+        let end = self.line.len();
+        let until = if self.takes_other_replies {
+            reply.start
+        } else {
+            end
+        };
+        let begins_so = same(0, until)
             || subjects == Subjects::Any
                 && self.takes_other_subjects
                 && same(0, subject.start)
-                && may_change(subject);
-        if !has_subject {
-            return false;
-        }
-        let (begin, end) = (subject.end, self.line.len());
-        if self.takes_other_replies {
-            same(begin, reply.start) && same(reply.end, end) && may_change(reply)
-        } else {
-            same(begin, end)
-        }
+                && may_change(subject)
+                && same(subject.end, until);
+        begins_so && (until == end || same(reply.end, end) && may_change(reply))
     }
 }
 

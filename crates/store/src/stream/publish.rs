@@ -41,11 +41,11 @@ impl Stream {
         let time = now.max(self.last_time);
         let counts = self.config.allow_msg_counter;
         if message.headers.is_empty() && !counts {
-            return self.publish_plain::<false>(log, message, &PublishHeaders::NONE, time);
+            return self.publish_plain(log, message, &PublishHeaders::NONE, time);
         }
         let steering = PublishHeaders::scan(message.headers);
         if !steering.more && !counts {
-            return self.publish_plain::<true>(log, message, &steering, time);
+            return self.publish_plain(log, message, &steering, time);
         }
         let mut edits = std::mem::take(&mut self.edits);
         let published = self.publish_edited(log, message, steering, &mut edits, time);
@@ -59,21 +59,14 @@ impl Stream {
     }
 
     /// The rest of [`Stream::publish`] for a message that no header steers but its id: it is stored as it came.
-    ///
-    /// Those without an id, most of them, get code of their own, from which everything about headers is gone.
     #[inline]
-    fn publish_plain<const MAY_HAVE_ID: bool>(
+    fn publish_plain(
         &mut self,
         log: &mut Log,
         message: &Publish<'_>,
         steering: &PublishHeaders<'_>,
         time: Timestamp,
     ) -> Result<Published, PublishError> {
-        let steering = if MAY_HAVE_ID {
-            steering
-        } else {
-            &PublishHeaders::NONE
-        };
         if let Some(duplicate) = self.duplicate(steering, time) {
             return Ok(duplicate);
         }
