@@ -45,15 +45,21 @@ impl World {
             .iter()
             .map(|(line, body)| format!("{line} {}\r\n{body}\r\n", body.len()));
         self.peer.send(all.collect::<String>()).unwrap();
-        let answers = (0..answers).map(|_| self.peer.message().unwrap());
+        let answers = self.answers(answers);
+        let rest = self.peer.sync().unwrap();
+        assert_eq!(rest, b"", "more answers");
+        answers
+    }
+
+    /// The next so many answers: subject and body, in order of subjects.
+    fn answers(&mut self, count: usize) -> Vec<(String, String)> {
+        let answers = (0..count).map(|_| self.peer.message().unwrap());
         let answers = answers.map(|answer| {
             let body = String::from_utf8(answer.payload.to_vec()).unwrap();
             (answer.subject, body)
         });
         let mut answers: Vec<_> = answers.collect();
         answers.sort();
-        let rest = self.peer.sync().unwrap();
-        assert_eq!(rest, b"", "more answers");
         answers
     }
 
@@ -246,13 +252,7 @@ fn those_of_other_subjects_without_replies_and_duplicates_among_them(storage: &s
         plain("s in.9"),
     ];
     world.peer.send(all.concat()).unwrap();
-    let answers = (0..8).map(|_| world.peer.message().unwrap());
-    let answers = answers.map(|answer| {
-        let body = String::from_utf8(answer.payload.to_vec()).unwrap();
-        (answer.subject, body)
-    });
-    let mut answers: Vec<_> = answers.collect();
-    answers.sort();
+    let answers = world.answers(8);
     let duplicate = |reply: &str, seq: u64| {
         let body = format!(r#"{{"stream":"S","seq":{seq},"duplicate": true}}"#);
         (reply.to_owned(), body)
@@ -302,13 +302,7 @@ fn one_of_an_atomic_batch_among_those_with_ids_is_part_of_its_batch() {
         publish("in.3", "Nats-Msg-Id: y"),
     ];
     world.peer.send(all.concat()).unwrap();
-    let answers = (0..3).map(|_| world.peer.message().unwrap());
-    let answers = answers.map(|answer| {
-        let body = String::from_utf8(answer.payload.to_vec()).unwrap();
-        (answer.subject, body)
-    });
-    let mut answers: Vec<_> = answers.collect();
-    answers.sort();
+    let answers = world.answers(3);
     let batch = r#"{"stream":"S","seq":2,"batch":"B","count":1}"#;
     assert_eq!(
         answers,
