@@ -213,7 +213,7 @@ impl Trial {
         violations
     }
 
-    /// An orderly stop and a start.
+    /// An orderly stop and a start, with the comparison.
     fn restart(&mut self) -> io::Result<Vec<Violation>> {
         let Some(mut running) = self.running.take() else {
             return Ok(Vec::new());
@@ -221,9 +221,12 @@ impl Trial {
         running.server.stop();
         match self.start(&running.place) {
             Ok(server) => {
+                // Nothing has happened since what was there was compared.
+                let found = patiently(|| Found::read(server.address()))?;
+                let violations = self.verify(&Round::default(), &found);
                 running.server = server;
                 self.running = Some(running);
-                Ok(Vec::new())
+                Ok(self.concluded(violations))
             }
             Err(error) => Ok(self.concluded(vec![Violation {
                 kind: Kind::NoStart,

@@ -1,5 +1,8 @@
 //! Opening the store, restoring what it holds, and closing it.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -162,7 +165,7 @@ impl JetStream {
         let runtime = Arc::new(Runtime::new(server, &options, opened));
         let started = Self {
             waiting: Mutex::new(recovered(&runtime)),
-            workers: Mutex::new(start_workers(&runtime)?),
+            workers: Mutex::default(),
             runtime,
             found,
             store_dir: options.jetstream.store_dir(),
@@ -184,6 +187,8 @@ impl JetStream {
         for shard in &*started.runtime.shards {
             shard.lock().following.open();
         }
+        // The first thing that a worker does may be a checkpoint, which has what is known of each consumer: all of them are there.
+        *started.workers.lock() = start_workers(&started.runtime)?;
         // The others are told so when they ask.
         for account in server.accounts() {
             if account.jetstream.get().is_none() {

@@ -66,7 +66,7 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    pub(super) fn new(options: Options) -> Result<Self, StartError> {
+    pub(crate) fn new(options: Options) -> Result<Self, StartError> {
         let authenticator = Authenticator::new(options.auth_config())?;
         let tls = TlsState::of(options.tls.as_ref())?;
         let websocket = WebsocketState::of(&options)?;
