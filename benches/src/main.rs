@@ -11,6 +11,7 @@
 mod cases;
 mod chart;
 mod client;
+mod disk;
 mod measure;
 mod options;
 mod report;

@@ -1,9 +1,8 @@
-//! What the operating system knows: processor time, memory, the disk; and the arithmetic on samples.
+//! What the operating system knows of a process: processor time, memory; and the arithmetic on samples.
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::io;
+use std::time::Duration;
 
 /// Linux reports processor time to programs in hundredths of a second, whatever the kernel's own tick.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -35,20 +34,6 @@ pub(crate) fn resident_kib(pid: u32) -> io::Result<f64> {
                 .ok()
         })
         .ok_or_else(|| io::Error::other(format!("/proc/{pid}/status has no VmRSS")))
-}
-
-/// Appends 512 bytes and calls fdatasync, 300 times: the price of one durable write that nothing can beat. p50 and p99.
-pub(crate) fn fdatasync(dir: &Path) -> io::Result<(Duration, Duration)> {
-    let mut file = tempfile::tempfile_in(dir)?;
-    file.set_len(1 << 20)?;
-    let mut times = Vec::with_capacity(300);
-    for _ in 0..300 {
-        let start = Instant::now();
-        file.write_all(&[7; 512])?;
-        file.sync_data()?;
-        times.push(start.elapsed());
-    }
-    Ok((percentile(&mut times, 50), percentile(&mut times, 99)))
 }
 
 /// The value below which `percent` of the samples lie; zero without samples.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::cases::Unit;
+use crate::disk::Disk;
 use crate::measure::median;
 
 /// Everything that a run found.
@@ -14,8 +15,7 @@ pub(crate) struct Report {
     pub(crate) cores: usize,
     pub(crate) seconds: f64,
     pub(crate) repetitions: usize,
-    pub(crate) fdatasync_p50_micros: f64,
-    pub(crate) fdatasync_p99_micros: f64,
+    pub(crate) disk: Disk,
     pub(crate) cases: Vec<CaseReport>,
 }
 
@@ -63,12 +63,8 @@ impl Report {
     /// first server against each other one, as how many times better it is.
     pub(crate) fn markdown(&self) -> String {
         let mut text = format!(
-            "{} cores; {} s a measurement, {} repetitions, interleaved; median (min-max). The disk's bare fdatasync: p50 {:.0} us, p99 {:.0} us.\n\n| case |",
-            self.cores,
-            self.seconds,
-            self.repetitions,
-            self.fdatasync_p50_micros,
-            self.fdatasync_p99_micros
+            "{} cores; {} s a measurement, {} repetitions, interleaved; median (min-max). {}\n\n| case |",
+            self.cores, self.seconds, self.repetitions, self.disk
         );
         for server in &self.servers {
             // Writing to a String cannot fail.

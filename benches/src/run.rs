@@ -1,20 +1,23 @@
 //! Runs the cases against the servers, interleaved.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jetsled_testkit::Launch;
 
 use crate::Error;
 use crate::cases::{self, Case, Scale, Target};
 use crate::chart;
-use crate::measure::{cpu_seconds, fdatasync, resident_kib};
+use crate::disk::Disk;
+use crate::measure::{cpu_seconds, resident_kib};
 use crate::options::{Options, ServerSpec};
 use crate::report::{CaseReport, Measured, Report, ServerReport};
 
 /// Runs everything that was asked for; returns how many measurements failed.
 pub(crate) fn run(options: &Options) -> Result<usize, Error> {
-    let (p50, p99) = fdatasync(&options.dir)?;
+    let file_bytes = if options.smoke { 1 << 20 } else { 64 << 20 };
+    let disk = Disk::measure(&options.dir, file_bytes)?;
+    println!("{disk}");
     let mut report = Report {
         servers: options
             .servers
@@ -24,15 +27,9 @@ pub(crate) fn run(options: &Options) -> Result<usize, Error> {
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         seconds: options.duration.as_secs_f64(),
         repetitions: options.repetitions,
-        fdatasync_p50_micros: micros(p50),
-        fdatasync_p99_micros: micros(p99),
+        disk,
         cases: Vec::new(),
     };
-    println!(
-        "fdatasync p50 {:.0} us, p99 {:.0} us",
-        micros(p50),
-        micros(p99)
-    );
     let wanted = |case: &Case| {
         options.only.is_empty()
             || options
@@ -68,10 +65,6 @@ pub(crate) fn run(options: &Options) -> Result<usize, Error> {
     println!("\n{}", report.markdown());
     let servers = report.cases.iter().flat_map(|case| &case.servers);
     Ok(servers.map(|server| server.failures.len()).sum())
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
 }
 
 /// One case; the servers take turns, and the order is reversed from one repetition to the next.
