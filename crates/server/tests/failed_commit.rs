@@ -159,6 +159,28 @@ fn changes_that_were_not_written_are_not_served() {
 }
 
 #[test]
+fn a_consumer_of_a_memory_stream_outlives_a_failed_commit_and_delivers() {
+    let mut world = World::new();
+    let file = r#"{"name":"F","subjects":["f"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.F", file);
+    let memory = r#"{"name":"M","subjects":["m"],"storage":"memory"}"#;
+    world.publish("$JS.API.STREAM.CREATE.M", memory);
+    world
+        .disk
+        .fail(Call::Write, 0, Fault::Error(ErrorKind::StorageFull));
+    world.client.receive(b"SUB pushed 2\r\n");
+    let create = "$JS.API.CONSUMER.CREATE.M.C";
+    let consumer = r#"{"stream_name":"M","config":{"durable_name":"C","deliver_subject":"pushed","ack_policy":"none"}}"#;
+    let in_one_commit = format!("f 1\r\nx\r\nPUB {create}");
+    let created = world.publish(&in_one_commit, consumer);
+    assert!(created.contains("could not be written"), "{created}");
+    let created = world.publish(create, consumer);
+    assert!(created.contains(r#""created""#), "{created}");
+    let delivered = world.publish("m", "hello");
+    assert!(delivered.contains("MSG m 2 "), "{delivered}");
+}
+
+#[test]
 fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
     let mut world = World::new();
     let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;

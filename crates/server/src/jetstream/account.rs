@@ -4,6 +4,8 @@ mod limits;
 mod registry;
 mod restoring;
 mod returning;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +13,15 @@ use std::sync::{Arc, Weak};
 
 use jetsled_jetstream_api::advisory::Action;
 use jetsled_jetstream_api::{AccountLimits, ApiError, ServerLimits, StreamConfig, Timestamp};
-use jetsled_store::{ChangeError, LogPosition, StorageMeters};
-use parking_lot::{Mutex, RwLock};
+use jetsled_store::{ChangeError, StorageMeters};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::access::StreamAccess;
 use super::advisory;
 use super::listener::listeners;
 use super::push_interest::PushInterest;
 use super::runtime::Runtime;
-use super::shard::{ShardHandle, ShardState};
+use super::shard::{ShardHandle, ShardState, Wait};
 use super::stream::RunningStream;
 use super::target::StreamTarget;
 use super::throttle::Throttle;
@@ -71,7 +73,7 @@ pub(super) struct ApiReply<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct DurableAt {
     shard: u16,
-    position: Option<LogPosition>,
+    wait: Wait,
 }
 
 impl AccountJetStream {
@@ -120,6 +122,11 @@ impl AccountJetStream {
     }
 
     // --- streams
+
+    /// Lets nobody else create, change or delete a stream.
+    pub(super) fn administer(&self) -> MutexGuard<'_, ()> {
+        self.administration.lock()
+    }
 
     /// The stream of this name.
     pub(super) fn stream(&self, name: &str) -> Option<StreamHandle> {
@@ -174,12 +181,11 @@ impl AccountJetStream {
     ) -> Result<(StreamHandle, DurableAt), ApiError> {
         let _administration = self.administration.lock();
         if let Some(existing) = self.stream(&config.name) {
-            return if existing.config.is_same(&config) {
-                let durable = self.durable_now(existing.target.shard);
-                Ok((existing, durable))
-            } else {
-                Err(ApiError::STREAM_NAME_EXIST)
-            };
+            if !existing.config.is_same(&config) {
+                return Err(ApiError::STREAM_NAME_EXIST);
+            }
+            let durable = written(&mut *self.lock_shard(existing.target)?);
+            return Ok((existing, durable));
         }
         if self.restoring.lock().contains_key(config.name.as_str()) {
             return Err(ApiError::STREAM_NAME_EXIST);
@@ -395,12 +401,11 @@ impl AccountJetStream {
         if reply.subject.is_empty() {
             return;
         }
-        let shard = after.and_then(|after| Some((after.position?, self.shard(after.shard)?)));
-        match shard {
-            Some((position, shard)) => {
+        match after.and_then(|after| Some((after.wait, self.shard(after.shard)?))) {
+            Some((wait, shard)) => {
                 shard
                     .lock()
-                    .reply_after(position, &account, reply, failure, flush);
+                    .reply_after(&wait, &account, reply, failure, flush);
             }
             None => {
                 super::reply::send_message(
@@ -419,11 +424,6 @@ impl AccountJetStream {
             .shard(target.shard)
             .ok_or(ApiError::STREAM_NOT_FOUND)?
             .lock())
-    }
-
-    fn durable_now(&self, shard: u16) -> DurableAt {
-        let position = self.shard(shard).map(|shard| shard.lock().store.position());
-        DurableAt { shard, position }
     }
 
     /// Counts an API reply.
@@ -448,7 +448,7 @@ pub(super) fn written(state: &mut ShardState) -> DurableAt {
     state.commit_now();
     DurableAt {
         shard: state.index,
-        position: Some(state.store.position()),
+        wait: state.wait(),
     }
 }
 

@@ -101,7 +101,7 @@ impl Committer {
         shard.committed.notify_all();
         if let Err(error) = finished {
             state.failed_commits += 1;
-            state.commit_failed(&error, &mut self.parked, &mut self.flush);
+            state.commit_failed(&error, &mut self.parked, &mut self.then, &mut self.flush);
             if !only_settles && state.store.is_unsettled() {
                 // Nobody is to see now what a start would contradict. If that fails, too, the next commit or the orderly stop does it.
                 state.commit_now();
@@ -223,13 +223,20 @@ impl Commits {
 }
 
 impl ShardState {
-    /// Tells those who wait that their change was not written.
-    fn commit_failed(&mut self, error: &CommitError, parked: &mut Parked, flush: &mut FlushSet) {
+    /// Tells those who wait that their change was not written. In `then` is what was to be done, for what is there still: memory
+    /// streams keep their consumers.
+    fn commit_failed(
+        &mut self,
+        error: &CommitError,
+        parked: &mut Parked,
+        then: &mut Vec<Then>,
+        flush: &mut FlushSet,
+    ) {
         tracing::error!("JetStream shard {} could not write: {error}", self.index);
         let reason = error.to_string();
         // What was appended while the commit ran is void as well.
         for parked in [parked, &mut std::mem::take(&mut self.parked)] {
-            parked.fail(flush, |stream, out| {
+            parked.fail(flush, then, |stream, out| {
                 if let Some(stream) = self.streams.get(&stream) {
                     lost_commit(&stream.pub_ack, &reason, out);
                 }

@@ -67,7 +67,7 @@ pub(super) enum ReplyKind {
     Ack,
 }
 
-/// What happens in the shard once a commit is durable.
+/// What happens in the shard once a commit is durable, or has failed and left what this is about.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Then {
     /// A new consumer may deliver: its creation has been answered.
@@ -266,11 +266,12 @@ impl Parked {
         }
     }
 
-    /// The commit failed: tells those who wait, and forgets everything. `refusal` writes the publish ack
+    /// The commit failed: tells those who wait, moves what was to be done to `then`, and forgets everything. `refusal` writes the publish ack
     /// that names the error.
     pub(super) fn fail(
         &mut self,
         flush: &mut FlushSet,
+        then: &mut Vec<Then>,
         mut refusal: impl FnMut(StreamId, &mut Vec<u8>),
     ) {
         let mut bytes = self.bytes.as_slice();
@@ -304,7 +305,7 @@ impl Parked {
                         refuse(acks.account, subject, acks.stream, flush);
                     }
                 }
-                Entry::Then(_) => {}
+                Entry::Then(todo) => then.push(todo),
             }
         }
         self.forget();

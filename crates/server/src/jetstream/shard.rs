@@ -17,7 +17,7 @@ use super::follower::FollowerQueue;
 use super::id_map::IdMap;
 use super::latency::Latencies;
 use super::parked::{Parked, ReplyKind, Then};
-use super::reply::send_message;
+use super::reply::{send, send_message};
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::turn::{Released, Scratch};
@@ -207,7 +207,7 @@ impl ShardHandle {
     }
 }
 
-/// What was written up to some moment, for [`ShardHandle::wait_durable`].
+/// What was written up to some moment, for [`ShardHandle::wait_durable`] and [`ShardState::reply_after`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wait {
     position: LogPosition,
@@ -347,16 +347,21 @@ impl ShardState {
         self.unseen.truncate(kept);
     }
 
-    /// Sends a reply once `position` is durable.
+    /// Sends a reply once what was written up to `wait` is durable, `failure` if it is lost already or with a commit to come.
     pub(super) fn reply_after(
         &mut self,
-        position: LogPosition,
+        wait: &Wait,
         account: &Arc<Account>,
         reply: &ApiReply<'_>,
         failure: impl FnOnce() -> Vec<u8>,
         flush: &mut FlushSet,
     ) {
-        if position <= self.store.durable() {
+        if self.check_kept(wait).is_err() {
+            // Between the change and its reply the lock was free.
+            send(account, reply.subject, &failure(), flush);
+            return;
+        }
+        if wait.position <= self.store.durable() {
             send_message(account, reply.subject, reply.headers, reply.body, flush);
             return;
         }

@@ -279,6 +279,8 @@ impl JetStream {
             Arc::clone(&self.runtime),
             limits,
         ));
+        // Who wants to create a stream from now on waits until the stored ones are known.
+        let administration = jetstream.administer();
         if account.jetstream.set(Arc::clone(&jetstream)).is_err() {
             return;
         }
@@ -307,6 +309,7 @@ impl JetStream {
             }
             state.end_of_batch(&mut flush);
         }
+        drop(administration);
         flush.flush();
         listen_to_api(account, self.runtime.domain.as_deref());
         account.listen(jetstream);
