@@ -41,7 +41,7 @@ pub(crate) struct Account {
     /// The ways back to those who asked this account's services.
     pub(crate) responses: Responses,
     /// Set when JetStream is enabled for the account.
-    pub(crate) jetstream: OnceLock<Arc<AccountJetStream>>,
+    jetstream: OnceLock<Arc<AccountJetStream>>,
     pub(crate) counters: AccountCounters,
 }
 
@@ -95,6 +95,19 @@ impl Account {
     /// The account's name, `$G` for the default one.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its JetStream, while it has one.
+    pub(crate) fn jetstream(&self) -> Option<&Arc<AccountJetStream>> {
+        self.jetstream.get().filter(|jetstream| jetstream.is_on())
+    }
+
+    /// What JetStream keeps for it, also while it has none; what `make` makes, if there is nothing yet.
+    pub(crate) fn jetstream_or_new(
+        &self,
+        make: impl FnOnce() -> AccountJetStream,
+    ) -> &Arc<AccountJetStream> {
+        self.jetstream.get_or_init(|| Arc::new(make()))
     }
 
     /// Notes that the server's own services are heard here; whether they were before.

@@ -144,3 +144,97 @@ fn the_ports_file_moves() {
     server.shutdown();
     assert_eq!((files(&old), files(&new)), (0, 0));
 }
+
+/// Observed nats-server 2.15.1, which tells those who wait nothing.
+#[test]
+fn streams_rest_while_their_account_has_no_jetstream() {
+    let directory = tempfile::tempdir().unwrap();
+    let configured = |a: &str| {
+        format!(
+            "jetstream {{ store_dir: '{}' }}, accounts {{ B {{ users: [ {{user: b, password: p}} ] }}, {a} }}",
+            directory.path().display()
+        )
+    };
+    let on = configured("A { jetstream: enabled, users: [ {user: a, password: p} ] }");
+    let off = configured("A { users: [ {user: a, password: p} ] }");
+    let gone = configured("");
+    let ask = |peer: &mut Peer, subject: &str, body: &str| {
+        let reply = peer.request(subject, body.as_bytes()).unwrap();
+        let status = reply.status().unwrap_or_default().to_owned();
+        status + &String::from_utf8(reply.payload).unwrap()
+    };
+    let server = TestServer::configured(&on);
+    let mut peer = user(&server, "a", "p");
+    for (stream, storage) in [("F", "file"), ("M", "memory")] {
+        let config = format!(r#"{{"name":"{stream}","storage":"{storage}"}}"#);
+        ask(
+            &mut peer,
+            &format!("$JS.API.STREAM.CREATE.{stream}"),
+            &config,
+        );
+        ask(&mut peer, stream, "first");
+        ask(&mut peer, stream, "second");
+    }
+    let consumer = r#"{"stream_name":"F","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    ask(&mut peer, "$JS.API.CONSUMER.CREATE.F.C", consumer);
+    let next = "$JS.API.CONSUMER.MSG.NEXT.F.C";
+    let first = peer.request(next, br#"{"batch":1}"#).unwrap();
+    ask(&mut peer, &first.reply.unwrap(), "+ACK");
+    let check_state = |peer: &mut Peer| {
+        let info = ask(peer, "$JS.API.CONSUMER.INFO.F.C", "");
+        assert!(
+            info.contains(r#""ack_floor":{"consumer_seq":1,"stream_seq":1"#),
+            "{info}"
+        );
+        assert!(info.contains(r#""num_pending":1"#), "{info}");
+    };
+    check_state(&mut peer);
+
+    let pull = r#"{"batch":5,"expires":9000000000}"#;
+    let pull = format!("SUB w 9\r\nPUB {next} w {}\r\n{pull}\r\n", pull.len());
+    peer.send(pull).unwrap();
+    assert_eq!(peer.message().unwrap().payload, b"second");
+    reload(&server, &off).unwrap();
+    assert_eq!(
+        peer.message().unwrap().status(),
+        Some("409 Server Shutdown")
+    );
+    for subject in [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.INFO.F",
+        "$JS.API.STREAM.CREATE.N",
+    ] {
+        let refused = ask(&mut peer, subject, r#"{"name":"N"}"#);
+        assert!(refused.contains(r#""err_code":10039"#), "{refused}");
+    }
+    for subject in ["F", "M", next] {
+        assert_eq!(ask(&mut peer, subject, ""), "503");
+    }
+
+    reload(&server, &on).unwrap();
+    let info = ask(&mut peer, "$JS.API.CONSUMER.INFO.F.C", "");
+    assert!(info.contains(r#""num_ack_pending":1"#), "{info}");
+    let info = ask(&mut peer, "$JS.API.STREAM.INFO.M", "");
+    assert!(info.contains(r#""err_code":10059"#), "{info}");
+    assert!(ask(&mut peer, "F", "third").contains(r#""seq":3"#));
+
+    reload(&server, &gone).unwrap();
+    assert_eq!(peer.rest().unwrap(), b"");
+    reload(&server, &on).unwrap();
+    let mut peer = user(&server, "a", "p");
+    let third = peer.request(next, br#"{"batch":1}"#).unwrap();
+    assert_eq!(third.payload, b"third");
+    ask(&mut peer, &third.reply.unwrap(), "+ACK");
+
+    // The last checkpoint is written while the account has no JetStream.
+    reload(&server, &off).unwrap();
+    drop(server);
+    let server = TestServer::configured(&on);
+    let mut peer = user(&server, "a", "p");
+    let info = ask(&mut peer, "$JS.API.CONSUMER.INFO.F.C", "");
+    assert!(
+        info.contains(r#""delivered":{"consumer_seq":3,"stream_seq":3"#),
+        "{info}"
+    );
+    assert!(info.contains(r#""num_ack_pending":1"#), "{info}");
+}

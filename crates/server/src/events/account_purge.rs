@@ -22,7 +22,7 @@ fn delete_streams(server: &ServerState, name: &str) -> Result<(), ApiError> {
         return Err(ApiError::stream_general(reason));
     }
     let account = server.account(name);
-    let jetstream = account.as_ref().and_then(|account| account.jetstream.get());
+    let jetstream = account.as_ref().and_then(|account| account.jetstream());
     tracing::info!(
         "Purge request for account {name} (streams: {}, hasAccount: {})",
         jetstream.map_or(0, |jetstream| jetstream.stream_count()),

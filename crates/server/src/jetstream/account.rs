@@ -8,7 +8,7 @@ mod returning;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use jetsled_jetstream_api::advisory::Action;
@@ -36,6 +36,7 @@ pub(super) use returning::TakenOut;
 pub(crate) struct AccountJetStream {
     account: Weak<Account>,
     runtime: Arc<Runtime>,
+    is_on: AtomicBool,
     limits: RwLock<AccountLimits>,
     /// What its streams take, counted while there is a limit.
     meters: StorageMeters,
@@ -77,18 +78,14 @@ pub(super) struct DurableAt {
 }
 
 impl AccountJetStream {
-    pub(super) fn new(
-        account: &Arc<Account>,
-        runtime: Arc<Runtime>,
-        limits: AccountLimits,
-    ) -> Self {
-        let meters = StorageMeters::default();
-        limits::set_meters(&meters, &limits);
+    /// Switched off.
+    pub(super) fn new(account: &Arc<Account>, runtime: Arc<Runtime>) -> Self {
         Self {
             account: Arc::downgrade(account),
             runtime,
-            limits: RwLock::new(limits),
-            meters,
+            is_on: AtomicBool::new(false),
+            limits: RwLock::default(),
+            meters: StorageMeters::default(),
             full_alarms: Default::default(),
             administration: Mutex::new(()),
             streams: RwLock::default(),
@@ -97,6 +94,17 @@ impl AccountJetStream {
             api_total: AtomicU64::new(0),
             api_errors: AtomicU64::new(0),
         }
+    }
+
+    /// Whether the account has JetStream.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Acquire)
+    }
+
+    /// Switches it on or off; whether that changed anything. With [`AccountJetStream::administer`]'s guard held, until its streams are in service,
+    /// or out of it.
+    pub(super) fn switch(&self, on: bool) -> bool {
+        self.is_on.swap(on, Ordering::AcqRel) != on
     }
 
     pub(super) fn shard(&self, index: u16) -> Option<&Arc<ShardHandle>> {
@@ -119,6 +127,12 @@ impl AccountJetStream {
     /// The account, which lives as long as the server.
     pub(super) fn account(&self) -> Option<Arc<Account>> {
         self.account.upgrade()
+    }
+
+    /// The account, while it has JetStream. With [`AccountJetStream::administer`]'s guard held it keeps it.
+    fn served_account(&self) -> Result<Arc<Account>, ApiError> {
+        let account = self.account().filter(|_| self.is_on());
+        account.ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)
     }
 
     // --- streams
@@ -193,7 +207,7 @@ impl AccountJetStream {
         self.check_limits(None, &config)?;
         config.check_origin_filters()?;
         self.check_subjects(&config)?;
-        let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
+        let account = self.served_account()?;
         let shard = self.runtime.emptiest_shard(account.name(), &config.name);
         let mut state = shard.lock();
         let now = state.now;
@@ -257,7 +271,7 @@ impl AccountJetStream {
         let config = decide(&old.config)?;
         self.check_limits(Some(&old), &config)?;
         self.check_subjects(&config)?;
-        let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
+        let account = self.served_account()?;
         let handle = StreamHandle {
             config: Arc::new(config),
             target: old.target,

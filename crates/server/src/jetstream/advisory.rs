@@ -161,7 +161,7 @@ pub(super) fn batch_abandoned(
         reason,
     };
     publish(account, &body, flush);
-    let jetstream = account.jetstream.get();
+    let jetstream = account.jetstream();
     if let Some(system) = jetstream.and_then(|jetstream| jetstream.runtime().system.as_ref()) {
         body.account = Some(account.name());
         publish(system, &body, flush);
@@ -218,7 +218,7 @@ pub(super) fn publish_now<T: AdvisoryBody>(account: &Arc<Account>, body: &T) {
 
 /// The JetStream domain, if there is one.
 fn domain(account: &Account) -> Option<&str> {
-    account.jetstream.get()?.runtime().domain.as_deref()
+    account.jetstream()?.runtime().domain.as_deref()
 }
 
 /// Builds and sends an advisory if anybody listens.

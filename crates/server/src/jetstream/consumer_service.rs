@@ -20,25 +20,6 @@ use super::view::{AccountInterest, DurableView};
 use crate::chance;
 use crate::routing::FlushSet;
 
-/// The state of a stored consumer whose account has no JetStream, for checkpoints to keep. `None` if there is none that can be
-/// read.
-pub(super) fn resting_state(recovered: &jetsled_store::RecoveredConsumer) -> Option<Vec<u8>> {
-    let record = ConsumerRecord::decode(&recovered.name, &recovered.config).ok()?;
-    let merged = Consumer::merge_checkpoint(
-        &recovered.name,
-        record.config.ack_policy,
-        recovered.checkpoint.as_deref(),
-        recovered.deltas.iter().map(Vec::as_slice),
-    );
-    merged.unwrap_or_else(|error| {
-        tracing::error!(
-            "JetStream consumer '{}' not restored: {error}",
-            recovered.name
-        );
-        None
-    })
-}
-
 /// A consumer's identity in the dispatcher.
 pub(super) fn identity(
     stream: &mut RunningStream,
@@ -113,10 +94,10 @@ impl ShardState {
                     stream.config.name,
                     recovered.name,
                 );
+                resting.insert(recovered.clone());
                 return;
             }
         };
-        resting.retain(|(key, _)| *key != recovered.key);
         let name = &*recovered.name;
         let runtime = jetstream.runtime();
         let identity = identity(stream, name, record.created, runtime);
@@ -177,6 +158,7 @@ impl ShardState {
             let out = &mut self.scratch.outbox;
             let Some(stream) = self.streams.get_mut(&recovered.stream) else {
                 out.clear();
+                self.resting.insert(recovered);
                 continue;
             };
             for command in out.commands() {
@@ -186,7 +168,7 @@ impl ShardState {
             }
             // What else it had to say, and its progress, is of what never was.
             out.clear();
-            let Some(jetstream) = stream.account.jetstream.get().cloned() else {
+            let Some(jetstream) = stream.account.jetstream().cloned() else {
                 continue;
             };
             if let Some(void) = stream.consumers.remove(recovered.key) {
@@ -218,7 +200,7 @@ impl ShardState {
         let Some(stream) = self.streams.get(&target.stream.stream) else {
             return;
         };
-        let Some(jetstream) = stream.account.jetstream.get().cloned() else {
+        let Some(jetstream) = stream.account.jetstream().cloned() else {
             return;
         };
         if let Err(error) = self.delete_consumer(target, &jetstream, flush) {
@@ -258,7 +240,7 @@ impl ShardState {
             .map(|(stream, consumer)| (Arc::clone(&stream.account), consumer.target))
             .collect();
         for (account, target) in lost {
-            if let Some(jetstream) = account.jetstream.get() {
+            if let Some(jetstream) = account.jetstream() {
                 self.stop_consumer(target, jetstream, flush);
             }
         }

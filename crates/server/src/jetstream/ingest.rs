@@ -470,7 +470,7 @@ impl IngestBatch {
     }
 
     fn account_index(&mut self, account: &Arc<Account>) -> Option<u32> {
-        let jetstream = account.jetstream.get()?;
+        let jetstream = account.jetstream()?;
         let known = self
             .accounts
             .iter()

@@ -19,7 +19,7 @@
 //! | `latency` | how long commits, acks and deliveries take |
 //! | `throttle` | log lines that may be due very often |
 //! | `by_hand` | a shard's worker without its thread |
-//! | `start` | opening the store and restoring what it holds |
+//! | `start`, `resting` | opening the store and restoring what it holds; what is kept and not served |
 
 mod access;
 mod account;
@@ -48,6 +48,7 @@ mod publish_run;
 mod push_interest;
 mod rename;
 mod reply;
+mod resting;
 mod retention;
 mod runtime;
 mod shard;
@@ -55,6 +56,8 @@ mod snapshot;
 mod start;
 mod stream;
 mod target;
+#[cfg(test)]
+mod test_server;
 mod throttle;
 mod transfer;
 mod turn;

@@ -277,7 +277,7 @@ fn send_again(
 pub(super) fn refusal(error: PublishError, stream: &RunningStream) -> ApiError {
     match error {
         PublishError::Rejected(error) => {
-            if let Some(jetstream) = stream.account.jetstream.get() {
+            if let Some(jetstream) = stream.account.jetstream() {
                 jetstream.tell_full(&error, stream.config.storage);
             }
             error

@@ -18,6 +18,7 @@ use super::id_map::IdMap;
 use super::latency::Latencies;
 use super::parked::{Parked, ReplyKind, Then};
 use super::reply::{send, send_message};
+use super::resting::Resting;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
 use super::turn::{Released, Scratch};
@@ -73,8 +74,8 @@ pub(super) struct ShardState {
     pub(super) commits: Commits,
     /// What consumers no longer need; it leaves at the end of the batch, unless another one does.
     pub(super) released: VecDeque<Released>,
-    /// States of consumers that do not run, since their account has no JetStream: checkpoints keep them.
-    pub(super) resting: Vec<(ConsumerKey, Vec<u8>)>,
+    /// Consumers that do not run, since their account has no JetStream.
+    pub(super) resting: Resting,
     /// Streams whose deletion is not durable.
     pub(super) taken_out: Vec<TakenOut>,
     /// The consumer whose events of this batch have not been followed by a dispatch.
@@ -108,7 +109,7 @@ impl ShardHandle {
                 commit_by: None,
                 commits: Commits::default(),
                 released: VecDeque::new(),
-                resting: Vec::new(),
+                resting: Resting::default(),
                 taken_out: Vec::new(),
                 open_turn: None,
                 scratch: Scratch::default(),

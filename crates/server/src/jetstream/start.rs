@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use hashbrown::HashMap;
 use jetsled_auth::Secret;
 use jetsled_config::{
     AccountJetStreamOptions, JetStreamLimits, JetStreamOptions, Options, StoreCipher, SyncPolicy,
@@ -15,15 +14,13 @@ use jetsled_config::{
 use jetsled_jetstream_api::{AccountLimits, Nanos, ServerLimits};
 use jetsled_store::storage::{FsStorage, Storage};
 use jetsled_store::{
-    Cipher, Encryption, EncryptionState, OpenReport, Opened, RecoveredConsumer, StorageMeters,
-    StoreKey, StoreOptions, StreamId,
+    Cipher, Encryption, EncryptionState, OpenReport, Opened, StorageMeters, StoreKey, StoreOptions,
 };
 use parking_lot::Mutex;
 
 use super::account::{AccountJetStream, StreamHandle};
 use super::batch::BatchLimits;
 use super::by_hand::ByHand;
-use super::consumer_service::resting_state;
 use super::observe::FoundDamage;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
@@ -42,8 +39,6 @@ pub(crate) struct JetStream {
     store_dir: PathBuf,
     found: FoundDamage,
     workers: Mutex<Vec<JoinHandle<()>>>,
-    /// Consumers of accounts that JetStream is not enabled for yet, by shard and stream.
-    waiting: Mutex<HashMap<(u16, StreamId), Vec<RecoveredConsumer>>>,
 }
 
 /// Where the API listens. Pull requests and direct gets are not among them: they go to their consumer or stream, and to nobody
@@ -163,8 +158,14 @@ impl JetStream {
         report(&opened.report);
         let found = FoundDamage::in_report(&opened.report);
         let runtime = Arc::new(Runtime::new(server, &options, opened));
+        // Until their accounts get JetStream.
+        for shard in &*runtime.shards {
+            let state = &mut *shard.lock();
+            for consumer in state.store.recovered_consumers() {
+                state.resting.insert(consumer);
+            }
+        }
         let started = Self {
-            waiting: Mutex::new(recovered(&runtime)),
             workers: Mutex::default(),
             runtime,
             found,
@@ -182,7 +183,6 @@ impl JetStream {
                 started.enable(&account, account_limits(limits));
             }
         }
-        started.rest_the_others();
         // Every stream that can be followed is there.
         for shard in &*started.runtime.shards {
             shard.lock().following.open();
@@ -191,21 +191,21 @@ impl JetStream {
         *started.workers.lock() = start_workers(&started.runtime)?;
         // The others are told so when they ask.
         for account in server.accounts() {
-            if account.jetstream.get().is_none() {
+            if account.jetstream().is_none() {
                 listen_to_api(&account, started.runtime.domain.as_deref());
             }
         }
         Ok(started)
     }
 
-    /// Gives an account JetStream within these limits, or other limits if it has it already; tells those that ask if it
-    /// is not to have it. An account that stores streams keeps serving them until the next start.
+    /// Gives an account JetStream within these limits, or other limits if it has it already; takes it from an account that is not to have
+    /// it, and tells those that ask.
     pub(crate) fn adopt(&self, account: &Arc<Account>, options: Option<&AccountJetStreamOptions>) {
-        match (options, account.jetstream.get()) {
+        match (options, account.jetstream()) {
             (Some(options), Some(running)) => running.set_account_limits(account_limits(options)),
             (Some(options), None) => self.enable(account, account_limits(options)),
             (None, None) => listen_to_api(account, self.runtime.domain.as_deref()),
-            (None, Some(_)) => {}
+            (None, Some(_)) => self.disable(account),
         }
     }
 
@@ -245,19 +245,6 @@ impl JetStream {
         self.found
     }
 
-    /// Consumers of accounts without JetStream do not run, but keep their progress.
-    fn rest_the_others(&self) {
-        for ((shard, _), consumers) in &*self.waiting.lock() {
-            let Some(shard) = self.runtime.shards.get(usize::from(*shard)) else {
-                continue;
-            };
-            let states = consumers
-                .iter()
-                .filter_map(|consumer| Some((consumer.key, resting_state(consumer)?)));
-            shard.lock().resting.extend(states);
-        }
-    }
-
     /// Tells clients that wait for messages of pull consumers that the server stops. Comes before their connections close.
     pub(crate) fn announce_shutdown(&self) {
         let mut flush = FlushSet::new();
@@ -274,14 +261,15 @@ impl JetStream {
 
     /// Makes JetStream available in an account: its streams and consumers start to serve.
     pub(crate) fn enable(&self, account: &Arc<Account>, limits: AccountLimits) {
-        let jetstream = Arc::new(AccountJetStream::new(
-            account,
-            Arc::clone(&self.runtime),
-            limits,
-        ));
+        let mut is_new = false;
+        let jetstream = account.jetstream_or_new(|| {
+            is_new = true;
+            AccountJetStream::new(account, Arc::clone(&self.runtime))
+        });
+        jetstream.set_account_limits(limits);
         // Who wants to create a stream from now on waits until the stored ones are known.
         let administration = jetstream.administer();
-        if account.jetstream.set(Arc::clone(&jetstream)).is_err() {
+        if !jetstream.switch(true) {
             return;
         }
         let mut flush = FlushSet::new();
@@ -302,9 +290,8 @@ impl JetStream {
                 .collect();
             for handle in streams {
                 jetstream.insert(account, &mut state, &handle);
-                let key = (shard.index, handle.target.stream);
-                for consumer in self.waiting.lock().remove(&key).unwrap_or_default() {
-                    state.restore_consumer(&jetstream, &consumer, &mut flush);
+                for consumer in state.resting.take(handle.target.stream) {
+                    state.restore_consumer(jetstream, &consumer, &mut flush);
                 }
             }
             state.end_of_batch(&mut flush);
@@ -312,7 +299,10 @@ impl JetStream {
         drop(administration);
         flush.flush();
         listen_to_api(account, self.runtime.domain.as_deref());
-        account.listen(jetstream);
+        if is_new {
+            let listener = Arc::clone(jetstream);
+            account.listen(listener);
+        }
     }
 
     /// Finishes what is under way, makes it durable and closes the store. Called once, after all client connections are
@@ -410,19 +400,6 @@ fn account_limits(configured: &AccountJetStreamOptions) -> AccountLimits {
         storage_max_stream_bytes: limit(configured.store_max_stream_bytes),
         max_bytes_required: configured.max_bytes_required,
     }
-}
-
-fn recovered(runtime: &Runtime) -> HashMap<(u16, StreamId), Vec<RecoveredConsumer>> {
-    let mut waiting = HashMap::<_, Vec<_>>::new();
-    for shard in &*runtime.shards {
-        for consumer in shard.lock().store.recovered_consumers() {
-            waiting
-                .entry((shard.index, consumer.stream))
-                .or_default()
-                .push(consumer);
-        }
-    }
-    waiting
 }
 
 /// Each shard's worker, and the thread that keeps their logs.

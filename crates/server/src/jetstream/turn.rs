@@ -418,7 +418,7 @@ impl ShardState {
         flush.enqueue();
     }
 
-    fn consumers_of(&self, stream: StreamId) -> SmallVec<[ConsumerTarget; 8]> {
+    pub(super) fn consumers_of(&self, stream: StreamId) -> SmallVec<[ConsumerTarget; 8]> {
         let streams = self.streams.get(&stream).into_iter();
         let consumers = streams.flat_map(|stream| stream.consumers.iter());
         consumers.map(|consumer| consumer.target).collect()

@@ -141,7 +141,7 @@ impl Worker {
             consumer.state.encode_checkpoint(&mut bytes);
             (consumer.key(), bytes)
         });
-        let checkpoint = store.take_checkpoint(running.chain(resting.iter().cloned()));
+        let checkpoint = store.take_checkpoint(running.chain(resting.states()));
         drop(state);
         // The checkpoint must not be ahead of the log.
         let state = self

@@ -110,7 +110,7 @@ pub(super) fn detail(server: &ServerState, account: &Account) -> AccountDetail {
             .is_some_and(|system| system.name() == account.name()),
         expired: false,
         complete: true,
-        jetstream_enabled: account.jetstream.get().is_some(),
+        jetstream_enabled: account.jetstream().is_some(),
         leafnode_connections: 0,
         client_connections: account.counters.connections.load(Relaxed),
         subscriptions: account.target_count(),

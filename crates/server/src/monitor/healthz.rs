@@ -179,7 +179,7 @@ fn missing(server: &ServerState, asked: &Asked<'_>) -> Option<Detail> {
     let name = |text: &str| Some(text.to_owned());
     let found = server
         .account(account)
-        .and_then(|account| account.jetstream.get().cloned());
+        .and_then(|account| account.jetstream().cloned());
     let Some(jetstream) = found else {
         return Some(Detail {
             kind: "ACCOUNT",

@@ -197,7 +197,7 @@ pub(super) fn account_uses(server: &ServerState) -> Vec<(String, AccountUse)> {
     let mut uses: Vec<_> = server
         .accounts()
         .iter()
-        .filter_map(|account| Some((account.name().to_owned(), account.jetstream.get()?.used())))
+        .filter_map(|account| Some((account.name().to_owned(), account.jetstream()?.used())))
         .collect();
     uses.sort_by(|(a, _), (b, _)| a.cmp(b));
     uses
@@ -206,14 +206,7 @@ pub(super) fn account_uses(server: &ServerState) -> Vec<(String, AccountUse)> {
 fn stream_details(server: &ServerState, account: &str, wanted: WantedDetail) -> Vec<StreamDetail> {
     let account = server.account(account);
     account
-        .and_then(|account| {
-            Some(
-                account
-                    .jetstream
-                    .get()?
-                    .stream_details(wanted, server.name()),
-            )
-        })
+        .and_then(|account| Some(account.jetstream()?.stream_details(wanted, server.name())))
         .unwrap_or_default()
 }
 

@@ -165,7 +165,7 @@ impl Candidate {
             | Target::Internal(_)
             | Target::System(_)) => {
                 if let Target::JetStream(jetstream::Target::Stream(stream)) = &target
-                    && let Some(jetstream) = self.account.jetstream.get()
+                    && let Some(jetstream) = self.account.jetstream()
                     && let Some(name) = jetstream.stream_name(*stream)
                 {
                     tracer.jetstream(&name, subject);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jetsled_auth::{AuthConfigError, Authenticator};
-use jetsled_config::{Options, ReloadDiff, ReloadError, TlsOptions};
+use jetsled_config::{AccountJetStreamOptions, Options, ReloadDiff, ReloadError, TlsOptions};
 
 use super::tls_state::TlsState;
 use super::websocket_state::WebsocketState;
@@ -136,15 +136,30 @@ impl ServerState {
                 tracing::debug!("Account {} was added", configured.name);
             }
         }
+        let is_global = |name: &str| name == jetsled_auth::GLOBAL_ACCOUNT;
         let is_kept = |name: &str| {
-            name == jetsled_auth::GLOBAL_ACCOUNT
+            is_global(name)
                 || options.system_account.as_deref() == Some(name)
                 || options
                     .accounts
                     .iter()
                     .any(|account| *account.name == *name)
         };
-        self.retain_accounts(is_kept);
+        let gone = self.retain_accounts(is_kept);
+        if let Some(jetstream) = self.jetstream() {
+            for account in gone {
+                jetstream.disable(&account);
+            }
+            if !options
+                .accounts
+                .iter()
+                .any(|account| is_global(&account.name))
+            {
+                let alone = options.accounts.is_empty();
+                let unlimited = AccountJetStreamOptions::default();
+                jetstream.adopt(self.global(), alone.then_some(&unlimited));
+            }
+        }
         self.rewire();
     }
 

@@ -180,9 +180,11 @@ impl ServerState {
         }
     }
 
-    /// Lets accounts be found no more whose name is not kept.
-    pub(super) fn retain_accounts(&self, is_kept: impl Fn(&str) -> bool) {
-        self.accounts.write().retain(|name, _| is_kept(name));
+    /// Lets accounts be found no more whose name is not kept; answers which.
+    pub(super) fn retain_accounts(&self, is_kept: impl Fn(&str) -> bool) -> Vec<Arc<Account>> {
+        let mut accounts = self.accounts.write();
+        let gone = accounts.extract_if(|name, _| !is_kept(name));
+        gone.map(|(_, account)| account).collect()
     }
 
     /// The server's public nkey.

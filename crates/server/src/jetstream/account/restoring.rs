@@ -103,8 +103,8 @@ impl AccountJetStream {
         consumers: &[RecoveredConsumer],
         flush: &mut FlushSet,
     ) -> Result<RestoredStream, ApiError> {
-        let account = self.account().ok_or(ApiError::NOT_ENABLED_FOR_ACCOUNT)?;
         let _administration = self.administration.lock();
+        let account = self.served_account()?;
         let mut state = shard.lock();
         state.check_kept(wait).map_err(ApiError::stream_restore)?;
         state

@@ -42,7 +42,7 @@ impl AccountJetStream {
         Self::take_out_lost(state, flush);
         for mut stream in std::mem::take(&mut state.taken_out) {
             let stored = state.store.stream(stream.handle.target.stream);
-            let (Some(stored), Some(jetstream)) = (stored, stream.account.jetstream.get()) else {
+            let (Some(stored), Some(jetstream)) = (stored, stream.account.jetstream()) else {
                 continue;
             };
             stream.handle.config = Arc::new(stored.config().clone());
@@ -66,7 +66,7 @@ impl AccountJetStream {
             })
             .collect();
         for (account, void, config, created, stream) in changed {
-            let Some(jetstream) = account.jetstream.get() else {
+            let Some(jetstream) = account.jetstream() else {
                 continue;
             };
             let target = StreamTarget {
@@ -103,7 +103,7 @@ impl AccountJetStream {
             })
             .collect();
         for (account, config, stream) in lost {
-            let Some(jetstream) = account.jetstream.get() else {
+            let Some(jetstream) = account.jetstream() else {
                 continue;
             };
             let target = StreamTarget {

@@ -22,7 +22,7 @@ pub(super) struct Stream {
 /// `None` if there is no such stream.
 pub(super) fn stream(server: &ServerState, query: &Query) -> Option<Stream> {
     let account = server.account(query.text("account"))?;
-    let jetstream = account.jetstream.get()?;
+    let jetstream = account.jetstream()?;
     let observed = jetstream.observe_one(query.text("stream"), MAX_CONSUMERS)?;
     Some(Stream {
         config: (*observed.config).clone(),

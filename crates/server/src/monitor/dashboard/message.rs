@@ -48,7 +48,7 @@ pub(super) fn peek(server: &ServerState, query: &Query) -> Result<Option<Message
     }
     let filter = SubjectFilter::new([filter.as_bytes()]);
     let account = server.account(query.text("account"));
-    let jetstream = account.as_ref().and_then(|account| account.jetstream.get());
+    let jetstream = account.as_ref().and_then(|account| account.jetstream());
     let stream = query.text("stream");
     let found = jetstream.and_then(|jetstream| {
         jetstream.peek(stream, StreamSeq(from.max(1)), back, &filter, |message| {

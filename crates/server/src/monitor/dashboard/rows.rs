@@ -123,7 +123,7 @@ pub(super) struct AccountStreamRow {
 pub(super) fn streams(server: &ServerState) -> Vec<AccountStreamRow> {
     let mut rows = Vec::new();
     for account in server.accounts() {
-        let Some(jetstream) = account.jetstream.get() else {
+        let Some(jetstream) = account.jetstream() else {
             continue;
         };
         rows.extend(jetstream.stream_rows().map(|stream| AccountStreamRow {
@@ -171,7 +171,7 @@ pub(super) fn consumers(server: &ServerState) -> Vec<ConsumerRow> {
     };
     let mut rows = Vec::new();
     for account in server.accounts() {
-        let Some(jetstream) = account.jetstream.get() else {
+        let Some(jetstream) = account.jetstream() else {
             continue;
         };
         let observed = jetstream.observe(&mut room);

@@ -72,7 +72,7 @@ pub(super) fn tell(
             .with("account_id", &name);
         let account = server.account(&name);
         let streams = account
-            .and_then(|account| Some(account.jetstream.get()?.observe(&mut room)))
+            .and_then(|account| Some(account.jetstream()?.observe(&mut room)))
             .unwrap_or_default();
         for stream in streams {
             told.take(stream, &labels, server.name());

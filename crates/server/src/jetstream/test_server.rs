@@ -1,0 +1,120 @@
+//! A server without threads on a disk that can fail, for tests between two lock sections of what a client asks for.
+
+use std::io::ErrorKind;
+use std::num::NonZeroU8;
+use std::sync::Arc;
+
+use jetsled_config::{JetStreamOptions, Options};
+use jetsled_jetstream_api::{Nanos, Timestamp};
+use jetsled_store::StoreOptions;
+use jetsled_testkit::{Call, Fault, FaultyStorage};
+use tempfile::TempDir;
+
+use super::{AccountJetStream, ByHand, JetStream, clock};
+use crate::account::Account;
+use crate::client;
+use crate::server::ServerState;
+
+pub(super) struct TestServer {
+    state: Arc<ServerState>,
+    pub(super) jetstream: JetStream,
+    workers: Vec<ByHand>,
+    disk: FaultyStorage,
+    now: Timestamp,
+    _dir: TempDir,
+}
+
+impl TestServer {
+    /// One shard; the global account has JetStream.
+    pub(super) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = FaultyStorage::new();
+        let now = Timestamp(1_750_000_000_000_000_000);
+        clock::give(Some(now));
+        let store = StoreOptions {
+            shards: NonZeroU8::new(1),
+            ..StoreOptions::new(dir.path(), 1)
+        };
+        let options = Options {
+            jetstream: JetStreamOptions {
+                enabled: true,
+                max_memory_store: Some(1 << 20),
+                max_file_store: Some(1 << 30),
+                ..JetStreamOptions::default()
+            },
+            ..Options::default()
+        };
+        let state = Arc::new(ServerState::new(options).unwrap());
+        let storage = Arc::new(disk.clone());
+        let (jetstream, _, workers) = JetStream::start_by_hand(&state, &store, storage).unwrap();
+        let mut server = Self {
+            state,
+            jetstream,
+            workers,
+            disk,
+            now,
+            _dir: dir,
+        };
+        server.commit();
+        server
+    }
+
+    pub(super) fn account(&self) -> &Arc<Account> {
+        self.state.global()
+    }
+
+    pub(super) fn of_account(&self) -> &Arc<AccountJetStream> {
+        self.account().jetstream().unwrap()
+    }
+
+    /// Lets the worker do what is due, a second later, so that nothing waits for more.
+    pub(super) fn commit(&mut self) {
+        self.now = self.now.saturating_add(Nanos::from_secs(1));
+        clock::give(Some(self.now));
+        for _ in 0..10 {
+            self.workers[0].step();
+        }
+    }
+
+    /// As [`TestServer::commit`], on a disk that is full for the first write.
+    pub(super) fn fail_to_commit(&mut self) {
+        let full = Fault::Error(ErrorKind::StorageFull);
+        self.disk.fail(Call::Write, 0, full);
+        self.commit();
+    }
+
+    pub(super) fn connect(&self) -> Client {
+        let mut client = client::ByHand::open(&self.state);
+        client.receive(b"CONNECT {\"verbose\":false}\r\nSUB answer 1\r\n");
+        Client(client)
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.jetstream.let_go();
+        clock::give(None);
+    }
+}
+
+/// Who hears what is sent to `answer`.
+pub(super) struct Client(client::ByHand);
+
+impl Client {
+    pub(super) fn publish(&mut self, subject: &str, payload: &str) {
+        let frame = format!("PUB {subject} answer {}\r\n{payload}\r\n", payload.len());
+        self.send(&frame);
+    }
+
+    pub(super) fn send(&mut self, frame: &str) {
+        assert!(self.0.receive(frame.as_bytes()));
+    }
+
+    /// What came since the last call.
+    pub(super) fn heard(&mut self) -> String {
+        self.0.receive(b"");
+        let mut out = Vec::new();
+        self.0.take_output(usize::MAX, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+}
