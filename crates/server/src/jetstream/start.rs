@@ -278,7 +278,9 @@ impl JetStream {
             let streams: Vec<StreamHandle> = state
                 .store
                 .streams()
-                .filter(|stream| stream.account() == account.name() && !stream.is_set_aside())
+                .filter(|stream| stream.account() == account.name())
+                // One that is being restored comes when it is filled.
+                .filter(|stream| !stream.is_set_aside() && !stream.is_restoring())
                 .map(|stream| StreamHandle {
                     target: StreamTarget {
                         shard: shard.index,
