@@ -1,5 +1,8 @@
 //! Group commit: by the shard's worker as a rule, by the connection itself when it is alone on a quick disk.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,18 +147,18 @@ fn take(state: &mut ShardState, sync: Sync) -> Option<Commit> {
     commit
 }
 
-/// A commit that a connection has taken upon itself. Dropping it unrun would leave the shard without commits.
+/// A commit that a connection has taken upon itself. Dropping it runs it, too: after a panic on the way the shard would be without commits.
 #[must_use = "run it"]
 pub(crate) struct InlineCommit {
-    committer: Box<Committer>,
-    commit: Commit,
+    /// Until it is run.
+    work: Option<(Box<Committer>, Commit)>,
     shard: Arc<ShardHandle>,
 }
 
 impl std::fmt::Debug for InlineCommit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("InlineCommit")
-            .field("commit", &self.commit)
+            .field("work", &self.work.as_ref().map(|(_, commit)| commit))
             .finish_non_exhaustive()
     }
 }
@@ -179,25 +182,33 @@ impl InlineCommit {
         let mut committer = shard.spare_committer.lock().take().unwrap_or_default();
         committer.adopt(state);
         Some(Self {
-            committer,
-            commit,
+            work: Some((committer, commit)),
             shard: Arc::clone(shard),
         })
     }
 
     /// Writes, syncs, answers. Blocks for one fdatasync at most.
-    pub(crate) fn run(self) {
-        let Self {
-            mut committer,
-            commit,
-            shard,
-        } = self;
-        let mut state = committer.write(&shard, commit);
+    pub(crate) fn run(mut self) {
+        self.run_once();
+    }
+
+    fn run_once(&mut self) {
+        let Some((mut committer, commit)) = self.work.take() else {
+            return;
+        };
+        let shard = &self.shard;
+        let mut state = committer.write(shard, commit);
         committer.settle(&mut state);
         state.end_of_batch(&mut committer.flush);
         drop(shard.watch(state));
         committer.flush.flush();
         *shard.spare_committer.lock() = Some(committer);
+    }
+}
+
+impl Drop for InlineCommit {
+    fn drop(&mut self) {
+        self.run_once();
     }
 }
 

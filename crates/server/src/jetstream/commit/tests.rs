@@ -1,0 +1,27 @@
+use jetsled_jetstream_api::StreamConfig;
+
+use super::*;
+use crate::jetstream::test_server::TestServer;
+
+/// Else a panic in one connection would end all publishing.
+#[test]
+fn a_commit_that_nobody_runs_runs() {
+    let mut server = TestServer::start();
+    let config = StreamConfig {
+        name: "S".to_owned(),
+        ..StreamConfig::default()
+    };
+    let shard = Arc::clone(server.of_account().shard(0).unwrap());
+    let mut state = shard.lock();
+    let now = state.now;
+    state.store.create_stream("$G", config, now).unwrap();
+    state.commit_now();
+    let taken = InlineCommit::take(&shard, &mut state, true);
+    drop(state);
+    drop(taken.expect("the worker sleeps"));
+    let state = shard.lock();
+    assert_eq!(state.store.durable(), state.store.position());
+    assert!(state.commits.may_run_inline());
+    drop(state);
+    server.commit();
+}
