@@ -137,7 +137,8 @@ impl Server {
         if options.jetstream.enabled {
             let begun = Instant::now();
             tracing::info!("Starting JetStream");
-            let started = JetStream::start(&state).map_err(StartError::JetStream)?;
+            let opened = JetStream::open(&state.options()).map_err(StartError::JetStream)?;
+            let started = JetStream::start(&state, opened).map_err(StartError::JetStream)?;
             log_jetstream(&options.jetstream, begun);
             state.set_jetstream(started);
         }

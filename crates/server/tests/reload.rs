@@ -238,3 +238,21 @@ fn streams_rest_while_their_account_has_no_jetstream() {
     );
     assert!(info.contains(r#""num_ack_pending":1"#), "{info}");
 }
+
+#[test]
+fn a_reload_that_can_not_start_jetstream_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let both = "accounts { A { users: [ {user: a, password: p}, {user: b, password: p} ] } }";
+    let server = TestServer::configured(both);
+    let mut b = user(&server, "b", "p");
+    let without_b = format!(
+        "accounts {{ A {{ users: [ {{user: a, password: p}} ] }} }}, jetstream {{ store_dir: '{}' }}",
+        file.display()
+    );
+    let error = reload(&server, &without_b).unwrap_err();
+    assert!(error.contains("JetStream"), "{error}");
+    b.sync().unwrap();
+    user(&server, "b", "p");
+}

@@ -11,7 +11,7 @@ use super::session::Session;
 impl Session {
     pub(super) fn on_writable(&mut self) -> ControlFlow<CloseReason> {
         match self.client.outbound.resume() {
-            Resumed::Drained => {
+            Resumed::Drained | Resumed::Busy => {
                 self.blocked_until = None;
                 self.timers.set_write_deadline(None);
             }

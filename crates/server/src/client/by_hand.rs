@@ -30,6 +30,11 @@ impl ByHand {
         at_once(session.process()).is_continue() && !session.client.is_closing()
     }
 
+    #[cfg(test)]
+    pub(crate) fn client(&self) -> &Arc<super::Client> {
+        &self.0.client
+    }
+
     /// Moves at most `max` bytes for the client into `out`.
     pub(crate) fn take_output(&self, max: usize, out: &mut Vec<u8>) {
         self.0.client.outbound.take(max, out);

@@ -18,6 +18,9 @@ const LINGER: Duration = Duration::from_millis(100);
 /// A peer gets so long to take what is queued when the server stops.
 const SHUTDOWN_FLUSH: Duration = Duration::from_millis(500);
 
+/// When to look again whether somebody else who writes for the connection is done: a write does not block.
+const WRITING: Duration = Duration::from_millis(1);
+
 /// A task that ends early (the runtime stops, a bug panics) leaves no trace in what others hold.
 impl Drop for Session {
     fn drop(&mut self) {
@@ -111,9 +114,15 @@ impl Connection {
     }
 
     async fn drain(&mut self) {
-        while self.session.client.outbound.resume() == Resumed::Blocked {
-            if self.reader.socket().writable().await.is_err() {
-                return;
+        loop {
+            match self.session.client.outbound.resume() {
+                Resumed::Drained | Resumed::Failed => return,
+                Resumed::Busy => tokio::time::sleep(WRITING).await,
+                Resumed::Blocked => {
+                    if self.reader.socket().writable().await.is_err() {
+                        return;
+                    }
+                }
             }
         }
     }

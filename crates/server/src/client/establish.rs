@@ -130,7 +130,6 @@ async fn establish(
     };
     let (parts, reader) = open(&server, opening, secured, None).await;
     server.remember(&parts.client, parts.must_log_in);
-    tracing::debug!("{} - Client connection created", parts.client.log_name());
     let session = Session::new(parts);
     Ok(Box::new(Connection { session, reader }))
 }
@@ -170,15 +169,7 @@ async fn establish_websocket(
     let mut first = Output::default();
     first.copy(&info_line);
     client.after_send(client.outbound.send(&mut first, Counted::default()));
-    if server.is_full() {
-        tracing::error!("{} - maximum connections exceeded", client.log_name());
-        let reason = CloseReason::MaxConnectionsExceeded;
-        server.remember_refused(client, reason);
-        client.close_saying("maximum connections exceeded", reason);
-    } else {
-        server.remember(client, parts.must_log_in);
-        tracing::debug!("{} - Client connection created", client.log_name());
-    }
+    server.remember(client, parts.must_log_in);
     let session = Session::new(parts);
     Ok(Box::new(Connection { session, reader }))
 }

@@ -1,5 +1,8 @@
 //! Who a connection is: CONNECT, and again when the answer may have changed.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -367,9 +370,14 @@ impl Session {
         let Some(login) = self.server.login(identity, &options) else {
             return ControlFlow::Break(CloseReason::FailedAccountRegistration);
         };
+        if !Arc::ptr_eq(&login.account, &self.login.account) {
+            // It was removed and has come back: another one of the same name.
+            return ControlFlow::Break(CloseReason::ClientClosed);
+        }
+        let tracked = self.client.tracks_responses();
         self.become_login(login, headers);
         self.timers.set_expiry(expires.map(instant_of));
-        self.drop_denied_subscriptions();
+        self.drop_denied_subscriptions(tracked != self.client.tracks_responses());
         let max = self.login.max_subscriptions;
         let is_over = max.is_some_and(|max| self.client.subscription_count() > max);
         if is_over {
@@ -383,13 +391,13 @@ impl Session {
         }
     }
 
-    /// Removes the subscriptions that the connection may not have any more, and adds those anew whose deliveries must be
-    /// looked at differently.
-    fn drop_denied_subscriptions(&mut self) {
+    /// Removes the subscriptions that the connection may not have any more. Routes that others have resolved since the permissions changed know
+    /// of the ones before: those to subscriptions whose deliveries are looked at, and to `all` if replies are tracked from now on or no longer.
+    fn drop_denied_subscriptions(&mut self, all: bool) {
         for subscription in self.client.subscriptions() {
             let principal = Self::principal(&self.server, &self.login);
             match admission::subscribe(principal, subscription.subject(), subscription.queue()) {
-                Ok(admitted) if admitted.filtered != subscription.is_filtered() => {
+                Ok(admitted) if all || admitted.filtered || subscription.is_filtered() => {
                     subscription.set_filtered(admitted.filtered);
                     self.login.account.invalidate_routes(subscription.subject());
                 }

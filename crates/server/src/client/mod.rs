@@ -317,7 +317,8 @@ impl Client {
         let has_token_only = options.presented_user().is_none() && !options.auth_token.is_empty();
         *self.login.lock() = Arc::new(Login {
             account: Arc::clone(&before.account),
-            permissions: None,
+            // They hold for its subscriptions, for as long as these are there.
+            permissions: before.permissions.clone(),
             user: has_token_only.then(|| REDACTED.into()),
             options: options.without_secrets(),
             max_payload: before.max_payload,

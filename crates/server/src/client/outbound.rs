@@ -43,6 +43,8 @@ struct State {
     /// Bytes in the hands of whoever has taken the writer.
     in_flight: usize,
     writer: Option<Writer>,
+    /// Somebody has taken the writer, and brings it back.
+    is_writing: bool,
     /// The socket is full; the connection's own task waits for it.
     blocked: bool,
     /// Nothing is accepted any more.
@@ -83,6 +85,8 @@ pub(crate) enum Sent {
 pub(crate) enum Resumed {
     /// Nothing.
     Drained,
+    /// Somebody else writes.
+    Busy,
     /// The socket is full again.
     Blocked,
     /// The socket failed.
@@ -106,6 +110,7 @@ impl Outbound {
                 queued: Output::default(),
                 in_flight: 0,
                 writer,
+                is_writing: false,
                 blocked: false,
                 closed: false,
                 ending: false,
@@ -144,6 +149,7 @@ impl Outbound {
         let Some(mut writer) = state.writer.take() else {
             return self.backlog(&state);
         };
+        state.is_writing = true;
         let mut batch = std::mem::take(&mut state.queued);
         for _ in 0..ROUNDS {
             state.hand_control_to(&mut writer);
@@ -157,7 +163,8 @@ impl Outbound {
             }
             match written {
                 Ok(true) if state.queued.is_empty() && state.control.is_empty() => {
-                    state.writer = Some(writer);
+                    state.bring_back(writer);
+                    self.tell_drained(&mut state);
                     return Sent::Done;
                 }
                 Ok(true) => std::mem::swap(&mut batch, &mut state.queued),
@@ -172,7 +179,7 @@ impl Outbound {
         let mut appended = std::mem::replace(&mut state.queued, batch);
         appended.settle();
         state.queued.append(&mut appended);
-        state.writer = Some(writer);
+        state.bring_back(writer);
         state.blocked = true;
         Sent::HandedOver
     }
@@ -221,8 +228,13 @@ impl Outbound {
     pub(crate) fn resume(&self) -> Resumed {
         let mut state = self.state.lock();
         let Some(mut writer) = state.writer.take() else {
-            return Resumed::Drained;
+            return if state.is_writing {
+                Resumed::Busy
+            } else {
+                Resumed::Drained
+            };
         };
+        state.is_writing = true;
         let mut batch = std::mem::take(&mut state.queued);
         state.hand_control_to(&mut writer);
         state.in_flight = batch.len() + writer.waiting();
@@ -235,11 +247,8 @@ impl Outbound {
         }
         batch.append(&mut state.queued);
         state.queued = batch;
-        state.writer = Some(writer);
-        if state.pending() < state.wanted_below {
-            state.wanted_below = 0;
-            self.drained.notify_waiters();
-        }
+        state.bring_back(writer);
+        self.tell_drained(&mut state);
         match written {
             Ok(true) if state.queued.is_empty() && state.control.is_empty() => {
                 state.blocked = false;
@@ -263,10 +272,7 @@ impl Outbound {
             out.extend_from_slice(front.get(..taken).unwrap_or_default());
             state.queued.consume(taken);
         }
-        if state.pending() < state.wanted_below {
-            state.wanted_below = 0;
-            self.drained.notify_waiters();
-        }
+        self.tell_drained(&mut state);
     }
 
     /// Waits until less than three quarters of `max_pending` wait, or the connection is closed.
@@ -289,6 +295,14 @@ impl Outbound {
             state.wanted_below = state.wanted_below.max(limit);
         }
         drained.await;
+    }
+
+    /// Wakes producers that wait for less to be pending.
+    fn tell_drained(&self, state: &mut State) {
+        if state.pending() < state.wanted_below {
+            state.wanted_below = 0;
+            self.drained.notify_waiters();
+        }
     }
 
     /// Bytes not yet written to the socket.
@@ -368,10 +382,73 @@ impl State {
         }
     }
 
+    fn bring_back(&mut self, writer: Writer) {
+        self.writer = Some(writer);
+        self.is_writing = false;
+    }
+
     fn close(&mut self) {
         self.closed = true;
+        self.is_writing = false;
         self.queued.clear();
         self.control = Vec::new();
         self.writer = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    async fn outbound_and_peer() -> (Outbound, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap());
+        let peer = peer.await.unwrap();
+        let (_reader, writer) = listener.accept().await.unwrap().0.into_split();
+        let writer = Writer::new(writer, None, None);
+        (Outbound::new(Some(writer), 1 << 20), peer)
+    }
+
+    #[tokio::test]
+    async fn what_somebody_else_writes_is_not_taken_for_written() {
+        let (outbound, _peer) = outbound_and_peer().await;
+        let writer = {
+            let mut state = outbound.state.lock();
+            state.is_writing = true;
+            state.writer.take().unwrap()
+        };
+        assert_eq!(outbound.resume(), Resumed::Busy);
+        outbound.state.lock().bring_back(writer);
+        assert_eq!(outbound.resume(), Resumed::Drained);
+        assert_eq!(outbound.resume(), Resumed::Drained);
+        assert_eq!(Outbound::new(None, 1).resume(), Resumed::Drained);
+    }
+
+    #[tokio::test]
+    async fn who_writes_all_wakes_those_who_wait_for_that() {
+        let (outbound, _peer) = outbound_and_peer().await;
+        let writer = {
+            let mut state = outbound.state.lock();
+            state.in_flight = 1 << 20;
+            state.writer.take()
+        };
+        let mut waits = pin!(outbound.unstalled());
+        let moment = Duration::from_millis(1);
+        timeout(moment, &mut waits).await.unwrap_err();
+
+        {
+            let mut state = outbound.state.lock();
+            state.in_flight = 0;
+            state.writer = writer;
+        }
+        let sent = outbound.send(&mut Output::default(), Counted::default());
+        assert_eq!(sent, Sent::Done);
+        timeout(Duration::from_secs(10), waits).await.unwrap();
     }
 }

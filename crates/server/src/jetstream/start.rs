@@ -122,16 +122,23 @@ impl From<jetsled_store::OpenError> for StartError {
 }
 
 impl JetStream {
-    /// Opens the store, restores streams and consumers of all accounts that have JetStream, and starts a worker for each shard.
-    pub(crate) fn start(server: &Arc<ServerState>) -> Result<Self, StartError> {
-        let options = server.options();
+    /// Opens the store. Nothing is served yet, and dropping it closes it.
+    pub(crate) fn open(options: &Options) -> Result<Opened, StartError> {
         let jetstream = &options.jetstream;
         let mut store = StoreOptions::new(jetstream.store_dir(), chance::number());
         if let SyncPolicy::Every(interval) = jetstream.sync {
             store.sync = jetsled_store::SyncPolicy::Interval(interval);
         }
         store.encryption = encryption(jetstream);
-        let opened = jetsled_store::open(&store, Arc::new(FsStorage), clock::now())?;
+        Ok(jetsled_store::open(
+            &store,
+            Arc::new(FsStorage),
+            clock::now(),
+        )?)
+    }
+
+    /// Restores streams and consumers of all accounts that have JetStream, and starts a worker for each shard.
+    pub(crate) fn start(server: &Arc<ServerState>, opened: Opened) -> Result<Self, StartError> {
         Self::serve(server, opened, start_threads)
     }
 

@@ -448,7 +448,11 @@ impl ClientTarget {
             match self.subscription.count_limited() {
                 Limited::Deliver => {}
                 Limited::Last => flush.exhaust(&self.subscription),
-                Limited::Exceeded => return false,
+                Limited::Exceeded => {
+                    // Counted past its maximum by a batch that had begun before there was one.
+                    flush.exhaust(&self.subscription);
+                    return false;
+                }
             }
         }
         if self.tracks_responses && !message.reply.is_empty() {

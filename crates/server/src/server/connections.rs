@@ -50,17 +50,34 @@ impl ServerState {
         true
     }
 
-    /// Adds an established connection. Without a login to come it belongs to `$G` at once.
+    /// Adds an established connection. Without a login to come it belongs to `$G` at once. One beyond `max_connections` is told so and closed.
     pub(crate) fn remember(&self, client: &Arc<Client>, must_log_in: bool) {
-        self.counters.total_connections.fetch_add(1, Relaxed);
+        let max = self.options().max_connections;
         let login = client.login();
-        self.clients.lock().insert(client.cid(), Arc::clone(client));
+        {
+            // The one place that decides: handshakes take a while, and many may be under way.
+            let mut clients = self.clients.lock();
+            if max.is_some_and(|max| clients.len() >= max) {
+                drop(clients);
+                return self.refuse_beyond_max_connections(client);
+            }
+            clients.insert(client.cid(), Arc::clone(client));
+        }
+        self.counters.total_connections.fetch_add(1, Relaxed);
         if !must_log_in {
             self.bind(client, &login);
         }
         if self.stopping.load(Acquire) {
             client.close(CloseReason::ServerShutdown);
         }
+        tracing::debug!("{} - Client connection created", client.log_name());
+    }
+
+    fn refuse_beyond_max_connections(&self, client: &Arc<Client>) {
+        tracing::error!("{} - maximum connections exceeded", client.log_name());
+        let reason = CloseReason::MaxConnectionsExceeded;
+        self.remember_refused(client, reason);
+        client.close_saying("maximum connections exceeded", reason);
     }
 
     /// Counts and shows a connection that was refused before it could be served.
@@ -166,5 +183,29 @@ impl ServerState {
     /// Whether connections from `remote` are served.
     pub(crate) fn accepts(&self, _remote: IpAddr) -> bool {
         !self.is_lame_duck() && !self.stopping.load(Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jetsled_config::Options;
+
+    use super::*;
+    use crate::client::ByHand;
+
+    /// Handshakes of many may end at once, long after each was let in.
+    #[test]
+    fn the_last_place_is_given_once() {
+        let options = Options {
+            max_connections: Some(1),
+            ..Options::default()
+        };
+        let state = Arc::new(ServerState::new(options).unwrap());
+        let (first, second) = (ByHand::open(&state), ByHand::open(&state));
+        assert!(!first.is_closing());
+        assert!(second.is_closing());
+        assert_eq!(state.client_count(), 1);
+        drop(first);
+        assert!(!ByHand::open(&state).is_closing());
     }
 }

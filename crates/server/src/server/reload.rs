@@ -1,5 +1,8 @@
 //! Taking over other options while the server runs.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use jetsled_auth::{AuthConfigError, Authenticator};
@@ -7,9 +10,10 @@ use jetsled_config::{AccountJetStreamOptions, Options, ReloadDiff, ReloadError, 
 
 use super::tls_state::TlsState;
 use super::websocket_state::WebsocketState;
-use super::{Server, ServerState};
+use super::{Server, ServerState, StartError};
 use super::{pid_file, ports_file};
 use crate::client::{CloseReason, Signal, Transport};
+use crate::foreign_store;
 use crate::jetstream::{self, JetStream};
 use crate::operator::{OperatorMode, ResolverError};
 use crate::tls::TlsError;
@@ -29,6 +33,9 @@ pub enum ReloadFailed {
     /// Accounts could not be looked for.
     #[error(transparent)]
     Resolver(#[from] ResolverError),
+    /// JetStream was to be started where the store of a nats-server lies.
+    #[error(transparent)]
+    ForeignStore(Box<StartError>),
     /// JetStream was to be started and could not be.
     #[error("can't start JetStream: {0}")]
     JetStream(jetstream::StartError),
@@ -53,6 +60,13 @@ impl Server {
             None => OperatorMode::new(&options.operator)?.map(Arc::new),
         };
         let starts_jetstream = options.jetstream.enabled && state.jetstream().is_none();
+        let opened = if starts_jetstream {
+            foreign_store::refuse(&options)
+                .map_err(|error| ReloadFailed::ForeignStore(Box::new(error)))?;
+            Some(JetStream::open(&options).map_err(ReloadFailed::JetStream)?)
+        } else {
+            None
+        };
         let digest = options.config_digest.clone().unwrap_or_default();
         let users_changed = running.auth_config() != options.auth_config()
             || running.operator != options.operator
@@ -64,8 +78,8 @@ impl Server {
         }
         let options = state.options();
         state.configure_accounts();
-        if starts_jetstream {
-            let started = JetStream::start(state).map_err(ReloadFailed::JetStream)?;
+        if let Some(opened) = opened {
+            let started = JetStream::start(state, opened).map_err(ReloadFailed::JetStream)?;
             state.set_jetstream(started);
         }
         if let Some(jetstream) = state.jetstream() {

@@ -1,0 +1,45 @@
+use jetsled_config::Options;
+
+use super::*;
+use crate::client::ByHand;
+
+fn options(text: &str) -> Options {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    Options::from_file(file.path()).unwrap()
+}
+
+/// A publisher may look up who listens after the options have changed and before the listener has been judged anew.
+#[test]
+fn routes_resolved_before_a_listener_was_judged_anew_are_forgotten() {
+    let denying = |denied: &str| {
+        options(&format!(
+            r#"authorization {{ users: [
+                {{ user: s, password: p, permissions: {{ subscribe: {{ allow: ">", deny: [{denied}] }} }} }}
+                {{ user: p, password: p }}
+            ] }}"#
+        ))
+    };
+    let state = Arc::new(ServerState::new(denying(r#""secret.>""#)).unwrap());
+    let log_in = |user: &str| {
+        let mut session = ByHand::open(&state);
+        let connect =
+            format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"p\"}}\r\n");
+        assert!(session.receive(connect.as_bytes()));
+        session
+    };
+    let (mut listener, mut publisher) = (log_in("s"), log_in("p"));
+    assert!(listener.receive(b"SUB > 1\r\n"));
+
+    let stricter = denying(r#""secret.>", "hr.>""#);
+    let authenticator = Authenticator::new(stricter.auth_config()).unwrap();
+    state.replace(stricter, authenticator, None, None);
+    state.configure_accounts();
+    assert!(publisher.receive(b"PUB hr.pay 1\r\n1\r\n"));
+    listener.client().signal(Signal::Recheck);
+    assert!(listener.receive(b""));
+    assert!(publisher.receive(b"PUB hr.pay 1\r\n2\r\n"));
+    let mut out = Vec::new();
+    listener.take_output(usize::MAX, &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), "MSG hr.pay 1 1\r\n1\r\n");
+}
