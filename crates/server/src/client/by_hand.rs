@@ -30,6 +30,12 @@ impl ByHand {
         at_once(session.process()).is_continue() && !session.client.is_closing()
     }
 
+    /// Whether its task would wait for the disk before it reads more.
+    #[cfg(test)]
+    pub(crate) fn waits_for_disk(&mut self) -> bool {
+        self.0.flush.get().disk_backlog.take().is_some()
+    }
+
     #[cfg(test)]
     pub(crate) fn client(&self) -> &Arc<super::Client> {
         &self.0.client

@@ -145,6 +145,9 @@ impl Connection {
     /// Pauses for those who do not keep up. Either way the producer goes on.
     async fn wait_for_slow(&mut self) {
         let session = &mut self.session;
+        if let Some(backlog) = session.flush.get().disk_backlog.take() {
+            Box::pin(backlog.eased()).await;
+        }
         // Boxed, as the next one: rare, and it should not weigh on the connection's whole life.
         if let Some(slow) = session.flush.get().take_behind() {
             let wait = tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up());

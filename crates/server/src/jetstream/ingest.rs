@@ -9,6 +9,7 @@ use jetsled_protocol::{PubFrames, PubShape, headers};
 use smallvec::SmallVec;
 
 use super::commit::InlineCommit;
+use super::disk_backlog::DiskBacklog;
 use super::shard::ShardState;
 use super::target::{ConsumerTarget, StreamTarget, Target};
 use super::transfer::TransferId;
@@ -305,6 +306,9 @@ impl IngestBatch {
                 }
                 state.end_of_batch(flush);
                 UnfinishedTurn::keep(handle, flush);
+                if let Some(backlog) = DiskBacklog::of(handle, &state) {
+                    flush.disk_backlog = Some(backlog);
+                }
                 let is_end = is_last && groups.peek().is_none();
                 if is_end && flush.commits_inline && flush.inline_commit.is_none() {
                     let is_one = self.is_one();

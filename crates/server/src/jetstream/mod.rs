@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `target`, `listener`, `ingest` | what JetStream listens on, and how messages reach it |
 //! | `shard`, `worker` | one owner at a time: the store's shard with its consumers; the thread that serves it |
-//! | `commit` | group commit, by the worker or by a connection that is alone |
+//! | `commit`, `disk_backlog` | group commit, by the worker or by a connection that is alone; who waits for a disk that does not keep up |
 //! | `batch` | atomic and fast-ingest batches |
 //! | `publish`, `publish_run` | a message for a stream; many of them in a row |
 //! | `parked` | replies that wait for a commit |
@@ -34,6 +34,7 @@ mod consumer_record;
 mod consumer_service;
 mod consumers;
 mod deliver;
+mod disk_backlog;
 pub(crate) mod domain;
 mod follower;
 mod id_map;
@@ -71,6 +72,7 @@ pub(crate) use by_hand::ByHand;
 pub(crate) use clock::give as give_time;
 pub(crate) use commit::InlineCommit;
 pub(crate) use consumer_record::ConsumerRecord;
+pub(crate) use disk_backlog::DiskBacklog;
 pub(crate) use follower::{Channel, OriginFollower};
 pub(crate) use ingest::IngestBatch;
 pub(crate) use latency::Histogram;

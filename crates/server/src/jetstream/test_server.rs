@@ -110,6 +110,10 @@ impl Client {
         assert!(self.0.receive(frame.as_bytes()));
     }
 
+    pub(super) fn waits_for_disk(&mut self) -> bool {
+        self.0.waits_for_disk()
+    }
+
     /// What came since the last call.
     pub(super) fn heard(&mut self) -> String {
         self.0.receive(b"");

@@ -8,7 +8,9 @@ use rand::rngs::SmallRng;
 
 use crate::chance;
 use crate::client::{Client, Counted, Output, Sent, Subscription};
-use crate::jetstream::{ConsumerTarget, IngestBatch, InlineCommit, OriginFollower, UnfinishedTurn};
+use crate::jetstream::{
+    ConsumerTarget, DiskBacklog, IngestBatch, InlineCommit, OriginFollower, UnfinishedTurn,
+};
 
 /// Touched connections up to which a slot is found by looking at all of them.
 const SCAN_SLOTS: usize = 8;
@@ -49,6 +51,8 @@ pub(crate) struct FlushSet {
     pub(crate) commits_inline: bool,
     /// The commit that it has to run then.
     pub(crate) inline_commit: Option<InlineCommit>,
+    /// The disk that does not keep up with what was published. A producer should pause.
+    pub(crate) disk_backlog: Option<DiskBacklog>,
     /// Turns that consumers may still take before somebody else delivers the rest.
     turns_left: u8,
     short_turns: bool,
@@ -86,6 +90,7 @@ impl Default for FlushSet {
             behind: None,
             commits_inline: false,
             inline_commit: None,
+            disk_backlog: None,
             turns_left: 0,
             short_turns: false,
             going_on: None,
@@ -125,6 +130,7 @@ impl FlushSet {
             && self.stalled.is_none()
             && self.behind.is_none()
             && self.inline_commit.is_none()
+            && self.disk_backlog.is_none()
             && self.going_on.is_none()
             && self.unfinished.is_none()
     }

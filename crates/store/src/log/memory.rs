@@ -77,6 +77,11 @@ impl Memory {
         in_tail().or_else(in_flight).or_else(in_open)
     }
 
+    /// Bytes that wait for a commit.
+    pub(crate) fn open_bytes(&self) -> usize {
+        self.open.iter().map(|chunk| chunk.bytes.len()).sum()
+    }
+
     pub(crate) fn begin_chunk(&mut self, segment: SegmentNo, start: u32) -> &mut Vec<u8> {
         let bytes = self
             .pool

@@ -207,6 +207,11 @@ impl Log {
         self.synced
     }
 
+    /// Bytes that wait for a commit to write them. Costs in proportion to their megabytes.
+    pub fn unwritten_bytes(&self) -> usize {
+        self.memory.open_bytes()
+    }
+
     /// Bytes appended since the log was opened.
     #[must_use]
     pub fn appended_bytes(&self) -> u64 {

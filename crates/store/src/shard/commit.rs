@@ -40,6 +40,12 @@ impl Shard {
         self.log.synced()
     }
 
+    /// Bytes that wait in memory for a commit to write them; those of a commit under way do not count. Costs in proportion to their megabytes.
+    #[must_use]
+    pub fn unwritten_bytes(&self) -> usize {
+        self.log.unwritten_bytes()
+    }
+
     /// Whether writes are refused for good, after a sync failed.
     #[must_use]
     pub fn is_fenced(&self) -> bool {
