@@ -13,7 +13,7 @@ pub struct Checkpoint {
     pub(crate) shard: u8,
     pub(crate) catalog: Catalog,
     pub(crate) position: LogPosition,
-    /// The shard's failed commits: now, and when it was taken.
+    /// The shard's failed commits and syncs: now, and when it was taken.
     pub(crate) failed_commits: (Arc<AtomicU64>, u64),
     /// Bytes appended to the log when it was taken.
     pub(crate) appended: u64,
@@ -100,8 +100,8 @@ pub enum CheckpointError {
         /// How far the log is synced.
         synced: LogPosition,
     },
-    /// A commit has failed since it was taken.
-    #[error("checkpoint at {position} is of what a failed commit has made void")]
+    /// A commit or a sync has failed since it was taken.
+    #[error("checkpoint at {position} is of what a failed commit or sync may have made void")]
     Void {
         /// What the checkpoint describes.
         position: LogPosition,

@@ -56,7 +56,7 @@ pub struct Shard {
     checkpoint_appended: u64,
     /// Its size in bytes; 0 at a start.
     checkpoint_bytes: u64,
-    /// Commits that have failed and made void what they were to write.
+    /// Commits that have failed, and other syncs: a checkpoint taken before one may describe what is not there.
     failed_commits: Arc<AtomicU64>,
     /// Whether the catalog has the newest checkpoint, as far as the log knows.
     catalog_is_newest: bool,

@@ -6,31 +6,41 @@
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jetsled_store::log::{CommitError, Log, LogOptions, Message, Record, RecordAt, StreamId};
+use jetsled_store::log::{
+    CommitError, Log, LogOptions, Message, OpenError, Record, RecordAt, StreamId, SyncPolicy,
+};
 use jetsled_testkit::{Call, Fault, FaultyStorage};
 
 const SEGMENT: &str = "/log/0000000001.seg";
 /// Bytes of a Resume mark, which goes before the first record of a new session.
 const MARK: u32 = 24;
+const INTERVAL: SyncPolicy = SyncPolicy::Interval(Duration::from_secs(120));
 
 fn open(disk: &FaultyStorage) -> (Log, Vec<u64>) {
+    open_with(disk, SyncPolicy::EveryCommit)
+}
+
+fn open_with(disk: &FaultyStorage, sync: SyncPolicy) -> (Log, Vec<u64>) {
+    try_open(disk, sync).unwrap()
+}
+
+fn try_open(disk: &FaultyStorage, sync: SyncPolicy) -> Result<(Log, Vec<u64>), OpenError> {
     let mut seqs = Vec::new();
     let (storage, dir) = (Arc::new(disk.clone()), Path::new("/log"));
-    let (log, report) = Log::open(
-        storage,
-        dir,
-        LogOptions::new(1),
-        None,
-        &mut |replayed, _| {
-            if let Record::Message(message) = replayed.record {
-                seqs.push(message.seq);
-            }
-        },
-    )
-    .unwrap();
+    let options = LogOptions {
+        segment_bytes: 64 << 10,
+        sync,
+        ..LogOptions::new(1)
+    };
+    let (log, report) = Log::open(storage, dir, options, None, &mut |replayed, _| {
+        if let Record::Message(message) = replayed.record {
+            seqs.push(message.seq);
+        }
+    })?;
     assert_eq!(report.damage, []);
-    (log, seqs)
+    Ok((log, seqs))
 }
 
 /// A record of exactly `footprint` bytes.
@@ -96,6 +106,77 @@ fn of_a_commit_that_has_failed() {
     append(&mut log, 13, 200);
     commit(&mut log).unwrap();
     assert_eq!(open(&disk).1, [1, 12, 13]);
+}
+
+/// There is no segment to go on in, so no mark: the first segment of a log, and the first one behind a full one that a start has found.
+#[test]
+fn of_a_failed_commit_that_began_a_segment() {
+    let of_new_log = || (FaultyStorage::new(), vec![]);
+    let behind_full_segment = || {
+        let disk = FaultyStorage::new();
+        let (mut log, _) = open(&disk);
+        (1..=7).for_each(|seq| _ = append(&mut log, seq, 8 << 10));
+        commit(&mut log).unwrap();
+        append(&mut log, 8, 200);
+        append(&mut log, 9, 8 << 10);
+        disk.fail(Call::Write, 1, Fault::Error(ErrorKind::Other));
+        commit(&mut log).unwrap_err();
+        (disk.after_kill(), (1..=8).collect())
+    };
+    let before: [&dyn Fn() -> (FaultyStorage, Vec<u64>); 2] = [&of_new_log, &behind_full_segment];
+    for before in before {
+        for sync in [SyncPolicy::EveryCommit, INTERVAL] {
+            let (disk, mut expected) = before();
+            let (mut log, found) = open_with(&disk, sync);
+            assert_eq!(found, expected);
+            (20..24).for_each(|seq| _ = append(&mut log, seq, 200));
+            disk.fail(Call::Write, 0, Fault::Short(ErrorKind::StorageFull));
+            assert!(matches!(commit(&mut log), Err(CommitError::Void { .. })));
+            assert!(log.is_unsettled());
+            append(&mut log, 12, 200);
+            commit(&mut log).unwrap();
+            expected.push(12);
+            assert_eq!(open_with(&disk.after_kill(), sync).1, expected);
+            // What has to go does not, once, after the next segment has been made.
+            append(&mut log, 13, 200);
+            (0..8).for_each(|seq| _ = append(&mut log, 30 + seq, 8 << 10));
+            disk.fail(Call::Write, 1, Fault::Error(ErrorKind::StorageFull));
+            commit(&mut log).unwrap_err();
+            disk.fail(Call::Name, 0, Fault::Error(ErrorKind::Other));
+            append(&mut log, 14, 200);
+            assert!(matches!(commit(&mut log), Err(CommitError::Void { .. })));
+            append(&mut log, 15, 200);
+            commit(&mut log).unwrap();
+            expected.push(15);
+            assert_eq!(open_with(&disk.after_kill(), sync).1, expected);
+            for seed in 0..10 {
+                let (_, found) = open_with(&disk.after_power_cut(seed), SyncPolicy::EveryCommit);
+                if sync == SyncPolicy::EveryCommit {
+                    assert_eq!(found, expected, "seed {seed}");
+                }
+            }
+        }
+    }
+}
+
+/// Of the segment that the failed commit began, not even the header was written, and the next one has records.
+#[test]
+fn a_segment_that_a_failed_commit_has_only_named_is_no_damage() {
+    let disk = FaultyStorage::new();
+    let (mut log, _) = open_with(&disk, INTERVAL);
+    append(&mut log, 1, 200);
+    commit(&mut log).unwrap();
+    (0..8).for_each(|seq| _ = append(&mut log, 30 + seq, 8 << 10));
+    disk.fail(Call::Write, 1, Fault::Error(ErrorKind::StorageFull));
+    commit(&mut log).unwrap_err();
+    for seq in 2..=10 {
+        append(&mut log, seq, 8 << 10);
+        commit(&mut log).unwrap();
+    }
+    let segments: Vec<u32> = log.segments().map(|usage| usage.segment.get()).collect();
+    assert_eq!(segments, [1, 3]);
+    let (_, found) = open_with(&disk.after_kill(), INTERVAL);
+    assert!(found.into_iter().eq(1..=10));
 }
 
 #[test]
@@ -175,6 +256,38 @@ fn what_a_kill_has_left_of_a_full_segment_outlives_the_next_power_cut() {
     for seed in 0..30 {
         let (_, again) = open(&disk.after_power_cut(seed));
         assert_eq!(again, found, "seed {seed}");
+    }
+}
+
+/// After a sync that failed, the operating system takes what it was to write for written. A start that counts such records writes them once more.
+#[test]
+fn what_a_start_counts_of_a_commit_that_was_not_synced_outlives_the_next_power_cut() {
+    for sync in [SyncPolicy::EveryCommit, INTERVAL] {
+        let disk = FaultyStorage::new();
+        let (mut log, _) = open_with(&disk, sync);
+        append(&mut log, 1, 9_000);
+        commit(&mut log).unwrap();
+        append(&mut log, 2, 9_000);
+        append(&mut log, 3, 9_000);
+        disk.fail(Call::SyncData, 0, Fault::Error(ErrorKind::Other));
+        let commit = log.take_sync(0).unwrap();
+        let failed = log.finish_commit(commit.run());
+        assert!(matches!(failed, Err(CommitError::Fenced { .. })));
+        drop(log);
+        let disk = disk.after_kill();
+        // Starts that try may fail as well: with what they found, with their mark.
+        for skip in 0..2 {
+            disk.fail(Call::SyncData, skip, Fault::Error(ErrorKind::Other));
+            assert!(try_open(&disk, sync).is_err());
+        }
+        let disk = disk.after_kill();
+        let (log, found) = open_with(&disk, sync);
+        assert_eq!(found, [1, 2, 3]);
+        drop(log);
+        for seed in 0..30 {
+            let (_, again) = open_with(&disk.after_power_cut(seed), sync);
+            assert_eq!(again, found, "{sync:?}, seed {seed}");
+        }
     }
 }
 

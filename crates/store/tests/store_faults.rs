@@ -434,6 +434,71 @@ fn an_early_sync_that_fails_fences_writes() {
     assert_eq!(shard.synced(), synced);
 }
 
+/// An error of the disk is reported once: here to the early sync, and the commit that waits for the same file hears nothing of it.
+#[test]
+fn a_commit_beside_an_early_sync_that_fails_is_not_confirmed() {
+    for commit_ends_first in [true, false] {
+        let mut run = much_unsynced(3);
+        let early = run.shard().take_maintenance().expect("a sync");
+        let checkpoint = run.shard().take_checkpoint(std::iter::empty());
+        let (stream, now) = (run.stream, run.now);
+        let synced = run.shard().synced();
+        let commit = run.shard().take_sync(now).expect("a commit");
+        let end = commit.end();
+        let fault = Fault::Error(ErrorKind::Other);
+        run.disk.fail(Call::SyncData, 0, fault);
+        let early = early.run();
+        let committed = commit.run();
+        assert!(!committed.succeeded());
+        let finished = if commit_ends_first {
+            let finished = run.shard().finish_commit(committed);
+            run.shard().finish_maintenance(early);
+            finished
+        } else {
+            run.shard().finish_maintenance(early);
+            run.shard().finish_commit(committed)
+        };
+        assert!(matches!(finished, Err(CommitError::Fenced { .. })));
+        let shard = run.shard();
+        assert!(shard.is_fenced());
+        assert_eq!(shard.synced(), synced);
+        let visible = shard.stream(stream).expect("the stream").visible_last_seq();
+        assert_eq!(visible, StreamSeq(1), "what was written before is");
+        // Whatever it is told: its commit has failed.
+        let checkpoint = checkpoint.run(end);
+        let refused = run.shard().finish_checkpoint(checkpoint);
+        refused.expect_err("a checkpoint ahead of the disk");
+    }
+}
+
+/// A commit has ended well when an early sync fails, and its end comes to be known only behind that.
+#[test]
+fn a_commit_that_ends_on_a_fenced_log_is_not_confirmed() {
+    let mut run = much_unsynced(3);
+    let early = run.shard().take_maintenance().expect("a sync");
+    let message = Publish {
+        subject: b"s.1",
+        headers: b"",
+        payload: b"x",
+        has_interest: true,
+        sender: Sender::Client,
+    };
+    let (stream, now) = (run.stream, run.now);
+    let shard = run.shard();
+    shard.publish(stream, &message, now).expect("room");
+    let (synced, durable) = (shard.synced(), shard.durable());
+    let commit = shard.take_sync(now).expect("a commit");
+    let committed = commit.run();
+    let fault = Fault::Error(ErrorKind::Other);
+    run.disk.fail(Call::SyncData, 0, fault);
+    let early = early.run();
+    let shard = run.shard();
+    shard.finish_maintenance(early);
+    let finished = shard.finish_commit(committed);
+    assert!(matches!(finished, Err(CommitError::Fenced { .. })));
+    assert_eq!((shard.synced(), shard.durable()), (synced, durable));
+}
+
 #[test]
 fn a_segment_stays_when_what_replaces_it_is_void() {
     let mut run = Run::new(0);

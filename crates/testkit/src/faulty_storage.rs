@@ -2,7 +2,7 @@
 //!
 //! It promises as little as POSIX does: a write may reach the disk in any part and any order until
 //! its file's `sync_data` has returned, and so may a created, renamed or removed name until its directory's
-//! `sync_dir` has.
+//! `sync_dir` has. As on Linux, a sync that fails leaves what it was to write readable and takes it for written: later syncs pass it over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -68,6 +68,8 @@ struct Inode {
     now: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// Writes that a sync was to cover and failed. Of them a later sync writes what shares a page with something that was written since.
+    given_up: Vec<Change>,
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +87,8 @@ enum NameChange {
 
 /// What a disk writes in one piece.
 const SECTOR: usize = 512;
+/// What an operating system does.
+const PAGE: usize = 4096;
 
 impl FaultyStorage {
     /// An empty disk without faults.
@@ -196,6 +200,7 @@ impl FaultyStorage {
             change(&mut inode.now);
             inode.durable.clone_from(&inode.now);
             inode.pending.clear();
+            inode.given_up.clear();
         }
     }
 
@@ -310,9 +315,34 @@ impl Inode {
         self.pending.push(change);
     }
 
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            change.apply(&mut self.durable);
+            if let Change::Write { offset, bytes } = change {
+                let pages = offset / PAGE * PAGE..(offset + bytes.len()).next_multiple_of(PAGE);
+                let end = pages.end.min(self.now.len()).min(self.durable.len());
+                if let (Some(to), Some(from)) = (
+                    self.durable.get_mut(pages.start..end),
+                    self.now.get(pages.start..end),
+                ) {
+                    to.copy_from_slice(from);
+                }
+            }
+        }
+        self.given_up.clear();
+    }
+
+    fn fail_to_sync(&mut self) {
+        let is_write = |change: &Change| matches!(change, Change::Write { .. });
+        let pending = std::mem::take(&mut self.pending);
+        let (writes, rest): (Vec<_>, Vec<_>) = pending.into_iter().partition(is_write);
+        self.given_up.extend(writes);
+        self.pending = rest;
+    }
+
     fn after_cut(&self, random: &mut StdRng) -> Self {
         let mut now = self.durable.clone();
-        for change in &self.pending {
+        for change in self.given_up.iter().chain(&self.pending) {
             match (random.random_range(0..5), change) {
                 (0, _) => {}
                 (1, _) | (_, Change::Len(_)) => change.apply(&mut now),
@@ -340,6 +370,7 @@ impl Inode {
             durable: now.clone(),
             now,
             pending: Vec::new(),
+            given_up: Vec::new(),
         }
     }
 }
@@ -534,14 +565,14 @@ impl StorageFile for FaultyFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut disk = self.disk.lock();
-        disk.change(Call::SyncData).map_err(Fault::error)?;
+        let failed = disk.change(Call::SyncData).err();
         if let Some(inode) = disk.inodes.get_mut(self.inode) {
-            let pending = std::mem::take(&mut inode.pending);
-            pending
-                .iter()
-                .for_each(|change| change.apply(&mut inode.durable));
+            match failed {
+                None => inode.sync(),
+                Some(_) => inode.fail_to_sync(),
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn len(&self) -> io::Result<u64> {

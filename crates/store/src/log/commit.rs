@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::guard::{Guard, Guards};
 use super::memory::{CHUNK_FULL, Chunk};
 use super::segment::{SEGMENT_HEADER, index_path, segment_path, spare_path};
+use super::syncs::Syncs;
 use super::{Erasure, LogPosition, SegmentNo, erase};
 use crate::crypt::SALT;
 use crate::storage::{Storage, StorageFile};
@@ -23,8 +24,11 @@ pub struct Commit {
     pub(super) guards: Guards,
     /// For sealing, where the log is sealed.
     pub(super) sealing: Option<Sealing>,
+    /// Segments of commits that have failed, which must be durably gone first: a start would count what is in them.
+    pub(super) clear: Vec<Recycle>,
     /// Files have been made or renamed whose names must be durable first.
     pub(super) sync_names: bool,
+    pub(super) syncs: Arc<Syncs>,
     pub(super) writes: Vec<Write>,
     /// This many bytes of the first write must be durable before anything else is written.
     pub(super) barrier: usize,
@@ -66,7 +70,7 @@ pub struct Committed {
     pub(super) start: LogPosition,
     pub(super) end: LogPosition,
     pub(super) outcome: Outcome,
-    /// Segments whose files are durably gone.
+    /// Segments whose files are gone; durably, if all is written.
     pub(super) recycled: Vec<Recycle>,
     /// The buffer of [`Sealing`], for the next commit.
     pub(super) sealing: Vec<u8>,
@@ -82,12 +86,18 @@ pub(super) enum Outcome {
     /// A write failed, no sync did.
     NotWritten(io::Error),
     /// A sync failed.
-    NotSynced(io::Error),
+    NotSynced(Arc<io::Error>),
 }
 
 enum Failure {
     Write(io::Error),
-    Sync(io::Error),
+    Sync(Arc<io::Error>),
+}
+
+impl Failure {
+    fn sync(error: io::Error) -> Self {
+        Self::Sync(Arc::new(error))
+    }
 }
 
 impl Committed {
@@ -129,11 +139,12 @@ impl Commit {
         self.end
     }
 
-    /// Whether this writes nothing but the mark behind which records of a failed commit do not count, see [`Log::is_unsettled`](super::Log::is_unsettled).
+    /// Whether this does nothing but what makes leftovers of the records of a failed commit, see [`Log::is_unsettled`](super::Log::is_unsettled).
     #[must_use]
     pub fn only_settles(&self) -> bool {
         let bytes = self.writes.iter().map(|write| write.chunk.bytes.len());
-        self.barrier > 0 && bytes.sum::<usize>() == self.barrier
+        let settles = self.barrier > 0 || !self.clear.is_empty();
+        settles && bytes.sum::<usize>() == self.barrier
     }
 
     /// One write and one fdatasync as a rule; more when the batch is larger than 1 MiB or reaches
@@ -142,14 +153,15 @@ impl Commit {
     pub fn run(mut self) -> Committed {
         let (start, end) = (self.start, self.end);
         let mut sealing = self.sealing.take();
-        let written = self.write(&mut sealing);
+        let mut recycled = Vec::new();
+        let written = self.write(&mut sealing, &mut recycled);
         let mut sealing = sealing.map(|sealing| sealing.buffer).unwrap_or_default();
         if sealing.capacity() > 2 * CHUNK_FULL {
             sealing = Vec::new();
         }
         match written {
             Ok(synced) => {
-                let recycled = self.recycle();
+                recycled.extend(self.recycle());
                 Committed {
                     start,
                     end,
@@ -167,16 +179,25 @@ impl Commit {
                     start,
                     end,
                     outcome,
-                    recycled: Vec::new(),
+                    recycled,
                     sealing,
                 }
             }
         }
     }
 
-    fn write(&self, sealing: &mut Option<Sealing>) -> Result<Option<LogPosition>, Failure> {
+    /// Answers how far it has synced, and in `cleared` what has been given back first.
+    fn write(
+        &self,
+        sealing: &mut Option<Sealing>,
+        cleared: &mut Vec<Recycle>,
+    ) -> Result<Option<LogPosition>, Failure> {
+        let sync = |file: &dyn StorageFile| self.syncs.sync(file).map_err(Failure::Sync);
+        for recycle in &self.clear {
+            cleared.push(self.give_back(recycle).map_err(Failure::Write)?);
+        }
         if self.sync_names {
-            self.storage.sync_dir(&self.dir).map_err(Failure::Sync)?;
+            self.storage.sync_dir(&self.dir).map_err(Failure::sync)?;
         }
         let mut synced = None;
         let mut dirty = self.unsynced.clone();
@@ -185,7 +206,7 @@ impl Commit {
         for Write { file, chunk } in &self.writes {
             if chunk.segment != written.segment() {
                 if let Some(before) = dirty.take() {
-                    before.sync_data().map_err(Failure::Sync)?;
+                    sync(&*before)?;
                 }
                 synced = Some(written);
             }
@@ -198,7 +219,7 @@ impl Commit {
                 && !first.is_empty()
             {
                 file.write_all_at(first, offset).map_err(Failure::Write)?;
-                file.sync_data().map_err(Failure::Sync)?;
+                sync(&**file)?;
                 offset += first.len() as u64;
                 bytes = rest;
             }
@@ -208,45 +229,48 @@ impl Commit {
         }
         if self.sync {
             if let Some(file) = dirty {
-                file.sync_data().map_err(Failure::Sync)?;
+                sync(&*file)?;
             }
             synced = Some(self.end);
         }
+        // Another's sync may have failed, and this one asked for none.
+        self.syncs.check().map_err(Failure::Sync)?;
         // A deletion was promised that can not be kept: as after a failed sync, only a new start can tell what is on the disk.
-        erase::run(&*self.storage, &self.dir, &self.guards, &self.erase).map_err(Failure::Sync)?;
+        erase::run(&*self.storage, &self.dir, &self.guards, &self.erase).map_err(Failure::sync)?;
         Ok(synced)
     }
 
     /// Failures leave the segment for another try: it only costs space.
     fn recycle(&self) -> Vec<Recycle> {
-        let mut done = Vec::new();
-        for recycle in &self.recycle {
-            let from = segment_path(&self.dir, recycle.segment);
-            // The index goes first, so that none is left over for a segment that is no more.
-            let index = self.storage.remove(&index_path(&self.dir, recycle.segment));
-            if index.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
-                continue;
-            }
-            let gone = if recycle.keep {
-                self.storage
-                    .rename(&from, &spare_path(&self.dir, recycle.segment))
-            } else {
-                self.storage.remove(&from)
-            };
-            match gone {
-                Ok(()) => done.push(*recycle),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    done.push(Recycle {
-                        keep: false,
-                        ..*recycle
-                    });
-                }
-                Err(_) => {}
-            }
-        }
+        let given_back = self.recycle.iter().map(|recycle| self.give_back(recycle));
+        let mut done: Vec<Recycle> = given_back.filter_map(Result::ok).collect();
         if !done.is_empty() && self.storage.sync_dir(&self.dir).is_err() {
             done.clear();
         }
         done
+    }
+
+    /// Answers whether there is a file to keep.
+    fn give_back(&self, recycle: &Recycle) -> io::Result<Recycle> {
+        let from = segment_path(&self.dir, recycle.segment);
+        // The index goes first, so that none is left over for a segment that is no more.
+        match self.storage.remove(&index_path(&self.dir, recycle.segment)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let gone = if recycle.keep {
+            self.storage
+                .rename(&from, &spare_path(&self.dir, recycle.segment))
+        } else {
+            self.storage.remove(&from)
+        };
+        match gone {
+            Ok(()) => Ok(*recycle),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Recycle {
+                keep: false,
+                ..*recycle
+            }),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -19,6 +19,11 @@ impl Log {
     /// leftovers of them.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
+        !self.voided.is_empty() || self.needs_mark()
+    }
+
+    /// Whether a mark in the active segment is all that is missing for that.
+    fn needs_mark(&self) -> bool {
         self.resume && self.active.is_some()
     }
 
@@ -61,7 +66,7 @@ impl Log {
             return None;
         }
         self.in_flight = true;
-        if self.is_unsettled() && self.memory.open.is_empty() {
+        if self.needs_mark() && self.memory.open.is_empty() {
             self.resume = false;
             self.append_mark(kind::RESUME);
             self.barrier = true;
@@ -89,6 +94,14 @@ impl Log {
             .options
             .spare_segments
             .saturating_sub(self.spares.len());
+        let voided = self.voided.iter().enumerate();
+        let clear = voided
+            .map(|(number, segment)| Recycle {
+                segment: *segment,
+                keep: number < spare_room,
+            })
+            .collect();
+        let spare_room = spare_room.saturating_sub(self.voided.len());
         // What is re-emitted must be durable before what it replaces goes.
         let recycling = if sync { &self.recycling[..] } else { &[] };
         let recycle = recycling
@@ -112,7 +125,9 @@ impl Log {
             dir: self.dir.clone(),
             guards,
             sealing,
+            clear,
             sync_names: std::mem::take(&mut self.new_names),
+            syncs: Arc::clone(&self.syncs),
             writes,
             barrier,
             unsynced,
@@ -139,6 +154,10 @@ impl Log {
         } = committed;
         self.in_flight = false;
         self.sealing = sealing;
+        if let Some(source) = self.fenced.clone() {
+            // By a sync that was not this commit's. It tells nothing good of what this one has written.
+            return Err(CommitError::Fenced { source });
+        }
         match outcome {
             Outcome::Written { synced } => {
                 self.memory.written();
@@ -146,25 +165,30 @@ impl Log {
                 if let Some(synced) = synced {
                     self.advance_synced(synced);
                 }
-                for Recycle { segment, keep } in recycled {
-                    self.recycling.retain(|other| other.segment != segment);
-                    if keep {
-                        self.spares.push(segment);
-                    }
-                }
+                self.forget_given_back(&recycled);
                 Ok(self.durable())
             }
             Outcome::NotWritten(error) => {
+                self.forget_given_back(&recycled);
                 self.void(start);
                 Err(CommitError::Void {
                     void_from: start,
                     source: Arc::new(error),
                 })
             }
-            Outcome::NotSynced(error) => {
-                let source = Arc::new(error);
+            Outcome::NotSynced(source) => {
                 self.fenced = Some(Arc::clone(&source));
                 Err(CommitError::Fenced { source })
+            }
+        }
+    }
+
+    fn forget_given_back(&mut self, recycled: &[Recycle]) {
+        for Recycle { segment, keep } in recycled {
+            self.recycling.retain(|other| other.segment != *segment);
+            self.voided.retain(|other| other != segment);
+            if *keep {
+                self.spares.push(*segment);
             }
         }
     }
@@ -198,16 +222,10 @@ impl Log {
             .collect();
         for segment in begun {
             self.sealed.remove(&segment);
-            self.recycling.push(Recycle {
-                segment,
-                keep: true,
-            });
+            self.voided.push(segment);
         }
         if let Some(active) = self.active.take_if(|active| !kept(active.segment)) {
-            self.recycling.push(Recycle {
-                segment: active.segment,
-                keep: true,
-            });
+            self.voided.push(active.segment);
         }
         if self.active.is_none()
             && let Some(mut sealed) = self.sealed.remove(&start.segment())

@@ -10,6 +10,7 @@ use super::index::building::BuildingIndex;
 use super::index::file::{self, IndexSeal, IndexTable};
 use super::lookup::name_every_stream;
 use super::segment::spare_path;
+use super::syncs::Syncs;
 use super::{Log, LogPosition, SegmentNo, SyncPolicy};
 use crate::storage::{OpenMode, Storage, StorageFile};
 
@@ -26,6 +27,7 @@ pub struct Maintenance {
 enum Job {
     Sync {
         file: Arc<dyn StorageFile>,
+        syncs: Arc<Syncs>,
         /// What is written so far.
         until: LogPosition,
     },
@@ -48,7 +50,7 @@ pub struct Maintained(Done);
 
 #[derive(Debug)]
 enum Done {
-    Synced(io::Result<LogPosition>),
+    Synced(Result<LogPosition, Arc<io::Error>>),
     Index {
         segment: SegmentNo,
         table: io::Result<IndexTable>,
@@ -78,8 +80,8 @@ impl Log {
             return None;
         }
         if let Some(file) = self.early_sync() {
-            let until = self.written;
-            return Some(self.maintenance(Job::Sync { file, until }));
+            let (syncs, until) = (Arc::clone(&self.syncs), self.written);
+            return Some(self.maintenance(Job::Sync { file, syncs, until }));
         }
         let synced = self.synced.segment();
         // Asked after each commit, and nearly always there is none.
@@ -167,7 +169,7 @@ impl Log {
             Done::Synced(Err(error)) => {
                 // As with a commit's: what is lost is not known, and the next sync need not fail.
                 tracing::error!(dir = %self.dir.display(), %error, "the log could not be synced");
-                self.fenced = Some(Arc::new(error));
+                self.fenced = Some(error);
             }
             Done::Index {
                 segment,
@@ -208,7 +210,7 @@ impl Maintenance {
             job,
         } = self;
         Maintained(match job {
-            Job::Sync { file, until } => Done::Synced(file.sync_data().map(|()| until)),
+            Job::Sync { file, syncs, until } => Done::Synced(syncs.sync(&*file).map(|()| until)),
             Job::WriteIndex {
                 segment,
                 index,

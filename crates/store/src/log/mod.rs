@@ -37,6 +37,7 @@ mod recovery;
 mod report;
 mod scan;
 mod segment;
+mod syncs;
 mod unfinished;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -75,6 +76,7 @@ use locate::LastSection;
 use memory::Memory;
 use scan::{Found, Scan};
 pub(crate) use segment::{LogFile, SEGMENT_HEADER, segment_path};
+use syncs::Syncs;
 
 use crate::crypt::SALT;
 use crate::storage::{Storage, StorageFile};
@@ -111,6 +113,8 @@ pub struct Log {
     spares: Vec<SegmentNo>,
     /// Segments given back, whose files still stand.
     recycling: Vec<Recycle>,
+    /// Segments begun by commits that failed: they go before anything more is written.
+    voided: Vec<SegmentNo>,
     /// What the open commit overwrites when it is durable.
     erasures: Vec<Erasure>,
     /// A buffer for sealing commits.
@@ -131,6 +135,7 @@ pub struct Log {
     synced: LogPosition,
     last_sync: i64,
     appended_bytes: u64,
+    syncs: Arc<Syncs>,
     fenced: Option<Arc<io::Error>>,
 }
 
@@ -344,6 +349,7 @@ impl Log {
         segment < self.next_segment
             && !self.sealed.contains_key(&segment)
             && !self.recycling.iter().any(|other| other.segment == segment)
+            && !self.voided.contains(&segment)
             && self
                 .active
                 .as_ref()

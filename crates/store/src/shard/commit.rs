@@ -106,8 +106,8 @@ impl Shard {
             }
             Err(error) => {
                 self.in_flight.clear();
+                self.failed_commits.fetch_add(1, Release);
                 if let CommitError::Void { .. } = error {
-                    self.failed_commits.fetch_add(1, Release);
                     self.reload();
                 }
                 Err(error)
@@ -267,5 +267,8 @@ impl Shard {
     /// Takes the result of [`Maintenance::run`].
     pub fn finish_maintenance(&mut self, maintained: Maintained) {
         self.log.finish_maintenance(maintained);
+        if self.log.is_fenced() {
+            self.failed_commits.fetch_add(1, Release);
+        }
     }
 }

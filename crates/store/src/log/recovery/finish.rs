@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::segment::Segment;
 use super::walk::Walked;
 use super::{Recovery, io_error};
-use crate::log::disk::Disk;
+use crate::log::disk::{Disk, read_full};
 use crate::log::follow::Following;
 use crate::log::frame::{self, FRAME_HEADER, Stamp};
 use crate::log::index::building::BuildingIndex;
@@ -19,6 +19,9 @@ use crate::log::segment::{
     HeaderCheck, SEGMENT_HEADER, SegmentHeader, aside_path, index_path, segment_path, spare_path,
 };
 use crate::log::{Active, Log, LogPosition, LogReport, OpenError, Sealed, SegmentNo, Unindexed};
+
+/// Bytes that are written once more at a time.
+const REWRITE: usize = 1 << 20;
 
 impl Recovery {
     /// A segment that others follow.
@@ -101,13 +104,9 @@ impl Recovery {
         segment: Segment,
         walked: Walked,
     ) -> Result<Option<Active>, OpenError> {
+        // Ahead of the mark, which says that it is durable.
+        self.make_durable(&segment, &walked)?;
         if walked.sealed {
-            // A kill may have come before its sync, and from here on it counts.
-            let path = segment_path(&self.dir, segment.no);
-            segment
-                .file
-                .sync_data()
-                .map_err(|source| io_error("syncing", &path, source))?;
             self.seal(segment, walked);
             return Ok(None);
         }
@@ -208,6 +207,33 @@ impl Recovery {
         }))
     }
 
+    /// A kill may have come before the sync of what counts from here on. If that sync has failed, the operating system shows what it was to write and
+    /// takes it for written: it is written once more.
+    fn make_durable(&self, segment: &Segment, walked: &Walked) -> Result<(), OpenError> {
+        let path = segment_path(&self.dir, segment.no);
+        let file = &*segment.file;
+        let known = if walked.stable > SEGMENT_HEADER {
+            walked.stable
+        } else {
+            0
+        };
+        let mut at = known.max(self.settled_by_checkpoint(segment.no));
+        let mut bytes = Vec::new();
+        while at < walked.end {
+            bytes.resize(REWRITE.min((walked.end - at) as usize), 0);
+            let read = read_full(file, &mut bytes, u64::from(at));
+            let read = read.map_err(|source| io_error("reading", &path, source))?;
+            if read == 0 {
+                break;
+            }
+            file.write_all_at(&bytes[..read], u64::from(at))
+                .map_err(|source| io_error("writing", &path, source))?;
+            at += read as u32;
+        }
+        file.sync_data()
+            .map_err(|source| io_error("syncing", &path, source))
+    }
+
     pub(super) fn into_log(
         self,
         active: Option<Active>,
@@ -249,6 +275,7 @@ impl Recovery {
             following: Following::default(),
             spares,
             recycling: Vec::new(),
+            voided: Vec::new(),
             erasures: Vec::new(),
             sealing: Vec::new(),
             new_names: false,
@@ -262,6 +289,7 @@ impl Recovery {
             synced: position,
             last_sync: 0,
             appended_bytes: 0,
+            syncs: Arc::default(),
             fenced: None,
         };
         (log, self.report)

@@ -165,7 +165,7 @@ impl Recovery {
     }
 
     /// How far the checkpoint vouches for a segment.
-    fn settled_by_checkpoint(&self, no: SegmentNo) -> u32 {
+    pub(super) fn settled_by_checkpoint(&self, no: SegmentNo) -> u32 {
         match no.cmp(&self.replay_from.segment()) {
             std::cmp::Ordering::Less => u32::MAX,
             std::cmp::Ordering::Equal => self.replay_from.offset(),
