@@ -47,6 +47,16 @@ impl Reclaim {
         self.copied = copied;
     }
 
+    /// A message was copied from this segment.
+    pub(super) fn note_copied(&mut self, from: SegmentNo) {
+        self.copied.insert(from);
+    }
+
+    /// Forgets the segments that are gone.
+    pub(super) fn keep_copied(&mut self, there: &BTreeSet<SegmentNo>) {
+        self.copied.retain(|segment| there.contains(segment));
+    }
+
     pub(super) fn kept(&self) -> &BTreeMap<SegmentNo, u64> {
         &self.kept
     }
@@ -301,7 +311,7 @@ impl Shard {
             }
         });
         if !copied.is_empty() {
-            self.reclaim.copied.insert(segment);
+            self.reclaim.note_copied(segment);
         }
         let mut at = 0;
         for message in copied {
@@ -318,7 +328,7 @@ impl Shard {
                 payload,
             }))?;
             if let Some(stream) = self.streams.get_mut(&message.stream) {
-                stream.relocated(message.seq, message.lens, segment, to.segment);
+                stream.relocated(message.seq, message.lens, to.segment);
             }
         }
         match next {

@@ -285,14 +285,15 @@ impl Shard {
         self.consumers
             .retain(|_, consumer| streams.contains_key(&consumer.stream));
         self.reclaim.keep(replay.orphans);
-        self.lose_missing_segments();
+        let there = self.segments().collect();
+        self.reclaim.keep_copied(&there);
+        self.lose_missing_segments(&there);
         self.drop_unfinished_restores();
         Ok(self.reclaim.kept().values().sum())
     }
 
     /// What the checkpoint says lives in segments that are not there is lost.
-    fn lose_missing_segments(&mut self) {
-        let there: BTreeSet<SegmentNo> = self.log.segments().map(|usage| usage.segment).collect();
+    fn lose_missing_segments(&mut self, there: &BTreeSet<SegmentNo>) {
         for stream in self.streams.values_mut() {
             let extents = stream.extents().iter();
             let missing: BTreeSet<SegmentNo> = extents

@@ -44,8 +44,8 @@ impl Extents {
         });
     }
 
-    /// Begins a new run even if the segment is the same: in a run records lie in order of sequence, which
-    /// [`Extents::relocate`] relies on.
+    /// Begins a new run even if the segment is the same: in a run records lie in order of sequence, so that
+    /// [`Extents::relocate`], which meets them in order of the log, splits off nothing below.
     pub(crate) fn push_apart(&mut self, seq: u64, segment: SegmentNo, bytes: u64) {
         let live_bytes = bytes;
         self.runs.push_back(Extent {
@@ -68,7 +68,7 @@ impl Extents {
         let run = &mut self.runs[at];
         run.live_bytes = run.live_bytes.saturating_sub(bytes);
         run.live = run.live.saturating_sub(1);
-        if run.live == 0 && (at + 1 < self.runs.len() || self.runs.len() == 1) {
+        if run.live == 0 {
             self.runs.remove(at);
         }
     }
@@ -77,43 +77,51 @@ impl Extents {
         self.runs.clear();
     }
 
-    /// The segment that holds `seq`'s record now.
-    pub(crate) fn segment_of(&self, seq: u64) -> Option<SegmentNo> {
-        self.find(seq).map(|at| self.runs[at].segment)
+    /// The run of a live message.
+    pub(crate) fn run_of(&self, seq: u64) -> Option<Extent> {
+        self.find(seq).map(|at| self.runs[at])
     }
 
-    /// The record of a live message was copied from `from` to `to`.
-    pub(crate) fn relocate(&mut self, seq: u64, bytes: u64, from: SegmentNo, to: SegmentNo) {
+    /// The segment that holds `seq`'s record now.
+    pub(crate) fn segment_of(&self, seq: u64) -> Option<SegmentNo> {
+        self.run_of(seq).map(|run| run.segment)
+    }
+
+    /// The record of a live message was copied to `to`. `below`: how many messages of its run live below it; they were not copied, since
+    /// their records can not be read, and stay where they are.
+    pub(crate) fn relocate(&mut self, seq: u64, bytes: u64, below: u64, to: SegmentNo) {
         let Some(at) = self.find(seq) else { return };
-        let run = self.runs[at];
-        if run.segment != from {
+        let Some(run) = self.runs.remove(at) else {
             return;
-        }
-        self.runs.remove(at);
-        let mut at = at;
-        let mut insert = |runs: &mut std::collections::VecDeque<Extent>, extent: Extent| {
-            if extent.live > 0 {
-                runs.insert(at, extent);
-                at += 1;
-            }
         };
-        // How the rest is split in two is not known without reading; a copy in order of sequence leaves nothing before, so the
-        // part behind gets all of it.
-        let rest = Extent {
-            first: seq + 1,
-            live_bytes: run.live_bytes.saturating_sub(bytes),
-            live: run.live.saturating_sub(1),
+        let live = run.live.saturating_sub(1);
+        let live_bytes = run.live_bytes.saturating_sub(bytes);
+        // What each of them has is not known without reading.
+        let below_bytes = live_bytes / live.max(1) * below;
+        let passed_over = Extent {
+            last: seq - 1,
+            live_bytes: below_bytes,
+            live: below,
             ..run
         };
         let moved = Extent {
-            first: run.first,
+            first: if below > 0 { seq } else { run.first },
             last: seq,
             segment: to,
             live_bytes: bytes,
             live: 1,
         };
-        insert(&mut self.runs, moved);
-        insert(&mut self.runs, rest);
+        let rest = Extent {
+            first: seq + 1,
+            live_bytes: live_bytes - below_bytes,
+            live: live.saturating_sub(below),
+            ..run
+        };
+        for part in [rest, moved, passed_over] {
+            if part.live > 0 {
+                self.runs.insert(at, part);
+            }
+        }
         self.join_with_previous(seq);
     }
 
@@ -121,8 +129,11 @@ impl Extents {
         self.runs.iter()
     }
 
+    /// Adds a run that a checkpoint has. Checkpoints of earlier versions have some in which nothing lives.
     pub(crate) fn restore(&mut self, extent: Extent) {
-        self.runs.push_back(extent);
+        if extent.live > 0 {
+            self.runs.push_back(extent);
+        }
     }
 
     fn join_with_previous(&mut self, seq: u64) {
@@ -149,5 +160,77 @@ impl Extents {
             .get(at)
             .is_some_and(|run| run.first <= seq)
             .then_some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: SegmentNo = SegmentNo(1);
+    const B: SegmentNo = SegmentNo(2);
+
+    /// First, last, segment, bytes and number of each run.
+    type Run = (u64, u64, SegmentNo, u64, u64);
+
+    fn runs_of(extents: &Extents) -> Vec<Run> {
+        let run = |run: &Extent| (run.first, run.last, run.segment, run.live_bytes, run.live);
+        extents.iter().map(run).collect()
+    }
+
+    fn ten_in_a() -> Extents {
+        let mut extents = Extents::default();
+        (1..=10).for_each(|seq| extents.push(seq, A, 100));
+        extents
+    }
+
+    #[test]
+    fn a_run_in_which_nothing_lives_is_dropped_wherever_it_stands() {
+        let mut extents = Extents::default();
+        extents.push(1, A, 100);
+        extents.push(2, B, 100);
+        extents.remove(2, 100);
+        assert_eq!(runs_of(&extents), [(1, 1, A, 100, 1)]);
+        extents.push(3, B, 100);
+        extents.remove(1, 100);
+        assert_eq!(runs_of(&extents), [(3, 3, B, 100, 1)]);
+    }
+
+    #[test]
+    fn a_dead_run_of_an_older_checkpoint_is_not_taken() {
+        let mut extents = Extents::default();
+        extents.restore(Extent {
+            first: 1,
+            last: 1,
+            segment: A,
+            live_bytes: 100,
+            live: 0,
+        });
+        assert_eq!(runs_of(&extents), []);
+    }
+
+    #[test]
+    fn what_a_copy_in_order_passes_over_stays_where_it_is() {
+        let mut extents = ten_in_a();
+        for seq in (1..=10).filter(|seq| *seq != 3) {
+            extents.relocate(seq, 100, u64::from(seq == 4), B);
+        }
+        let split = [(1, 2, B, 200, 2), (3, 3, A, 100, 1), (4, 10, B, 700, 7)];
+        assert_eq!(runs_of(&extents), split);
+        extents.remove(3, 0);
+        assert_eq!(extents.segment_of(10), Some(B));
+        assert_eq!(extents.segment_of(3), None);
+    }
+
+    #[test]
+    fn a_copy_in_order_moves_a_run_whole() {
+        let mut extents = ten_in_a();
+        extents.remove(3, 100);
+        extents.relocate(1, 100, 0, B);
+        assert_eq!(runs_of(&extents), [(1, 1, B, 100, 1), (2, 10, A, 800, 8)]);
+        for seq in (2..=10).filter(|seq| *seq != 3) {
+            extents.relocate(seq, 100, 0, B);
+        }
+        assert_eq!(runs_of(&extents), [(1, 10, B, 900, 9)]);
     }
 }

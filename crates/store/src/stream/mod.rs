@@ -318,11 +318,20 @@ impl Stream {
     }
 
     /// A live message, of these lengths of subject, headers and payload, was copied to another segment.
-    pub(crate) fn relocated(&mut self, seq: u64, lens: [usize; 3], from: SegmentNo, to: SegmentNo) {
+    pub(crate) fn relocated(&mut self, seq: u64, lens: [usize; 3], to: SegmentNo) {
+        self.head_is_old = true;
+        self.relocate(seq, lens, to);
+    }
+
+    /// Notes that a live message's record is in this segment now. Answers where it was, if that is elsewhere.
+    fn relocate(&mut self, seq: u64, lens: [usize; 3], to: SegmentNo) -> Option<SegmentNo> {
+        let run = self.extents.run_of(seq).filter(|run| run.segment != to)?;
         let [subject, headers, payload] = lens;
         let bytes = self.size_of(subject, headers, payload);
-        self.head_is_old = true;
-        self.extents.relocate(seq, bytes, from, to);
+        // Those that were not copied before it, in order.
+        let below = self.count_live(run.first, seq - 1);
+        self.extents.relocate(seq, bytes, below, to);
+        Some(run.segment)
     }
 
     /// What is said to live in this segment can not be read.
@@ -502,6 +511,10 @@ impl Stream {
                 (self.messages, self.bytes),
                 "extents cover all messages"
             );
+            for run in self.extents.iter() {
+                let live = self.count_live(run.first, run.last);
+                assert_eq!((run.live, live > 0), (live, true), "{run:?}");
+            }
         }
     }
 }

@@ -22,25 +22,19 @@ pub(crate) struct ReplayedMessage {
 }
 
 impl Stream {
-    /// A message behind the state that was restored. One that the stream has already is a copy made to free a segment.
+    /// A message behind the state that was restored. One that the stream has already is a copy made to free a segment, which is answered.
     pub(crate) fn replay_message(
         &mut self,
         log: &mut Log,
         message: &ReplayedMessage,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Option<SegmentNo>, ReadError> {
         if message.seq <= self.last {
-            if self.is_live(message.seq) {
-                let bytes = self.size_of(
-                    message.subject.len(),
-                    message.headers.len(),
-                    message.payload_len,
-                );
-                if let Some(from) = self.extents.segment_of(message.seq) {
-                    self.extents
-                        .relocate(message.seq, bytes, from, message.segment);
-                }
-            }
-            return Ok(());
+            let (subject, headers) = (message.subject.len(), message.headers.len());
+            let lens = [subject, headers, message.payload_len];
+            let lives = self.is_live(message.seq);
+            return Ok(lives
+                .then(|| self.relocate(message.seq, lens, message.segment))
+                .flatten());
         }
         self.lose_passed_over(message.seq);
         let steering = PublishHeaders::scan(&message.headers);
@@ -59,7 +53,7 @@ impl Stream {
             Some(message.segment),
         )?;
         self.visible_last = self.last;
-        Ok(())
+        Ok(None)
     }
 
     /// A copy that stands further behind in the log, in the place of the original, which damage took.

@@ -165,8 +165,10 @@ impl Stream {
         }
         for _ in 0..from.count(36)? {
             let segment = SegmentNo(from.u32()?);
-            let (first, last, live_bytes, live) =
-                (from.u64()?, from.u64()?, from.u64()?, from.u64()?);
+            let (first, last, live_bytes) = (from.u64()?, from.u64()?, from.u64()?);
+            // Earlier versions counted wrong what a rewriting had passed over.
+            let _live = from.u64()?;
+            let live = self.count_live(first, last);
             self.extents.restore(Extent {
                 first,
                 last,

@@ -6,6 +6,7 @@ use std::path::Path;
 use jetsled_jetstream_api::{StorageType, StreamConfig, StreamSeq};
 
 use super::{Store, config};
+use crate::log::SegmentNo;
 use crate::{Erase, StreamId};
 
 const SECRET: &str = "a secret that must not stay";
@@ -34,6 +35,11 @@ fn publish_secret(store: &mut Store, stream: StreamId) -> StreamSeq {
         .publish(stream, "S.secret", &headers, body.as_bytes())
         .unwrap()
         .seq
+}
+
+fn segment_of(store: &mut Store, stream: StreamId, seq: StreamSeq) -> Option<SegmentNo> {
+    let stream = store.shard().stream(stream).unwrap();
+    stream.extents().segment_of(seq.get())
 }
 
 #[test]
@@ -99,6 +105,16 @@ fn an_erasure_that_a_crash_forestalled_happens_at_the_next_start() {
 
 #[test]
 fn copies_that_rewriting_has_made_go_as_well() {
+    erase_what_was_copied(false);
+}
+
+#[test]
+fn copies_that_rewriting_has_made_before_a_kill_go_as_well() {
+    erase_what_was_copied(true);
+}
+
+/// `kill`: between the copying and the next checkpoint.
+fn erase_what_was_copied(mut kill: bool) {
     let mut store = Store::new(64 << 10);
     let stream = store.create(config("S", StorageType::File));
     let filler = store.create(StreamConfig {
@@ -116,9 +132,18 @@ fn copies_that_rewriting_has_made_go_as_well() {
     let seq = publish_secret(&mut store, stream);
     let first_segment = store.options.dir.join("shard-00/0000000001.seg");
     // The message moves to another segment and the one that it leaves is given back.
+    let original = segment_of(&mut store, stream, seq);
+    store.checkpoint();
     for n in 0..200 {
         fill(&mut store, n);
         store.advance(3);
+        if kill {
+            if segment_of(&mut store, stream, seq) == original {
+                continue;
+            }
+            store.reopen(true);
+            kill = false;
+        }
         store.checkpoint();
         if !first_segment.exists() {
             break;

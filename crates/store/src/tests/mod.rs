@@ -6,6 +6,7 @@ mod erase;
 mod metering;
 mod model;
 mod properties;
+mod reclaim;
 mod recovery;
 mod restore;
 mod rules;

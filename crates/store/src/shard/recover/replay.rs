@@ -162,7 +162,9 @@ impl Replay {
                     for copy in self.take_copies(stream, passed_over) {
                         target.replay_copy(&mut shard.log, &copy)?;
                     }
-                    target.replay_message(&mut shard.log, &message)?;
+                    if let Some(from) = target.replay_message(&mut shard.log, &message)? {
+                        shard.reclaim.note_copied(from);
+                    }
                 } else if !shard.graves.streams.contains_key(&stream) {
                     *self.orphans.entry(at.segment).or_default() += 1;
                 }
