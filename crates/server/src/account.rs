@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use jetsled_config::{AccountLimits, TraceOptions};
 use jetsled_protocol::{MatchResult, Sublist, subject};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::client::{Counted, Subscription};
 use crate::jetstream::AccountJetStream;
@@ -34,6 +34,8 @@ pub(crate) struct Account {
     listeners: RwLock<Vec<Arc<dyn InterestListener>>>,
     has_listeners: AtomicBool,
     wiring: RwLock<Arc<Wiring>>,
+    /// Held while claims about the account come into force: those that came last hold.
+    pub(crate) claims_turn: Mutex<()>,
     trace_destination: RwLock<Option<Arc<TraceOptions>>>,
     imports_streams: AtomicBool,
     imports_services: AtomicBool,
@@ -82,6 +84,7 @@ impl Account {
             listeners: RwLock::new(Vec::new()),
             has_listeners: AtomicBool::new(false),
             wiring: RwLock::new(Arc::default()),
+            claims_turn: Mutex::new(()),
             trace_destination: RwLock::new(None),
             imports_streams: AtomicBool::new(false),
             imports_services: AtomicBool::new(false),
@@ -293,22 +296,36 @@ impl Account {
     }
 
     /// Changes what it shares. Use [`wire`](crate::wiring::wire), which does so on both sides.
+    ///
+    /// One step for whoever resolves a subject: a service that stays imported is there throughout.
     pub(crate) fn set_wiring(&self, wiring: Wiring) {
+        let wiring = Arc::new(wiring);
+        let mut sublist = self.sublist.write();
+        // With the lock held, so that whoever subscribes later sees them.
         self.exports_streams
             .store(!wiring.importers.is_empty(), Release);
         self.imports_streams
             .store(!wiring.streams.is_empty(), Release);
         self.imports_services
             .store(!wiring.services.is_empty(), Release);
-        let wiring = Arc::new(wiring);
         let before = std::mem::replace(&mut *self.wiring.write(), Arc::clone(&wiring));
         for link in &before.services {
-            self.remove_target(&link.import.from, b"", &Target::Service(Arc::clone(link)));
+            let target = Target::Service(Arc::clone(link));
+            sublist.remove(&link.import.from, None, |entry| *entry == target);
         }
         for link in &wiring.services {
-            self.insert_target(&link.import.from, b"", Target::Service(Arc::clone(link)));
+            let target = Target::Service(Arc::clone(link));
+            sublist.insert(&link.import.from, None, target);
+            self.inserts.fetch_add(1, Relaxed);
         }
-        self.generation.fetch_add(1, AcqRel);
+        self.generation.fetch_add(1, Release);
+        drop(sublist);
+        // Who has subscribed before was not known to import from them: their routes may be without it.
+        for link in &wiring.streams {
+            if let Some(exporter) = link.other.upgrade() {
+                exporter.generation.fetch_add(1, AcqRel);
+            }
+        }
     }
 
     /// Routes of accounts whose streams are imported under `subject` show this account's subscriptions, too.

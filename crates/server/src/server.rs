@@ -7,6 +7,7 @@ mod pid_file;
 mod ports_file;
 mod reload;
 mod reload_service;
+mod sharing;
 mod state;
 mod stats;
 mod tls_state;

@@ -3,6 +3,9 @@
 //! [`wire`] sets them for all accounts at once; call it again when the configuration or the claims of an account change.
 //! Each account keeps its [`Wiring`], which routes read when they are resolved, not for each message.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;

@@ -13,40 +13,27 @@ use crate::client::{CloseReason, Signal};
 use crate::server::ServerState;
 
 impl ServerState {
-    /// Lets an account be what its claims say; `before` are the claims that held until now.
-    pub(super) fn apply_claims(
-        self: &Arc<Self>,
-        before: Option<&AccountClaims>,
-        claims: &Arc<AccountClaims>,
-    ) {
+    /// Gives an account the limits and the JetStream of its claims.
+    pub(super) fn apply_limits(&self, account: &Arc<Account>, claims: &AccountClaims) {
         let options = account_options(claims, &|_, _| false);
-        let account = self.account_or_new(&claims.subject);
-        account.set_limits(options.limits.clone());
-        account.set_trace_destination(options.trace.clone());
+        account.set_limits(options.limits);
+        account.set_trace_destination(options.trace);
         if let Some(jetstream) = self.jetstream() {
-            jetstream.adopt(&account, options.jetstream.as_ref());
+            jetstream.adopt(account, options.jetstream.as_ref());
         }
-        let shares = |claims: &AccountClaims| {
-            let account = &claims.nats;
-            !(account.exports.is_empty()
-                && account.imports.is_empty()
-                && account.mappings.is_empty())
-        };
-        if shares(claims) || before.is_some_and(shares) {
-            self.rewire();
+    }
+
+    /// What other claims mean for the account's open connections.
+    pub(super) fn judge_connections_anew(&self, account: &Arc<Account>, claims: &AccountClaims) {
+        tracing::debug!(
+            "Updating account claims: {}/{}",
+            claims.subject,
+            claims.name
+        );
+        self.close_excess(account);
+        for client in self.clients_of(account) {
+            client.signal(Signal::Recheck);
         }
-        if before.is_some() {
-            tracing::debug!(
-                "Updating account claims: {}/{}",
-                claims.subject,
-                claims.name
-            );
-            self.close_excess(&account);
-            for client in self.clients_of(&account) {
-                client.signal(Signal::Recheck);
-            }
-        }
-        self.expire_later(&account, claims);
     }
 
     /// Closes the youngest connections beyond an account's limit.
@@ -71,7 +58,11 @@ impl ServerState {
     }
 
     /// Ends the account's connections when its claims end, unless others have come into force by then.
-    fn expire_later(self: &Arc<Self>, account: &Arc<Account>, claims: &Arc<AccountClaims>) {
+    pub(super) fn expire_later(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        claims: &Arc<AccountClaims>,
+    ) {
         let Some(end) = claims.expires_at() else {
             return;
         };

@@ -427,7 +427,10 @@ impl OperatorMode {
 
     /// An account was deleted: nobody may be in it any more.
     pub(super) fn forget(&self, server: &ServerState, account: &str) {
-        self.known.lock().remove(account);
+        {
+            let _turn = server.wiring_turn();
+            self.known.lock().remove(account);
+        }
         if let Some(account) = server.account(account) {
             for client in server.clients_of(&account) {
                 client.close_saying(

@@ -6,6 +6,8 @@ mod claims_service;
 mod directory;
 mod http;
 mod resolver;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,7 +32,7 @@ pub(crate) struct OperatorMode {
     options: OperatorOptions,
     trusted: TrustedOperators,
     resolver: Resolver,
-    /// By public key. Only accounts that trusted operators have signed get in.
+    /// By public key. Only accounts that trusted operators have signed get in, once they are what their claims say.
     known: Mutex<HashMap<Arc<str>, KnownAccount>>,
 }
 
@@ -144,26 +146,42 @@ impl OperatorMode {
         account: &str,
         token: &str,
     ) -> Result<Arc<AccountClaims>, LookupError> {
-        let claims = self.judge(account, token)?;
-        let (before, claims) = {
-            let mut known = self.known.lock();
-            let before = known.get_mut(account);
-            if let Some(before) = before
-                && *before.token == *token
-            {
-                before.looked_up = Instant::now();
-                return Ok(Arc::clone(&before.claims));
-            }
-            let claims = Arc::new(claims);
-            let now_known = KnownAccount {
-                claims: Arc::clone(&claims),
-                token: token.into(),
-                looked_up: Instant::now(),
-            };
-            (known.insert(account.into(), now_known), claims)
-        };
-        server.apply_claims(before.map(|before| before.claims).as_deref(), &claims);
+        let claims = Arc::new(self.judge(account, token)?);
+        let account = server.account_or_new(account);
+        let _turn = account.claims_turn.lock();
+        if let Some(before) = self.known.lock().get_mut(account.name())
+            && *before.token == *token
+        {
+            before.looked_up = Instant::now();
+            return Ok(Arc::clone(&before.claims));
+        }
+        server.apply_limits(&account, &claims);
+        let before = self.let_in(server, &claims, token);
+        if before.is_some() {
+            server.judge_connections_anew(&account, &claims);
+        }
+        server.expire_later(&account, &claims);
         Ok(claims)
+    }
+
+    /// Lets claims be found, and puts into force what they share; returns those that were known before.
+    fn let_in(
+        &self,
+        server: &ServerState,
+        claims: &Arc<AccountClaims>,
+        token: &str,
+    ) -> Option<KnownAccount> {
+        let turn = server.wiring_turn();
+        let name = claims.subject.as_str();
+        if shares(claims) || self.claims(name).is_some_and(|before| shares(&before)) {
+            turn.wire_claimed(&self.known_options(Some(claims)));
+        }
+        let now_known = KnownAccount {
+            claims: Arc::clone(claims),
+            token: token.into(),
+            looked_up: Instant::now(),
+        };
+        self.known.lock().insert(name.into(), now_known)
     }
 
     /// Decodes an account's token and checks that it counts.
@@ -179,18 +197,22 @@ impl OperatorMode {
         Ok(claims)
     }
 
-    /// All accounts in force, as a configuration file would have them.
-    pub(crate) fn known_options(&self) -> Vec<AccountOptions> {
-        let known = self.known.lock().clone();
+    /// All accounts in force, as a configuration file would have them; `coming` are claims that are to take the place of those known.
+    pub(crate) fn known_options(&self, coming: Option<&Arc<AccountClaims>>) -> Vec<AccountOptions> {
+        let known = self.known.lock();
+        let known = known.values().map(|known| &known.claims).chain(coming);
+        let known: HashMap<String, Arc<AccountClaims>> = known
+            .map(|claims| (claims.subject.clone(), Arc::clone(claims)))
+            .collect();
         let now = jiff::Timestamp::now();
         let is_activated = |importer: &AccountClaims, import: &Import| {
             known
                 .get(import.account.as_str())
-                .is_some_and(|exporter| exporter.claims.activates(importer, import, now))
+                .is_some_and(|exporter| exporter.activates(importer, import, now))
         };
         known
             .values()
-            .map(|known| account_options::account_options(&known.claims, &is_activated))
+            .map(|claims| account_options::account_options(claims, &is_activated))
             .collect()
     }
 
@@ -238,6 +260,12 @@ impl OperatorMode {
     pub(crate) fn preloaded(&self) -> Vec<String> {
         self.options.preload.keys().cloned().collect()
     }
+}
+
+/// Whether claims concern what accounts share.
+fn shares(claims: &AccountClaims) -> bool {
+    let account = &claims.nats;
+    !(account.exports.is_empty() && account.imports.is_empty() && account.mappings.is_empty())
 }
 
 impl ServerState {

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashbrown::HashMap;
-use jetsled_auth::{Authenticator, Exchange, GLOBAL_ACCOUNT, Identity, SharingError, UserLimits};
-use jetsled_config::{AccountLimits, AccountOptions, MappingOptions, Options};
-use jetsled_protocol::SubjectMapping;
+use jetsled_auth::{Authenticator, GLOBAL_ACCOUNT, Identity, UserLimits};
+use jetsled_config::{AccountLimits, Options};
 use nkeys::{KeyPair, XKey};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::FIRST_CID;
+use super::sharing::wire_configured;
 use super::tls_state::TlsState;
 use super::websocket_state::WebsocketState;
 use super::{ServerCounters, StartError};
@@ -26,7 +26,6 @@ use crate::events::{self, EventQueue};
 use crate::jetstream::JetStream;
 use crate::monitor::MonitorFacts;
 use crate::operator::OperatorMode;
-use crate::wiring::wire;
 
 /// What every part of a running server shares.
 #[derive(Debug)]
@@ -42,7 +41,10 @@ pub(crate) struct ServerState {
     tls: Mutex<Option<TlsState>>,
     /// The listener for WebSocket, if there is one.
     websocket: Option<WebsocketState>,
-    accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
+    pub(super) accounts: RwLock<HashMap<Arc<str>, Arc<Account>>>,
+    /// Held while what accounts share is found out and comes into force: what came last is the newest. Accounts' sublists are locked
+    /// meanwhile, one at a time.
+    pub(super) wiring: Mutex<()>,
     /// The account of connections that need no credentials, `$G`.
     global: Arc<Account>,
     /// The system account, `$SYS` unless configured otherwise.
@@ -57,7 +59,7 @@ pub(crate) struct ServerState {
     pub(super) no_clients: Notify,
     events: Arc<EventQueue>,
     /// Signalled when a service of one account was asked by another.
-    awaited: Arc<Notify>,
+    pub(super) awaited: Arc<Notify>,
     pub(super) next_cid: AtomicU64,
     pub(super) lame_duck: AtomicBool,
     pub(super) stopping: AtomicBool,
@@ -132,6 +134,7 @@ impl ServerState {
             tls: Mutex::new(tls),
             websocket,
             accounts: RwLock::new(accounts),
+            wiring: Mutex::new(()),
             global,
             system,
             anonymous,
@@ -163,21 +166,6 @@ impl ServerState {
         *self.authenticator.write() = Arc::new(authenticator);
         *self.tls.lock() = tls;
         *self.operator.write() = operator;
-    }
-
-    /// Puts exports, imports and mappings of all accounts in force anew.
-    pub(crate) fn rewire(&self) {
-        let options = self.options();
-        let accounts = self.accounts.read().clone();
-        match self.operator() {
-            None => wire_configured(&accounts, &options, &self.awaited),
-            Some(operator) => {
-                let claimed = operator.known_options();
-                for error in wire_accounts(&accounts, &claimed, &options, &self.awaited) {
-                    tracing::debug!("{error}");
-                }
-            }
-        }
     }
 
     /// Lets accounts be found no more whose name is not kept; answers which.
@@ -445,43 +433,3 @@ fn max_payload(options: &Options, account: &Account, user: UserLimits) -> usize 
 
 /// How exactly response thresholds are kept.
 const EXPIRE_EVERY: Duration = Duration::from_millis(100);
-
-/// Puts exports, imports and mappings of the configuration in force.
-fn wire_configured(
-    accounts: &HashMap<Arc<str>, Arc<Account>>,
-    options: &Options,
-    awaited: &Arc<Notify>,
-) {
-    for error in wire_accounts(accounts, &options.accounts, options, awaited) {
-        tracing::error!("{error}");
-    }
-}
-
-/// As far as it is granted; returns what is not.
-fn wire_accounts(
-    accounts: &HashMap<Arc<str>, Arc<Account>>,
-    wanted: &[AccountOptions],
-    options: &Options,
-    awaited: &Arc<Notify>,
-) -> Vec<SharingError> {
-    let sharing = wanted
-        .iter()
-        .map(|account| (&account.name, &account.sharing));
-    let (exchange, errors) = Exchange::build(sharing);
-    let of_accounts = wanted
-        .iter()
-        .map(|account| (Arc::clone(&account.name), compile(&account.mappings)));
-    let of_global = (GLOBAL_ACCOUNT.into(), compile(&options.mappings));
-    let mappings = of_accounts.chain([of_global]).collect();
-    wire(accounts, &exchange, mappings, awaited);
-    errors
-}
-
-fn compile(mappings: &[MappingOptions]) -> Vec<SubjectMapping> {
-    let compiled = mappings.iter().filter_map(|mapping| {
-        let source = mapping.source.as_bytes();
-        // The configuration reader has made each of them once.
-        SubjectMapping::new(source, &mapping.destinations, "").ok()
-    });
-    compiled.collect()
-}
