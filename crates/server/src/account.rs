@@ -9,7 +9,7 @@ use jetsled_protocol::{MatchResult, Sublist, subject};
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::{Counted, Subscription};
-use crate::jetstream::AccountJetStream;
+use crate::jetstream::{self, AccountJetStream};
 use crate::routing::admission::AdmittedSubscription;
 use crate::routing::{Destination, FlushSet, OutboundMessage, Responses, Target};
 use crate::wiring::Wiring;
@@ -44,6 +44,10 @@ pub(crate) struct Account {
     pub(crate) responses: Responses,
     /// Set when JetStream is enabled for the account.
     jetstream: OnceLock<Arc<AccountJetStream>>,
+    /// Where it listens to the JetStream API, once the server has JetStream.
+    api_subjects: OnceLock<Vec<String>>,
+    /// Whether it does; changed with the sublist's lock held.
+    listens_to_api: AtomicBool,
     pub(crate) counters: AccountCounters,
 }
 
@@ -91,6 +95,8 @@ impl Account {
             exports_streams: AtomicBool::new(false),
             responses: Responses::default(),
             jetstream: OnceLock::new(),
+            api_subjects: OnceLock::new(),
+            listens_to_api: AtomicBool::new(false),
             counters: AccountCounters::default(),
         }
     }
@@ -318,6 +324,7 @@ impl Account {
             sublist.insert(&link.import.from, None, target);
             self.inserts.fetch_add(1, Relaxed);
         }
+        self.settle_api_in(&mut sublist);
         self.generation.fetch_add(1, Release);
         drop(sublist);
         // Who has subscribed before was not known to import from them: their routes may be without it.
@@ -326,6 +333,43 @@ impl Account {
                 exporter.generation.fetch_add(1, AcqRel);
             }
         }
+    }
+
+    /// Lets the account listen to the JetStream API on these subjects, always the same ones, whenever the API is its own to answer.
+    pub(crate) fn listen_to_api(&self, subjects: impl FnOnce() -> Vec<String>) {
+        self.api_subjects.get_or_init(subjects);
+        self.settle_api();
+    }
+
+    /// Decides anew whether it listens to the JetStream API, after its JetStream was switched on or off.
+    pub(crate) fn settle_api(&self) {
+        let mut sublist = self.sublist.write();
+        if self.settle_api_in(&mut sublist) {
+            self.generation.fetch_add(1, Release);
+        }
+    }
+
+    /// Without JetStream of its own, it says so unless it imports another account's; with both, both answer (observed nats-server 2.15.1).
+    /// Tells whether the sublist has changed.
+    fn settle_api_in(&self, sublist: &mut Sublist<Target>) -> bool {
+        let Some(subjects) = self.api_subjects.get() else {
+            return false;
+        };
+        let listens =
+            self.jetstream().is_some() || !self.wiring.read().imports_service(b"$JS.API.>");
+        if self.listens_to_api.swap(listens, Relaxed) == listens {
+            return false;
+        }
+        let api = Target::JetStream(jetstream::Target::Api);
+        for subject in subjects {
+            if listens {
+                sublist.insert(subject.as_bytes(), None, api.clone());
+                self.inserts.fetch_add(1, Relaxed);
+            } else {
+                sublist.remove(subject.as_bytes(), None, |entry| *entry == api);
+            }
+        }
+        true
     }
 
     /// Routes of accounts whose streams are imported under `subject` show this account's subscriptions, too.

@@ -256,3 +256,64 @@ fn a_reload_that_can_not_start_jetstream_changes_nothing() {
     b.sync().unwrap();
     user(&server, "b", "p");
 }
+
+#[test]
+fn an_imported_jetstream_api_comes_and_goes() {
+    const IMPORT: &str = r#"imports: [ {service: {account: A, subject: "$JS.API.>"}} ]"#;
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().display().to_string();
+    let with = |b: &str| {
+        format!(
+            r#"jetstream {{ store_dir: {store:?} }}
+            accounts {{
+                A {{
+                    jetstream: true
+                    users: [ {{user: a, password: p}} ]
+                    exports: [ {{service: "$JS.API.>", response: stream}} ]
+                }}
+                B {{
+                    users: [ {{user: b, password: p}} ]
+                    {b}
+                }}
+            }}"#
+        )
+    };
+    let server = TestServer::configured(&with(""));
+    user(&server, "a", "p")
+        .request(
+            "$JS.API.STREAM.CREATE.S",
+            br#"{"name":"S","subjects":["s"]}"#,
+        )
+        .unwrap();
+    let mut peer = user(&server, "b", "p");
+    peer.send("SUB in 1\r\n").unwrap();
+    let (not_enabled, of_a, own) = (
+        r#""err_code":10039"#,
+        r#""streams":["S"]"#,
+        r#""limit":1024,"streams":null"#,
+    );
+    let with_both = format!("jetstream: true\n{IMPORT}");
+    // As nats-server 2.15.1: who has JetStream and imports another account's hears both.
+    let cases: [(&str, &[&str]); 6] = [
+        (IMPORT, &[of_a]),
+        ("", &[not_enabled]),
+        (&with_both, &[of_a, own]),
+        (IMPORT, &[of_a]),
+        ("jetstream: true", &[own]),
+        ("", &[not_enabled]),
+    ];
+    for (b, expected) in cases {
+        reload(&server, &with(b)).unwrap();
+        // What came once too often would come before the next one's answer.
+        peer.send("PUB $JS.API.STREAM.NAMES in 0\r\n\r\n").unwrap();
+        let answers: Vec<String> = expected
+            .iter()
+            .map(|_| peer.message().unwrap())
+            .map(|answer| String::from_utf8(answer.payload.to_vec()).unwrap())
+            .collect();
+        for expected in expected {
+            let is_there = answers.iter().any(|answer| answer.contains(expected));
+            assert!(is_there, "{b}: {expected} in {answers:?}");
+        }
+    }
+}

@@ -93,6 +93,7 @@ impl JetStream {
             }
         }
         drop(administration);
+        account.settle_api();
         flush.flush();
     }
 }

@@ -24,13 +24,13 @@ use super::by_hand::ByHand;
 use super::observe::FoundDamage;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
-use super::target::{StreamTarget, Target};
+use super::target::StreamTarget;
 use super::throttle::Throttle;
 use super::upkeep::{self, Upkeep};
 use super::{clock, domain, verify, worker};
 use crate::account::Account;
 use crate::chance;
-use crate::routing::{self, FlushSet};
+use crate::routing::FlushSet;
 use crate::server::ServerState;
 
 /// The JetStream of a running server.
@@ -67,28 +67,17 @@ const API_SUBJECTS: &[&str] = &[
 /// Where the system account hears of everything that its own services do not answer.
 const ALL_API_SUBJECTS: &[&str] = &["$JS.API.>"];
 
-/// Where an account listens to the API, whether it has JetStream or is to be told that it has not.
-fn api_subjects(account: &Account, domain: Option<&str>) -> impl Iterator<Item = String> {
-    let subjects = if account.is_system() {
-        ALL_API_SUBJECTS
-    } else {
-        API_SUBJECTS
-    };
-    subjects
-        .iter()
-        .flat_map(move |subject| domain::forms((*subject).to_owned(), domain))
-}
-
-/// Lets an account listen to the API, unless another account's stands in its place.
+/// Lets an account listen to the API, whether it has JetStream or is to be told that it has not.
 fn listen_to_api(account: &Account, domain: Option<&str>) {
-    if account.wiring().imports_service(b"$JS.API.>") {
-        return;
-    }
-    for subject in api_subjects(account, domain) {
-        let target = routing::Target::JetStream(Target::Api);
-        account.remove_target(subject.as_bytes(), b"", &target);
-        account.insert_target(subject.as_bytes(), b"", target);
-    }
+    account.listen_to_api(|| {
+        let subjects = if account.is_system() {
+            ALL_API_SUBJECTS
+        } else {
+            API_SUBJECTS
+        };
+        let forms = |subject: &&str| domain::forms((*subject).to_owned(), domain);
+        subjects.iter().flat_map(forms).collect()
+    });
 }
 
 /// Why JetStream could not start. The text follows `Can't start JetStream: ` in the log.

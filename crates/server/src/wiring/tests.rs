@@ -5,6 +5,7 @@ use jetsled_auth::{
 use jetsled_config::AccountLimits;
 
 use super::*;
+use crate::jetstream;
 use crate::routing::Target;
 
 fn account(name: &str) -> (Arc<str>, Arc<Account>) {
@@ -99,4 +100,29 @@ fn subscribers_between_the_two_sides_of_an_import_are_found() {
         ..Wiring::default()
     });
     assert!(!before.is_current());
+}
+
+/// A reload or claims that brought the import left 'JetStream not enabled' beside it; those that took it away left nobody to say so.
+#[test]
+fn an_account_without_jetstream_says_so_unless_it_imports_the_api() {
+    let accounts = HashMap::from([account("A"), account("B")]);
+    let b = &accounts["B"];
+    b.listen_to_api(|| vec!["$JS.API.INFO".to_owned(), "$JS.API.STREAM.>".to_owned()]);
+    let listens = || {
+        let mut entries = 0;
+        b.for_each_target(|_, _, target| {
+            entries += usize::from(*target == Target::JetStream(jetstream::Target::Api));
+        });
+        entries
+    };
+    assert_eq!(listens(), 2);
+    let kind = || ExportKind::Service(ServiceExport::default());
+    let a = sharing(&[("$JS.API.>", kind()), ("x", kind())], &[]);
+    for (import, expected) in [("$JS.API.>", 0), ("x", 2), ("$JS.API.>", 0)] {
+        let exchange = exchange(&a, &sharing(&[], &[service(import)]));
+        let generation = b.generation();
+        wire(&accounts, &exchange, HashMap::new(), &Arc::default());
+        assert_eq!(listens(), expected, "{import}");
+        assert_eq!(b.generation(), generation + 1, "one step");
+    }
 }
