@@ -51,26 +51,20 @@ impl Directory {
         limit: Option<usize>,
         ttl: Option<Duration>,
     ) -> io::Result<Self> {
-        fs::create_dir_all(path)?;
-        let mut tokens = HashMap::new();
-        for entry in fs::read_dir(path)? {
-            let file = entry?.path();
-            let key = file.file_stem().map(|name| name.to_string_lossy());
-            let is_token = file.extension().is_some_and(|end| end == EXTENSION);
-            if let Some(key) = key.filter(|key| is_token && jetsled_auth::is_account_nkey(key)) {
-                let token = fs::read_to_string(&file)?;
-                let written = fs::metadata(&file)?.modified()?;
-                let digest = Sha256::digest(&token).into();
-                tokens.insert(key.into_owned(), Entry { digest, written });
-            }
-        }
         Ok(Self {
             path: path.to_owned(),
             delete,
             limit,
             ttl,
-            tokens: Mutex::new(tokens),
+            tokens: Mutex::new(tokens_in(path)?),
         })
+    }
+
+    /// Finds what others have put there or taken away.
+    pub(super) fn reread(&self) -> io::Result<()> {
+        let mut tokens = self.tokens.lock();
+        *tokens = tokens_in(&self.path)?;
+        Ok(())
     }
 
     pub(super) fn delete_policy(&self) -> DeletePolicy {
@@ -171,6 +165,24 @@ impl Directory {
     fn file_of(&self, account: &str) -> PathBuf {
         self.path.join(format!("{account}.{EXTENSION}"))
     }
+}
+
+/// The tokens of a directory, made now if it is not there.
+fn tokens_in(path: &Path) -> io::Result<HashMap<String, Entry>> {
+    fs::create_dir_all(path)?;
+    let mut tokens = HashMap::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        let key = file.file_stem().map(|name| name.to_string_lossy());
+        let is_token = file.extension().is_some_and(|end| end == EXTENSION);
+        if let Some(key) = key.filter(|key| is_token && jetsled_auth::is_account_nkey(key)) {
+            let token = fs::read_to_string(&file)?;
+            let written = fs::metadata(&file)?.modified()?;
+            let digest = Sha256::digest(&token).into();
+            tokens.insert(key.into_owned(), Entry { digest, written });
+        }
+    }
+    Ok(tokens)
 }
 
 #[cfg(test)]

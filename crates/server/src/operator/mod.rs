@@ -33,7 +33,7 @@ pub(crate) struct OperatorMode {
     trusted: TrustedOperators,
     resolver: Resolver,
     /// By public key. Only accounts that trusted operators have signed get in, once they are what their claims say.
-    known: Mutex<HashMap<Arc<str>, KnownAccount>>,
+    known: Arc<Mutex<HashMap<Arc<str>, KnownAccount>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,12 +66,17 @@ impl OperatorMode {
         if !options.is_on() {
             return Ok(None);
         }
-        Ok(Some(Self {
+        let resolver = Resolver::new(options)?;
+        Ok(Some(Self::with_resolver(options, resolver)))
+    }
+
+    fn with_resolver(options: &OperatorOptions, resolver: Resolver) -> Self {
+        Self {
             trusted: TrustedOperators::new(&options.operators, &options.trusted_keys),
-            resolver: Resolver::new(options)?,
+            resolver,
             options: options.clone(),
-            known: Mutex::default(),
-        }))
+            known: Arc::default(),
+        }
     }
 
     /// Whom the server trusts.
@@ -216,16 +221,22 @@ impl OperatorMode {
             .collect()
     }
 
-    /// The same operator mode with other options: accounts in force stay in force.
+    /// The same operator mode with other options: accounts in force stay in force, and what a request still does with the options before is
+    /// seen with these.
     pub(crate) fn with_options(
         &self,
         options: &OperatorOptions,
     ) -> Result<Option<Self>, ResolverError> {
-        let fresh = Self::new(options)?;
-        if let Some(fresh) = &fresh {
-            *fresh.known.lock() = self.known.lock().clone();
-        }
-        Ok(fresh)
+        let fresh = if options.resolver == self.options.resolver && options.is_on() {
+            let resolver = self.resolver.reloaded(options)?;
+            Some(Self::with_resolver(options, resolver))
+        } else {
+            Self::new(options)?
+        };
+        Ok(fresh.map(|fresh| Self {
+            known: Arc::clone(&self.known),
+            ..fresh
+        }))
     }
 
     /// The tokens that the configuration brings along.

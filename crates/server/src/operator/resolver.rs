@@ -79,6 +79,28 @@ impl Resolver {
         Ok(resolver)
     }
 
+    /// The same source of tokens after a reload: who is at work with it and who comes later see the same ones. `options` name the same
+    /// resolver.
+    pub(super) fn reloaded(&self, options: &OperatorOptions) -> Result<Self, ResolverError> {
+        let source = match &self.source {
+            Source::Memory | Source::Http(_) => return Self::new(options),
+            Source::Full(directory) => Source::Full(Arc::clone(directory)),
+            Source::Cache { directory, timeout } => Source::Cache {
+                directory: Arc::clone(directory),
+                timeout: *timeout,
+            },
+        };
+        if let Source::Full(directory) | Source::Cache { directory, .. } = &source {
+            directory.reread()?;
+        }
+        let resolver = Self {
+            preload: options.preload.clone(),
+            source,
+        };
+        resolver.store_preloaded();
+        Ok(resolver)
+    }
+
     /// Preloaded tokens become part of a directory.
     fn store_preloaded(&self) {
         let (Source::Full(directory) | Source::Cache { directory, .. }) = &self.source else {

@@ -65,3 +65,37 @@ fn claims_are_found_once_they_are_in_force() {
         assert!(operator.claims(&name).is_some());
     });
 }
+
+/// A push that was under way during a reload was answered, and then unknown.
+#[test]
+fn what_is_pushed_during_a_reload_holds_after_it() {
+    let mut world = World::new();
+    let dir = tempfile::tempdir().unwrap();
+    let server = server(&world, dir.path());
+    let before = server.operator().unwrap();
+    let name = world.account.public_key();
+    let token = world.account_token(|_| {});
+    before.take(&server, &name, &token).unwrap();
+
+    let after = before.with_options(before.options()).unwrap().unwrap();
+    world.issued_at += 1;
+    let newer = world.account_token(|_| {});
+    let directory =
+        |operator: &OperatorMode| Arc::clone(operator.resolver.full_directory().unwrap());
+    directory(&before).store(&name, &newer).unwrap();
+    before.take(&server, &name, &newer).unwrap();
+    assert_eq!(after.token(&name).as_deref(), Some(newer.as_str()));
+    let stored = directory(&after).load(&name).unwrap();
+    assert_eq!(stored.as_deref(), Some(newer.as_str()));
+
+    // Others may put files there.
+    let (other, system) = (
+        world.system.public_key(),
+        world.account_claims(&world.system),
+    );
+    let system = system.encode(&world.operator).unwrap();
+    std::fs::write(dir.path().join(format!("{other}.jwt")), &system).unwrap();
+    let again = after.with_options(after.options()).unwrap().unwrap();
+    let found = directory(&again).load(&other).unwrap();
+    assert_eq!(found.as_deref(), Some(system.as_str()));
+}
