@@ -6,8 +6,8 @@ use jetsled_auth::jwt::{self, AccountClaims};
 use jetsled_config::DeletePolicy;
 use serde::Serialize;
 
-use super::OperatorMode;
 use super::directory::Directory;
+use super::{LookupError, OperatorMode, ResolverError};
 use crate::account::Account;
 use crate::events;
 use crate::routing::{
@@ -235,8 +235,7 @@ fn update(
         return Done::failed(subject, FAILED, error);
     }
     if operator.claims(subject).is_some()
-        && let Ok(Some(stored)) = directory.load(subject)
-        && let Err(error) = operator.take(server, subject, &stored)
+        && let Err(error) = operator.take_stored(server, directory, subject)
     {
         tracing::error!("DirResolver - Update for account {subject:?} resulted in error {error}");
     }
@@ -423,6 +422,28 @@ impl OperatorMode {
     /// Starts to answer requests about accounts.
     pub(crate) fn serve(self: &Arc<Self>, server: &Arc<ServerState>) {
         serve(server, self);
+    }
+
+    /// Puts into force what the directory has of an account, also if that changes meanwhile: requests are answered side by side.
+    pub(super) fn take_stored(
+        &self,
+        server: &Arc<ServerState>,
+        directory: &Directory,
+        account: &str,
+    ) -> Result<(), LookupError> {
+        let mut taken = None;
+        loop {
+            let stored = directory.load(account).map_err(ResolverError::from)?;
+            if stored.is_some() && stored == taken {
+                return Ok(());
+            }
+            let Some(token) = stored else {
+                self.forget(server, account);
+                return Ok(());
+            };
+            self.take(server, account, &token)?;
+            taken = Some(token);
+        }
     }
 
     /// An account was deleted: nobody may be in it any more.

@@ -128,8 +128,22 @@ impl OperatorMode {
                 return Err(LookupError::TooSoon);
             }
         }
-        let token = self.resolver.fetch(server, account).await?;
-        let claims = self.take(server, account, &token)?;
+        let mut token = self.resolver.fetch(server, account).await?;
+        let claims = loop {
+            let claims = self.take(server, account, &token)?;
+            if self.resolver.full_directory().is_none() {
+                break claims;
+            }
+            // Until now nobody who changed the directory knew that the account is in use.
+            let stored = self.resolver.fetch(server, account).await;
+            if matches!(stored, Err(ResolverError::Missing)) {
+                self.forget(server, account);
+            }
+            match stored? {
+                stored if stored == token => break claims,
+                stored => token = stored,
+            }
+        };
         for import in &claims.nats.imports {
             if self.claims(&import.account).is_none()
                 && let Err(error) = Box::pin(self.look_up(server, &import.account)).await

@@ -29,6 +29,28 @@ fn server(world: &World, dir: &Path) -> Arc<ServerState> {
     Arc::new(ServerState::new(options).unwrap())
 }
 
+/// Claims that share something, with a limit by which they are seen to be coming.
+fn sharing_token(world: &World) -> String {
+    world.account_token(|claims| {
+        claims.nats.limits.payload = 7;
+        let export = r#"{"subject":"news","type":"stream"}"#;
+        let export: Export = serde_json::from_str(export).unwrap();
+        claims.nats.exports = [export].into();
+    })
+}
+
+/// The account, as soon as such claims have given it their limit.
+fn with_limits(server: &ServerState, name: &str) -> Arc<Account> {
+    loop {
+        let account = server.account(name);
+        let has_limits = |account: &Arc<Account>| account.limits().max_payload == Some(7);
+        match account.filter(has_limits) {
+            Some(account) => return account,
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
 /// A second login found the claims of an account that was not made yet, and was refused.
 #[test]
 fn claims_are_found_once_they_are_in_force() {
@@ -37,26 +59,14 @@ fn claims_are_found_once_they_are_in_force() {
     let server = server(&world, dir.path());
     let operator = server.operator().unwrap();
     let name = world.account.public_key();
-    let token = world.account_token(|claims| {
-        claims.nats.limits.payload = 7;
-        let export = r#"{"subject":"news","type":"stream"}"#;
-        let export: Export = serde_json::from_str(export).unwrap();
-        claims.nats.exports = [export].into();
-    });
+    let token = sharing_token(&world);
     let exports = |account: &Account| account.wiring().shared.is_some();
 
     // What accounts share can not change while this is held.
     let turn = server.wiring_turn();
     std::thread::scope(|threads| {
         let taken = threads.spawn(|| operator.take(&server, &name, &token));
-        let account = loop {
-            let account = server.account(&name);
-            let has_limits = |account: &Arc<Account>| account.limits().max_payload == Some(7);
-            match account.filter(has_limits) {
-                Some(account) => break account,
-                None => std::thread::yield_now(),
-            }
-        };
+        let account = with_limits(&server, &name);
         assert!(!exports(&account));
         assert!(operator.claims(&name).is_none());
         drop(turn);
@@ -98,4 +108,42 @@ fn what_is_pushed_during_a_reload_holds_after_it() {
     let again = after.with_options(after.options()).unwrap().unwrap();
     let found = directory(&again).load(&other).unwrap();
     assert_eq!(found.as_deref(), Some(system.as_str()));
+}
+
+/// Older claims came into force after newer ones, and a login that had read the older ones kept them.
+#[test]
+fn what_is_pushed_while_older_claims_come_into_force_holds() {
+    let look_up = |operator: &OperatorMode, server: &Arc<ServerState>, name: &str| {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        runtime.block_on(operator.look_up(server, name)).map(drop)
+    };
+    let take = |operator: &OperatorMode, server: &Arc<ServerState>, name: &str| {
+        let directory = operator.resolver.full_directory().unwrap();
+        operator.take_stored(server, directory, name)
+    };
+    type Way<'a> =
+        &'a (dyn Fn(&OperatorMode, &Arc<ServerState>, &str) -> Result<(), LookupError> + Sync);
+    let ways: [Way<'_>; 2] = [&look_up, &take];
+    for way in ways {
+        let mut world = World::new();
+        let dir = tempfile::tempdir().unwrap();
+        let server = server(&world, dir.path());
+        let operator = server.operator().unwrap();
+        let directory = operator.resolver.full_directory().unwrap();
+        let name = world.account.public_key();
+        directory.store(&name, &sharing_token(&world)).unwrap();
+
+        let turn = server.wiring_turn();
+        std::thread::scope(|threads| {
+            let done = threads.spawn(|| way(&operator, &server, &name));
+            with_limits(&server, &name);
+            world.issued_at += 1;
+            let newer = world.account_token(|_| {});
+            directory.store(&name, &newer).unwrap();
+            drop(turn);
+            done.join().unwrap().unwrap();
+            assert_eq!(operator.token(&name).as_deref(), Some(newer.as_str()));
+        });
+    }
 }
