@@ -15,6 +15,8 @@ pub struct Checkpoint {
     pub(crate) position: LogPosition,
     /// The shard's failed commits and syncs: now, and when it was taken.
     pub(crate) failed_commits: (Arc<AtomicU64>, u64),
+    /// Whether its streams were behind the log: something had to leave them that could not be read.
+    pub(crate) is_behind: bool,
     /// Bytes appended to the log when it was taken.
     pub(crate) appended: u64,
     /// Segments in which nothing lived.
@@ -39,6 +41,10 @@ impl Checkpoint {
         let (failed, before) = &self.failed_commits;
         let outcome = if failed.load(Acquire) != *before {
             Err(CheckpointError::Void {
+                position: self.position,
+            })
+        } else if self.is_behind {
+            Err(CheckpointError::BehindLog {
                 position: self.position,
             })
         } else if synced < self.position {
@@ -103,6 +109,12 @@ pub enum CheckpointError {
     /// A commit or a sync has failed since it was taken.
     #[error("checkpoint at {position} is of what a failed commit or sync may have made void")]
     Void {
+        /// What the checkpoint describes.
+        position: LogPosition,
+    },
+    /// Messages could not be read that had to go.
+    #[error("checkpoint at {position} has messages that have to go and could not be read")]
+    BehindLog {
         /// What the checkpoint describes.
         position: LogPosition,
     },

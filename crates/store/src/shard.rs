@@ -289,17 +289,7 @@ impl Shard {
         let log = &mut self.log;
         let outcome = target.publish_batch(log, messages, now);
         self.metering.settle(target);
-        let published = match outcome {
-            Ok(published) => published,
-            Err(error) => {
-                // The batch may be in the log all the same.
-                if !target.is_memory() && target.touch() {
-                    self.touched.push(stream);
-                }
-                return Err(error);
-            }
-        };
-        for (message, (mut published, edits)) in messages.iter().zip(published) {
+        for (message, (mut published, edits)) in messages.iter().zip(outcome?) {
             note_published(target, log, &mut self.touched, &mut published);
             stored(&edits.apply(message), &published);
         }

@@ -5,11 +5,11 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
+use jetsled_jetstream_api::{Nanos, StreamConfig, StreamSeq, Timestamp};
 use jetsled_store::storage::{OpenMode, Storage};
 use jetsled_store::{
-    CheckpointError, Cipher, CommitError, DeletedDetails, Erase, Publish, Published, Purge, Sender,
-    Shard, StorageMeter, StoreOptions, StreamId, SyncPolicy,
+    CheckpointError, Cipher, CommitError, DeletedDetails, Erase, Publish, PublishError, Published,
+    Purge, Sender, Shard, StorageMeter, StoreOptions, StreamId, SyncPolicy,
 };
 use jetsled_testkit::{Call, Fault, FaultyStorage, encryption};
 use rand::rngs::StdRng;
@@ -709,4 +709,257 @@ fn a_message_whose_erasure_was_torn_is_deleted_and_not_lost() {
     assert_eq!(run.state(), expected);
     let state = run.shard().state(stream, DeletedDetails::List);
     assert_eq!(state.expect("a state").lost, None);
+}
+
+/// A stream whose messages are not in memory, on a disk that can be made to fail. The faults of reads are told one by one.
+struct Unread {
+    disk: FaultyStorage,
+    options: StoreOptions,
+    shard: Option<Shard>,
+    stream: StreamId,
+    _dir: tempfile::TempDir,
+}
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000_000);
+
+fn after(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * 1_000_000_000)
+}
+
+impl Unread {
+    fn new(config: StreamConfig, messages: &[(&[u8], &[u8])]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = StoreOptions {
+            shards: NonZeroU8::new(1),
+            segment_bytes: 64 << 10,
+            ..StoreOptions::new(dir.path(), 3)
+        };
+        let disk = FaultyStorage::new();
+        let mut shard = open(&disk, &options, NOW);
+        let config = StreamConfig {
+            name: "S".to_owned(),
+            subjects: vec!["s.>".to_owned()],
+            max_bytes: -1,
+            max_msg_size: -1,
+            allow_rollup_hdrs: true,
+            duplicate_window: Nanos::from_secs(120),
+            ..config
+        };
+        let stream = shard.create_stream("A", config, NOW).expect("a stream");
+        let mut unread = Self {
+            disk,
+            options,
+            shard: Some(shard),
+            stream,
+            _dir: dir,
+        };
+        for (subject, headers) in messages {
+            unread.publish(subject, headers).expect("room");
+        }
+        unread.commit();
+        unread.reopen();
+        unread
+    }
+
+    fn publish(&mut self, subject: &[u8], headers: &[u8]) -> Result<Published, PublishError> {
+        let message = Publish {
+            subject,
+            headers,
+            payload: &[1; 3000],
+            has_interest: true,
+            sender: Sender::Client,
+        };
+        let stream = self.stream;
+        self.shard().publish(stream, &message, NOW)
+    }
+
+    fn shard(&mut self) -> &mut Shard {
+        self.shard.as_mut().expect("an open shard")
+    }
+
+    fn commit(&mut self) {
+        if let Some(commit) = self.shard().take_commit() {
+            self.shard().finish_commit(commit.run()).expect("a commit");
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.disk = self.disk.after_kill();
+        self.shard = None;
+        self.shard = Some(open(&self.disk, &self.options, NOW));
+    }
+
+    /// So many reads fail from now on.
+    fn fail_reads(&self, count: usize) {
+        let fault = Fault::Error(ErrorKind::Other);
+        (0..count).for_each(|_| self.disk.fail(Call::Read, 0, fault));
+    }
+
+    /// First and last sequence, number of messages, lost ones.
+    fn state(&mut self) -> [u64; 4] {
+        let id = self.stream;
+        let stream = self.shard().stream(id).expect("the stream");
+        let (first, last) = (stream.first_seq().0, stream.last_seq().0);
+        [first, last, stream.messages(), stream.lost_messages()]
+    }
+
+    fn checkpoint(&mut self) -> Result<(), CheckpointError> {
+        let checkpoint = self.shard().take_checkpoint(std::iter::empty());
+        self.commit();
+        let synced = self.shard().synced();
+        let checkpoint = checkpoint.run(synced);
+        self.shard().finish_checkpoint(checkpoint)
+    }
+
+    /// A start makes the same of the log, and of what is in the catalog.
+    fn starts_again_as(&mut self, expected: [u64; 4]) {
+        assert_eq!(self.state(), expected);
+        self.commit();
+        self.reopen();
+        assert_eq!(self.state(), expected);
+        self.checkpoint().expect("a checkpoint");
+        self.reopen();
+        assert_eq!(self.state(), expected);
+    }
+}
+
+fn limits(max_msgs: i64, max_msgs_per_subject: i64) -> StreamConfig {
+    StreamConfig {
+        max_msgs,
+        max_msgs_per_subject,
+        ..StreamConfig::default()
+    }
+}
+
+const PLAIN: &[(&[u8], &[u8])] = &[(b"s.1", b""), (b"s.2", b""), (b"s.1", b"")];
+const WITH_ID: &[u8] = b"NATS/1.0\r\nNats-Msg-Id: x\r\n\r\n";
+
+#[test]
+fn a_publish_is_stored_once_when_what_it_removes_can_not_be_read() {
+    for config in [limits(3, -1), limits(-1, 2)] {
+        let mut unread = Unread::new(config, PLAIN);
+        unread.fail_reads(1);
+        let published = unread.publish(b"s.1", WITH_ID).expect("it is stored");
+        assert_eq!((published.seq.0, published.duplicate), (4, false));
+        assert!(
+            unread
+                .publish(b"s.1", WITH_ID)
+                .expect("it is known")
+                .duplicate
+        );
+        unread.commit();
+        let id = unread.stream;
+        let stream = unread.shard().stream(id).expect("the stream");
+        assert_eq!(stream.visible_last_seq().0, 4);
+        assert_eq!(unread.state(), [1, 4, 4, 0]);
+        let refused = unread.checkpoint().expect_err("behind the log");
+        assert!(matches!(refused, CheckpointError::BehindLog { .. }));
+        // A later one does not wait for the disk.
+        unread.fail_reads(1);
+        unread.publish(b"s.1", b"").expect("it is stored");
+        // The clock's first try fails as well.
+        let next = unread.shard().tick(NOW);
+        assert_eq!(next, Some(after(1)));
+        assert_eq!(unread.state(), [1, 5, 5, 0]);
+        unread.shard().tick(after(1));
+        // Of subject s.1 the last two, and s.2.
+        let first = if unread.state()[0] == 3 { 3 } else { 2 };
+        unread.starts_again_as([first, 5, 3, 0]);
+    }
+}
+
+#[test]
+fn a_limit_holds_on_a_disk_that_does_not_read_any_more() {
+    let mut unread = Unread::new(limits(3, -1), PLAIN);
+    unread.fail_reads(1000);
+    for seq in 4..10 {
+        let published = unread.publish(b"s.1", b"").expect("it is stored");
+        assert_eq!(published.seq.0, seq);
+    }
+    unread.commit();
+    unread.shard().tick(NOW);
+    unread.shard().tick(after(59));
+    assert_eq!(unread.state(), [1, 9, 9, 0]);
+    unread.shard().tick(after(60));
+    let [first, last, messages, lost] = unread.state();
+    // Those published since are in memory.
+    assert_eq!([first, last, messages, lost], [7, 9, 3, 3]);
+    unread.disk.heal();
+    unread.checkpoint().expect("a checkpoint");
+    unread.reopen();
+    assert_eq!(unread.state(), [7, 9, 3, 3]);
+}
+
+#[test]
+fn a_roll_up_a_purge_and_a_deletion_are_done_when_the_disk_reads_again() {
+    type Change = fn(&mut Unread);
+    let changes: [(Change, [u64; 4]); 4] = [
+        (
+            |unread| {
+                let sub = b"NATS/1.0\r\nNats-Rollup: sub\r\n\r\n";
+                unread.publish(b"s.1", sub).expect("it is stored");
+            },
+            [2, 4, 2, 0],
+        ),
+        (
+            |unread| {
+                let all = b"NATS/1.0\r\nNats-Rollup: all\r\n\r\n";
+                unread.publish(b"s.9", all).expect("it is stored");
+            },
+            [4, 4, 1, 0],
+        ),
+        (
+            |unread| {
+                let purge = Purge {
+                    filter: Some(b"s.1"),
+                    ..Purge::default()
+                };
+                let stream = unread.stream;
+                let purged = unread.shard().purge(stream, &purge);
+                purged.expect_err("it is not known how many went");
+            },
+            [2, 3, 1, 0],
+        ),
+        (
+            |unread| {
+                let stream = unread.stream;
+                let deleted = unread
+                    .shard()
+                    .delete_message(stream, StreamSeq(2), Erase::No);
+                deleted.expect("it is in the log");
+            },
+            [1, 3, 2, 0],
+        ),
+    ];
+    for (change, expected) in changes {
+        let mut unread = Unread::new(limits(-1, -1), PLAIN);
+        unread.fail_reads(1);
+        change(&mut unread);
+        assert_ne!(unread.state(), expected);
+        unread.commit();
+        let next = unread.shard().tick(NOW);
+        assert!(next.is_none_or(|next| next >= after(1)), "nothing is left");
+        unread.starts_again_as(expected);
+    }
+}
+
+#[test]
+fn schedules_that_can_not_be_read_stay_due() {
+    let schedule = b"NATS/1.0\r\nNats-Schedule: @at 2023-11-14T22:13:30Z\r\nNats-Schedule-Target: s.out\r\n\r\n";
+    let config = StreamConfig {
+        allow_msg_schedules: true,
+        ..limits(-1, -1)
+    };
+    let mut unread = Unread::new(config, &[(b"s.1", schedule), (b"s.2", schedule)]);
+    unread.fail_reads(1);
+    let sent = |unread: &mut Unread, now| {
+        let mut sent = Vec::new();
+        let next = unread.shard().tick(now);
+        unread.shard().take_scheduled(&mut sent);
+        let sent: Vec<u64> = sent.iter().map(|sent| sent.schedule.0).collect();
+        (sent, next)
+    };
+    assert_eq!(sent(&mut unread, after(11)), (vec![2], Some(after(12))));
+    assert_eq!(sent(&mut unread, after(12)).0, [1]);
+    assert!(sent(&mut unread, after(20)).0.is_empty());
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use jetsled_jetstream_api::{Nanos, Timestamp};
 
 use super::{Shard, StoredConfig};
+use crate::ChangeError;
 use crate::catalog::Section;
 use crate::checkpoint::{Checkpoint, CheckpointError, Checkpointed, LOG_KEY, SHARD_KEY};
 use crate::log::{
@@ -121,27 +122,30 @@ impl Shard {
     pub fn tick(&mut self, now: Timestamp) -> Option<Timestamp> {
         let mut next: Option<Timestamp> = None;
         for stream in self.streams.values_mut() {
+            let retry = stream.catch_up(&mut self.log, now);
+            next = [next, retry].into_iter().flatten().min();
             // What expires meanwhile would leave delete markers in the way of what is still to come.
             if stream.is_restoring() || stream.is_set_aside() {
                 continue;
             }
             let last = stream.last_seq();
             let scheduled = &mut self.scheduled;
-            let worked = stream
-                .expire(&mut self.log, now, EXPIRY_STEP)
-                .and_then(|more| {
-                    let more_due =
-                        stream.take_scheduled(&mut self.log, now, SCHEDULE_STEP, scheduled)?;
-                    Ok(more || more_due)
-                });
+            let expired = stream.expire(&mut self.log, now, EXPIRY_STEP);
+            let sent = stream.take_scheduled(&mut self.log, now, SCHEDULE_STEP, scheduled);
+            let worked = expired.and_then(|more| Ok(sent? || more));
             let due = match worked {
-                Ok(true) => Some(now),
-                Ok(false) => stream.next_due(&mut self.log, now).unwrap_or(None),
-                Err(error) => {
-                    tracing::warn!(stream = %stream.config().name, %error, "expiry was put off");
-                    Some(now.saturating_add(Nanos::from_secs(1)))
-                }
+                Ok(true) => Ok(Some(now)),
+                // Expiry waits for what is overdue.
+                Ok(false) if stream.is_overdue() => Ok(None),
+                Ok(false) => stream
+                    .next_due(&mut self.log, now)
+                    .map_err(ChangeError::from),
+                Err(error) => Err(error),
             };
+            let due = due.unwrap_or_else(|error| {
+                tracing::warn!(stream = %stream.config().name, %error, "expiry was put off");
+                Some(now.saturating_add(Nanos::from_secs(1)))
+            });
             // What a read has found to be lost in the meantime counts here, too.
             self.metering.settle(stream);
             self.has_lost |= stream.take_found_lost();
@@ -153,6 +157,11 @@ impl Shard {
         let reclaim = self.reclaim_step(now);
         let next = [next, reclaim].into_iter().flatten().min()?;
         Some(next.max(now.saturating_add(TICK)))
+    }
+
+    /// Whether something has to leave a stream that could not be read: a start knows that only from the log.
+    pub(super) fn has_overdue(&self) -> bool {
+        self.streams.values().any(|stream| stream.is_overdue())
     }
 
     /// Whether enough log was written for a checkpoint to be worth while, one would let space be reclaimed, or damage was found: what is lost the
@@ -220,6 +229,7 @@ impl Shard {
         });
         let kept = kept.chain(self.restoring_consumers());
         Checkpoint {
+            is_behind: self.has_overdue(),
             shard: self.seat.number,
             catalog: self.seat.catalog.clone(),
             position,

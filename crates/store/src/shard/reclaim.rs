@@ -101,6 +101,11 @@ impl Shard {
         if self.reclaim.next.is_some_and(|next| now < next) {
             return self.reclaim.next;
         }
+        if self.has_overdue() {
+            // A head written now would make a start forget what the log says ahead of it.
+            self.reclaim.next = Some(now.saturating_add(PAUSE));
+            return self.reclaim.next;
+        }
         let given_back = self.give_back();
         let worked = match self.reclaim.rewriting {
             Some((segment, from)) => self.rewrite(segment, from).map(|()| true),

@@ -10,7 +10,7 @@ use jetsled_jetstream_api::{ApiError, RetentionPolicy, StreamSeq, Timestamp};
 use super::publish::{Accepted, Edits};
 use super::publish_headers::PublishHeaders;
 use super::{Publish, PublishError, Published, Stream};
-use crate::log::{self, AppendError, Log, ReadError, SegmentNo};
+use crate::log::{self, AppendError, Log, SegmentNo};
 use checks::Checked;
 use effects::BatchEffects;
 pub use staged::{StagedBatch, StagedMessage};
@@ -125,21 +125,13 @@ impl Stream {
             .collect();
         let segment = self.log_batch(log, &edited, time)?;
         let mut published = Vec::with_capacity(messages.len());
-        // The whole batch is in the log: what can't be read on the way must not keep the rest from being applied.
-        let mut failed = None;
         for (message, edits) in edited.iter().zip(edits) {
-            match self.apply_of_batch(log, message, segment, time) {
-                Ok(one) => published.push(Published {
-                    edited: edits.any(),
-                    ..one
-                }),
-                Err(error) => failed = Some(error),
-            }
+            published.push(Published {
+                edited: edits.any(),
+                ..self.apply_of_batch(log, message, segment, time)
+            });
         }
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(published),
-        }
+        Ok(published)
     }
 
     /// Logs a batch. Answers the segment that it lies in; nothing for a memory stream.
@@ -208,15 +200,15 @@ impl Stream {
         message: &Publish<'_>,
         segment: Option<SegmentNo>,
         time: Timestamp,
-    ) -> Result<Published, ReadError> {
+    ) -> Published {
         let steering = PublishHeaders::scan(message.headers);
         if !self.keeps(message) {
             return self.apply_skipped(log, message.subject, &steering, time);
         }
         let message = accepted(message, &steering);
         let seq = self.last + 1;
-        let previous = self.apply_message(log, seq, time.0, &message, segment)?;
-        Ok(Published::stored(StreamSeq(seq), StreamSeq(previous), time))
+        let previous = self.apply_message(log, seq, time.0, &message, segment);
+        Published::stored(StreamSeq(seq), StreamSeq(previous), time)
     }
 }
 

@@ -10,6 +10,7 @@ mod dedup;
 mod extents;
 mod memory;
 mod meter;
+mod overdue;
 mod publish;
 mod publish_headers;
 mod read;
@@ -39,6 +40,7 @@ use extents::Extents;
 use memory::MemoryMessages;
 use meter::Metered;
 pub use meter::{StorageMeter, StorageMeters};
+use overdue::Overdue;
 use publish::Edits;
 pub(crate) use replay::ReplayedMessage;
 pub use request::{
@@ -90,6 +92,7 @@ pub struct Stream {
     found_lost: bool,
     /// Since then: subjects that are known to count none of them.
     recounted: HashSet<SubjectId>,
+    overdue: Overdue,
 
     /// Where a file stream's messages lie.
     extents: Extents,
@@ -154,6 +157,7 @@ impl Stream {
             lost: SeqSet::default(),
             found_lost: false,
             recounted: HashSet::new(),
+            overdue: Overdue::default(),
             extents: Extents::default(),
             memory,
             emitted_at: LogPosition::ZERO,

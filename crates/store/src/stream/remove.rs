@@ -44,7 +44,10 @@ impl Stream {
                 filter,
             }))?;
         }
-        Ok(self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?)
+        Ok(match keep {
+            0 => self.purge_or_put_off(log, through, filter)?,
+            _ => self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?,
+        })
     }
 
     /// The sequence from which on `keep` messages are stored; `None` if there are no more than that.
@@ -75,7 +78,7 @@ impl Stream {
             return Err(self.not_found(seq).into());
         }
         self.log_delete(log, seq)?;
-        self.remove(log, seq, RemoveReason::Delete)?;
+        self.remove_or_put_off(log, seq, RemoveReason::Delete);
         Ok(())
     }
 
@@ -97,9 +100,9 @@ impl Stream {
         }
         self.log_delete(log, seq)?;
         let watched = self.removed.take();
-        let removed = self.remove(log, seq, RemoveReason::Delete);
+        self.remove_or_put_off(log, seq, RemoveReason::Delete);
         self.removed = watched;
-        Ok(removed?)
+        Ok(())
     }
 
     /// Removes what age and TTLs have ended, at most `limit` messages; answers whether more is due. Stores delete markers where configured.
@@ -109,10 +112,11 @@ impl Stream {
         now: Timestamp,
         limit: usize,
     ) -> Result<bool, ChangeError> {
-        if self.config.sealed {
-            return Ok(false);
-        }
         for _ in 0..limit {
+            // Else what is overdue would be logged as deleted once more.
+            if self.config.sealed || self.overdue.is_any() {
+                return Ok(false);
+            }
             let Some(seq) = self.next_expired(log, now)? else {
                 return Ok(false);
             };
@@ -120,7 +124,7 @@ impl Stream {
                 continue;
             }
             self.log_delete(log, seq)?;
-            self.remove(log, seq, RemoveReason::Limits)?;
+            self.remove_or_put_off(log, seq, RemoveReason::Limits);
         }
         Ok(true)
     }
@@ -214,11 +218,15 @@ impl Stream {
                 self.purge_all(through);
             } else {
                 let unwatched = self.removed.take();
-                while let Some(seq) = self.next_live(0).filter(|seq| *seq <= through) {
-                    self.remove(log, seq, reason)?;
+                let mut removed = Ok(());
+                while let Some(seq) = self.next_live(0).filter(|seq| *seq <= through)
+                    && removed.is_ok()
+                {
+                    removed = self.remove(log, seq, reason);
                 }
                 self.removed = unwatched;
                 self.first_moved();
+                removed?;
             }
         } else if filter.is_empty() {
             if let Some(from) = self.newest_from(keep) {
@@ -298,9 +306,19 @@ impl Stream {
         Ok(())
     }
 
-    /// Enforces the limits that a publish or a change of configuration may have crossed. `published`: only this subject can be over its own.
+    /// Enforces the limits that a publish or a change of configuration may have crossed. `published`: only this subject can be over its own. If what has to go can not
+    /// be read, that is left to the clock.
     #[inline]
-    pub(super) fn enforce_limits(
+    pub(super) fn enforce_limits(&mut self, log: &mut Log, published: Option<SubjectId>) {
+        if !self.overdue.has_limits()
+            && let Err(error) = self.try_to_enforce_limits(log, published)
+        {
+            self.put_off_limits(&error);
+        }
+    }
+
+    #[inline]
+    fn try_to_enforce_limits(
         &mut self,
         log: &mut Log,
         published: Option<SubjectId>,
@@ -313,6 +331,12 @@ impl Stream {
             self.enforce_stream_limits(log)?;
             self.enforce_subject_limits(log, None)
         }
+    }
+
+    /// What publishes have left undone: in their order.
+    pub(super) fn enforce_all_limits(&mut self, log: &mut Log) -> Result<(), ReadError> {
+        self.enforce_subject_limits(log, None)?;
+        self.enforce_stream_limits(log)
     }
 
     /// `max_msgs` and `max_bytes`, where old messages make room for new ones.
@@ -381,8 +405,9 @@ impl Stream {
     ) -> Result<bool, ReadError> {
         let counted = |stream: &Self| u64::from(stream.subjects.entry(id).count);
         let matters = most > 0 && counted(self) > most;
-        if matters && !self.lost.is_empty() && self.recounted.insert(id) {
+        if matters && !self.lost.is_empty() && !self.recounted.contains(&id) {
             self.recount(log, id)?;
+            self.recounted.insert(id);
         }
         Ok(counted(self) > most)
     }
@@ -431,6 +456,11 @@ impl Stream {
         let message = match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
             Ok(Some(message)) => message,
             Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
+                self.lose(seq);
+                return Ok(());
+            }
+            // Of no use to anybody, and to go anyway.
+            Err(_) if self.overdue.gives_up() => {
                 self.lose(seq);
                 return Ok(());
             }

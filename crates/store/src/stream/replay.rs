@@ -1,6 +1,6 @@
 //! Applying what the log says to a stream after a start.
 
-use jetsled_jetstream_api::StreamConfig;
+use jetsled_jetstream_api::{StreamConfig, Timestamp};
 
 use super::publish::Accepted;
 use super::publish_headers::PublishHeaders;
@@ -20,6 +20,9 @@ pub(crate) struct ReplayedMessage {
     /// Its bytes are gone, since it was deleted: it counts until its deletion comes, or the replay ends.
     pub(crate) erased: bool,
 }
+
+/// A message's time, subject and headers.
+type Front = (Timestamp, Vec<u8>, Vec<u8>);
 
 impl Stream {
     /// A message behind the state that was restored. One that the stream has already is a copy made to free a segment, which is answered.
@@ -51,7 +54,7 @@ impl Stream {
             message.time,
             &accepted,
             Some(message.segment),
-        )?;
+        );
         self.visible_last = self.last;
         Ok(None)
     }
@@ -83,7 +86,8 @@ impl Stream {
             self.visible_last = self.last;
             Ok(())
         } else {
-            self.remove(log, seq, RemoveReason::Delete)
+            self.remove_or_put_off(log, seq, RemoveReason::Delete);
+            Ok(())
         }
     }
 
@@ -94,7 +98,12 @@ impl Stream {
         keep: u64,
         filter: &[u8],
     ) -> Result<(), ReadError> {
-        self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?;
+        if keep == 0 {
+            // What can not be read goes later.
+            let _ = self.purge_or_put_off(log, through, filter);
+        } else {
+            self.apply_purge(log, through, keep, filter, RemoveReason::Purge)?;
+        }
         self.visible_last = self.last;
         Ok(())
     }
@@ -119,7 +128,7 @@ impl Stream {
         }
         self.age_checked_below = 0;
         self.age_head = None;
-        self.enforce_limits(log, None)?;
+        self.enforce_limits(log, None);
         if subject_table_for(&self.config).has_history() != self.subjects.has_history() {
             self.rebuild_subjects(log)?;
         }
@@ -133,25 +142,31 @@ impl Stream {
         let mut from = self.first;
         while let Some(seq) = self.next_live(from) {
             from = seq + 1;
-            let (time, subject, headers) =
-                match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
-                    Ok(Some(message)) if message.headers.is_empty() => continue,
-                    Ok(Some(message)) => (
-                        message.timestamp,
-                        message.subject.to_vec(),
-                        message.headers.to_vec(),
-                    ),
-                    Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
-                        self.lose(seq);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-            let steering = PublishHeaders::scan(&headers);
-            self.note_ttl(seq, time.0, &steering);
-            self.note_schedule(log, seq, time, &subject, &steering)?;
+            if let Some((time, subject, headers)) = self.front_of(log, seq)?
+                && !headers.is_empty()
+            {
+                let steering = PublishHeaders::scan(&headers);
+                self.note_ttl(seq, time.0, &steering);
+                self.note_schedule(log, seq, time, &subject, &steering)?;
+            }
         }
         Ok(())
+    }
+
+    /// The front of a live message; `None` if damage has taken it.
+    pub(super) fn front_of(&mut self, log: &mut Log, seq: u64) -> Result<Option<Front>, ReadError> {
+        match fetch_erased_too(self.memory.as_ref(), log, self.id, seq) {
+            Ok(Some(message)) => Ok(Some((
+                message.timestamp,
+                message.subject.to_vec(),
+                message.headers.to_vec(),
+            ))),
+            Ok(None) | Err(ReadError::Damaged(_) | ReadError::NoSegment(_)) => {
+                self.lose(seq);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn rebuild_subjects(&mut self, log: &mut Log) -> Result<(), ReadError> {
@@ -190,7 +205,7 @@ impl Stream {
                 continue;
             }
             let steering = PublishHeaders::scan(&message.headers);
-            self.last_time = jetsled_jetstream_api::Timestamp(message.time);
+            self.last_time = Timestamp(message.time);
             self.rebuild_dedup(&steering, message);
             if !head.is_live(message.seq) {
                 continue;

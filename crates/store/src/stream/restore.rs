@@ -53,7 +53,7 @@ impl Stream {
             let at = log.append_message(&self.record_of(seq.get(), &accepted, timestamp))?;
             Some(at.segment)
         };
-        self.apply_message(log, seq.get(), timestamp.0, &accepted, segment)?;
+        self.apply_message(log, seq.get(), timestamp.0, &accepted, segment);
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl Stream {
         for seq in seqs.iter().copied() {
             if self.is_live(seq) {
                 self.log_delete(log, seq)?;
-                self.remove(log, seq, RemoveReason::Delete)?;
+                self.remove_or_put_off(log, seq, RemoveReason::Delete);
             }
         }
         Ok(())
@@ -86,7 +86,8 @@ impl Stream {
                 filter: b"",
             }))?;
         }
-        self.apply_purge(log, through, 0, b"", RemoveReason::Purge)?;
+        // What can not be read goes later.
+        let _ = self.purge_or_put_off(log, through, b"");
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use jetsled_jetstream_api::Timestamp;
 
 use super::Rollup;
-use crate::log::{self, Log, ReadError, SegmentNo};
+use crate::log::{self, Log, SegmentNo};
 use crate::stream::publish_headers::PublishHeaders;
 use crate::stream::ttl::MessageTtl;
 use crate::stream::{ChangeError, RemoveReason, Stream};
@@ -45,7 +45,7 @@ impl Stream {
             let at = log.append_message(&self.record_of(seq, message, time))?;
             Some(at.segment)
         };
-        let previous = self.apply_message(log, seq, time.0, message, segment)?;
+        let previous = self.apply_message(log, seq, time.0, message, segment);
         Ok((seq, previous))
     }
 
@@ -67,7 +67,8 @@ impl Stream {
         }
     }
 
-    /// Counts a message in and enforces what follows from it. Answers the sequence of its predecessor on the subject.
+    /// Counts a message in and enforces what follows from it, as far as what has to go can be read: the message is in the log, so the rest is left to the
+    /// clock. Answers the sequence of its predecessor on the subject.
     #[inline]
     pub(in crate::stream) fn apply_message(
         &mut self,
@@ -76,7 +77,7 @@ impl Stream {
         time: i64,
         message: &Accepted<'_>,
         segment: Option<SegmentNo>,
-    ) -> Result<u64, ReadError> {
+    ) -> u64 {
         let bytes = self.size_of(
             message.subject.len(),
             message.headers.len(),
@@ -102,7 +103,12 @@ impl Stream {
         let previous = match before {
             None => 0,
             Some(before) if !before.last_is_bound => before.last,
-            Some(before) => self.resolve_previous(log, message.subject, before.last)?,
+            Some(before) => self
+                .resolve_previous(log, message.subject, before.last)
+                .unwrap_or_else(|error| {
+                    tracing::warn!(stream = %self.config.name, seq, %error, "republished without its last sequence");
+                    0
+                }),
         };
         let steering = message.steering;
         self.note_ttl(seq, time, steering);
@@ -118,19 +124,22 @@ impl Stream {
                 RemoveReason::Limits,
             );
         }
-        self.enforce_limits(log, Some(id))?;
         self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time);
+        self.enforce_limits(log, Some(id));
         if self.may_roll_up() {
             if let Some(rollup) = steering.rollup.and_then(Rollup::parse) {
-                self.roll_up(log, rollup, message.subject)?;
+                self.roll_up(log, rollup, message.subject);
             }
-            self.end_schedule(log, steering)?;
+            self.end_schedule(log, steering);
         }
-        self.note_schedule(log, seq, Timestamp(time), message.subject, steering)?;
+        let noted = self.note_schedule(log, seq, Timestamp(time), message.subject, steering);
+        if let Err(error) = noted {
+            self.put_off_note_schedule(seq, &error);
+        }
         if let Some(source) = steering.stream_source {
             self.note_source(source);
         }
-        Ok(previous)
+        previous
     }
 
     /// Remembers when a stored message's own lifetime ends.

@@ -1,7 +1,7 @@
 //! Rollups: a message that takes the place of those before it.
 
-use crate::log::{Log, ReadError};
-use crate::stream::{RemoveReason, Stream};
+use crate::log::Log;
+use crate::stream::Stream;
 
 /// What `Nats-Rollup` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,19 +32,14 @@ impl Stream {
     }
 
     /// Removes what the message stored last replaces.
-    pub(super) fn roll_up(
-        &mut self,
-        log: &mut Log,
-        rollup: Rollup,
-        subject: &[u8],
-    ) -> Result<(), ReadError> {
-        match rollup {
-            Rollup::Subject => self.apply_purge(log, self.last, 1, subject, RemoveReason::Purge)?,
-            Rollup::All if self.is_live(self.last) => {
-                self.apply_purge(log, self.last - 1, 0, b"", RemoveReason::Purge)?
-            }
-            Rollup::All => 0,
+    pub(super) fn roll_up(&mut self, log: &mut Log, rollup: Rollup, subject: &[u8]) {
+        let filter = match rollup {
+            Rollup::Subject => subject,
+            Rollup::All => b"",
         };
-        Ok(())
+        if self.is_live(self.last) {
+            // What can not be read goes later.
+            let _ = self.purge_or_put_off(log, self.last - 1, filter);
+        }
     }
 }

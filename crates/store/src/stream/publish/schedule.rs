@@ -7,7 +7,7 @@ use crate::log::{Log, ReadError};
 use crate::schedule::Pattern;
 use crate::stream::publish_headers::{PURGE, PublishHeaders};
 use crate::stream::ttl::MessageTtl;
-use crate::stream::{Publish, PublishError, RemoveReason, Scheduled, StoredMessage, Stream};
+use crate::stream::{Publish, PublishError, Scheduled, StoredMessage, Stream};
 
 const TARGET: &[u8] = b"Nats-Schedule-Target";
 const SOURCE: &[u8] = b"Nats-Schedule-Source";
@@ -199,19 +199,15 @@ impl Stream {
     }
 
     /// Ends the schedule that a message says has fired for the last time.
-    pub(super) fn end_schedule(
-        &mut self,
-        log: &mut Log,
-        steering: &PublishHeaders<'_>,
-    ) -> Result<(), ReadError> {
+    pub(super) fn end_schedule(&mut self, log: &mut Log, steering: &PublishHeaders<'_>) {
         if let Some(scheduler) = steering.ended_schedule() {
-            self.apply_purge(log, self.last, 0, scheduler, RemoveReason::Purge)?;
+            // What can not be read goes later.
+            let _ = self.purge_or_put_off(log, self.last, scheduler);
         }
-        Ok(())
     }
 
     /// Takes what schedules send at `now`, of at most `limit` of them and about [`SENT_BYTES`], in order of their sequences; answers whether
-    /// more is due. Each fires again only once the message it sent is stored, or after [`Stream::put_off_schedule`].
+    /// more is due. Each fires again only once the message it sent is stored, or after [`Stream::put_off_schedule`]. What can not be read stays due.
     pub(crate) fn take_scheduled(
         &mut self,
         log: &mut Log,
@@ -232,19 +228,29 @@ impl Stream {
             }
         }
         due.sort_unstable_by_key(|(_, seq)| *seq);
-        let mut bytes = 0;
+        let (mut bytes, mut failed) = (0, None);
         for (deadline, seq) in due {
             if bytes >= SENT_BYTES {
                 self.schedules.move_to(seq, deadline);
                 more = true;
-            } else if let Some(sent) = self.scheduled(log, seq, Timestamp(deadline), now)? {
-                bytes += sent.headers.len() + sent.payload.len();
-                out.push(sent);
-            } else {
-                self.schedules.remove(seq);
+                continue;
+            }
+            match self.scheduled(log, seq, Timestamp(deadline), now) {
+                Ok(Some(sent)) => {
+                    bytes += sent.headers.len() + sent.payload.len();
+                    out.push(sent);
+                }
+                Ok(None) => self.schedules.remove(seq),
+                Err(error) => {
+                    self.schedules.move_to(seq, deadline);
+                    failed = Some(error);
+                }
             }
         }
-        Ok(more)
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(more),
+        }
     }
 
     /// What a schedule sends; `None` if its message is gone or no schedule.

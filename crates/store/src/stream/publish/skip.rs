@@ -3,12 +3,9 @@
 use jetsled_jetstream_api::{StreamSeq, Timestamp};
 
 use super::Rollup;
-use crate::log::{self, AppendError, Log, ReadError, Record};
+use crate::log::{self, AppendError, Log, Record};
 use crate::stream::publish_headers::PublishHeaders;
-use crate::stream::{PublishError, Published, RemoveReason, Stream};
-
-/// How many messages a rollup without a message of its own leaves.
-const KEPT_BY_SKIPPED: u64 = 0;
+use crate::stream::{PublishError, Published, Stream};
 
 impl Stream {
     /// Interest retention without interest: the sequence is used up, nothing is stored, a rollup still purges.
@@ -22,7 +19,7 @@ impl Stream {
         if self.memory.is_none() {
             self.log_skip(log, self.last + 1, subject, steering)?;
         }
-        Ok(self.apply_skipped(log, subject, steering, time)?)
+        Ok(self.apply_skipped(log, subject, steering, time))
     }
 
     /// Logs that the message of this sequence was skipped, and what it removes all the same: a replay does not see it.
@@ -51,7 +48,7 @@ impl Stream {
             Record::Purge(log::Purge {
                 stream,
                 through: seq,
-                keep: KEPT_BY_SKIPPED,
+                keep: 0,
                 filter,
             })
         };
@@ -67,20 +64,20 @@ impl Stream {
         subject: &[u8],
         steering: &PublishHeaders<'_>,
         time: Timestamp,
-    ) -> Result<Published, ReadError> {
+    ) -> Published {
         let seq = self.last + 1;
         self.apply_skip(seq);
         self.last_time = time;
         self.remember_msg_id(steering.msg_id.filter(|id| !id.is_empty()), seq, time.0);
         let removed = self.removed_by_skipped(subject, steering);
         for filter in removed.into_iter().flatten() {
-            let reason = RemoveReason::Purge;
-            self.apply_purge(log, seq, KEPT_BY_SKIPPED, filter, reason)?;
+            // What can not be read goes later.
+            let _ = self.purge_or_put_off(log, seq, filter);
         }
-        Ok(Published {
+        Published {
             stored: false,
             ..Published::stored(StreamSeq(seq), StreamSeq(0), time)
-        })
+        }
     }
 
     /// The filters of what a message removes although it is not stored.
