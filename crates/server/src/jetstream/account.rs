@@ -18,6 +18,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::access::StreamAccess;
 use super::advisory;
+use super::follower::Leave;
 use super::listener::listeners;
 use super::push_interest::PushInterest;
 use super::runtime::Runtime;
@@ -323,7 +324,7 @@ impl AccountJetStream {
         let handle = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
         let mut state = self.lock_shard(handle.target)?;
         state.end_turn(flush);
-        self.take_out(&handle, &mut state, flush);
+        self.take_out(&handle, Leave::Delete, &mut state, flush);
         state
             .store
             .delete_stream(handle.target.stream)
@@ -371,10 +372,11 @@ impl AccountJetStream {
         Ok(())
     }
 
-    /// Takes a stream out of service; its data is left alone.
+    /// Takes a stream out of service; its data is left alone. `leave` says what becomes of the consumers that its origins have for it.
     pub(super) fn take_out(
         &self,
         handle: &StreamHandle,
+        leave: Leave,
         state: &mut ShardState,
         flush: &mut FlushSet,
     ) {
@@ -388,7 +390,7 @@ impl AccountJetStream {
         if let Some(stream) = state.streams.get_mut(&handle.target.stream) {
             stream.leave_direct(handle.target);
         }
-        state.dismiss_followers(handle.target.stream);
+        state.dismiss_followers(handle.target.stream, leave);
         state.stop_consumers(handle.target.stream, self, flush);
         state.streams.remove(&handle.target.stream);
         self.streams.write().remove(&handle.config.name);

@@ -14,6 +14,7 @@ use super::JetStream;
 use super::account::{AccountJetStream, StreamHandle};
 use super::consumer::{self, Serves};
 use super::consumer_record::ConsumerRecord;
+use super::follower::Leave;
 use super::shard::ShardState;
 use super::target::ConsumerTarget;
 use crate::account::Account;
@@ -109,7 +110,7 @@ impl ShardState {
         let stream = handle.target.stream;
         self.end_turn(flush);
         if handle.config.storage == StorageType::Memory {
-            jetstream.take_out(handle, self, flush);
+            jetstream.take_out(handle, Leave::Delete, self, flush);
             return self.store.delete_stream(stream).map(|_| ());
         }
         self.report_removed(stream, flush);
@@ -126,7 +127,7 @@ impl ShardState {
             self.rest_consumer(target, jetstream, flush);
         }
         self.store.watch_removed(stream, false);
-        jetstream.take_out(handle, self, flush);
+        jetstream.take_out(handle, Leave::Keep, self, flush);
         self.commit_soon();
         Ok(())
     }

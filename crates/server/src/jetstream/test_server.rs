@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use jetsled_config::{JetStreamOptions, Options};
+use jetsled_config::{Command, Environment, JetStreamOptions, Options, parse_command_line};
 use jetsled_jetstream_api::{Nanos, Timestamp};
 use jetsled_store::StoreOptions;
 use jetsled_testkit::{Call, Fault, FaultyStorage};
@@ -27,6 +27,23 @@ pub(super) struct TestServer {
 impl TestServer {
     /// One shard; the global account has JetStream.
     pub(super) fn start() -> Self {
+        Self::with(Options::default())
+    }
+
+    /// One shard, and what a configuration file of this text says of accounts.
+    pub(super) fn configured(text: &str) -> Self {
+        let environment = Environment {
+            read_file: &|_| Ok(text.to_owned()),
+            variable: &|_| None,
+        };
+        let arguments = ["nats-server", "-c", "test.conf"].map(Into::into);
+        match parse_command_line(arguments, &environment).unwrap() {
+            Command::Run { options, .. } => Self::with(*options),
+            other => panic!("not a command to run a server: {other:?}"),
+        }
+    }
+
+    fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let disk = FaultyStorage::new();
         let now = Timestamp(1_750_000_000_000_000_000);
@@ -42,7 +59,7 @@ impl TestServer {
                 max_file_store: Some(1 << 30),
                 ..JetStreamOptions::default()
             },
-            ..Options::default()
+            ..options
         };
         let state = Arc::new(ServerState::new(options).unwrap());
         let storage = Arc::new(disk.clone());
@@ -61,6 +78,10 @@ impl TestServer {
 
     pub(super) fn account(&self) -> &Arc<Account> {
         self.state.global()
+    }
+
+    pub(super) fn account_named(&self, name: &str) -> Arc<Account> {
+        self.state.account(name).unwrap()
     }
 
     pub(super) fn of_account(&self) -> &Arc<AccountJetStream> {
@@ -84,8 +105,15 @@ impl TestServer {
     }
 
     pub(super) fn connect(&self) -> Client {
+        self.connect_as("")
+    }
+
+    /// A client of the user of this name, and without a password.
+    pub(super) fn connect_as(&self, user: &str) -> Client {
         let mut client = client::ByHand::open(&self.state);
-        client.receive(b"CONNECT {\"verbose\":false}\r\nSUB answer 1\r\n");
+        let connect = format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\"}}\r\n");
+        client.receive(connect.as_bytes());
+        client.receive(b"SUB answer 1\r\n");
         Client(client)
     }
 }

@@ -6,6 +6,7 @@ use jetsled_store::LogPosition;
 
 use super::{AccountJetStream, StreamHandle};
 use crate::account::Account;
+use crate::jetstream::follower::Leave;
 use crate::jetstream::shard::ShardState;
 use crate::jetstream::target::StreamTarget;
 use crate::routing::FlushSet;
@@ -115,7 +116,7 @@ impl AccountJetStream {
                 config,
                 created: state.now,
             };
-            jetstream.take_out(&handle, state, flush);
+            jetstream.take_out(&handle, Leave::Delete, state, flush);
         }
         state.take_out_lost_consumers(flush);
     }

@@ -57,13 +57,13 @@ impl ShardState {
         }
     }
 
-    /// The stream goes: its followers leave.
-    pub(in crate::jetstream) fn dismiss_followers(&mut self, stream: StreamId) {
+    /// The stream goes, for good or to come back: its followers leave.
+    pub(in crate::jetstream) fn dismiss_followers(&mut self, stream: StreamId, leave: Leave) {
         let Some(running) = self.streams.get_mut(&stream) else {
             return;
         };
         for follower in running.followers.drain(..) {
-            self.following.dismiss(follower.id, Leave::Delete);
+            self.following.dismiss(follower.id, leave);
         }
     }
 

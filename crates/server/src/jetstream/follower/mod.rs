@@ -32,7 +32,7 @@ use crate::chance;
 use crate::routing::RoutedMessage;
 use copy::Copier;
 use inbox::Inbox;
-pub(super) use queue::FollowerQueue;
+pub(super) use queue::{FollowerQueue, Leave};
 
 /// A follower of one origin, owned by the shard of its stream.
 ///

@@ -39,10 +39,10 @@ pub(super) struct Notice {
 
 /// What becomes of the origin's consumer when its follower leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(in crate::jetstream) enum Leave {
     /// It is deleted.
     Delete,
-    /// It stays: another follower of the stream uses its name.
+    /// It stays: another follower of the stream uses its name, or this one's successor will.
     Keep,
 }
 

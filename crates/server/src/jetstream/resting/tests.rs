@@ -30,3 +30,55 @@ fn a_consumer_that_rests_is_what_the_log_says_after_a_failed_commit() {
     let heard = client.heard();
     assert!(heard.contains(r#""num_ack_pending":1"#), "{heard}");
 }
+
+/// The origin deletes what none of its consumers has still to get.
+#[test]
+fn an_origin_keeps_the_consumer_of_a_mirror_whose_account_has_no_jetstream() {
+    let mut server = TestServer::configured(
+        r#"accounts {
+            ORIGINS {
+                jetstream: enabled
+                users: [ { user: origins, password: "" } ]
+                exports: [ { service: "$JS.API.CONSUMER.>" }, { service: "$JS.FC.>" }, { stream: "deliver.>" } ]
+            }
+            COPIES {
+                jetstream: enabled
+                users: [ { user: copies, password: "" } ]
+                imports: [
+                    { service: { account: ORIGINS, subject: "$JS.API.CONSUMER.>" }, to: "js.origins.CONSUMER.>" }
+                    { service: { account: ORIGINS, subject: "$JS.FC.>" } }
+                    { stream: { account: ORIGINS, subject: "deliver.>" } }
+                ]
+            }
+        }"#,
+    );
+    let (mut origins, mut copies) = (server.connect_as("origins"), server.connect_as("copies"));
+    let origin = r#"{"name":"O","subjects":["o"],"retention":"interest"}"#;
+    origins.publish("$JS.API.STREAM.CREATE.O", origin);
+    server.commit();
+    let mirror = r#"{"name":"M","mirror":{"name":"O","external":{"api":"js.origins","deliver":"deliver.copies"}}}"#;
+    copies.publish("$JS.API.STREAM.CREATE.M", mirror);
+    let mut copied = |server: &mut TestServer| {
+        for _ in 0..10 {
+            server.commit();
+        }
+        copies.heard();
+        copies.publish("$JS.API.STREAM.INFO.M", "");
+        server.commit();
+        copies.heard()
+    };
+    copied(&mut server);
+    origins.publish("o", "before");
+    let info = copied(&mut server);
+    assert!(info.contains(r#""messages":1"#), "{info}");
+
+    let account = server.account_named("COPIES");
+    server.jetstream.disable(&account);
+    server.commit();
+    origins.publish("o", "meanwhile");
+    server.commit();
+    server.jetstream.enable(&account, AccountLimits::default());
+    let info = copied(&mut server);
+    assert!(info.contains(r#""messages":2"#), "{info}");
+    assert!(info.contains(r#""last_seq":2"#), "{info}");
+}
