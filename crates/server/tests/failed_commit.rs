@@ -73,6 +73,14 @@ impl World {
         self.rest()
     }
 
+    /// Publishes what never becomes durable: the disk does not sync it, and after that nothing is written.
+    fn fence(&mut self, subject: &str, body: &str) {
+        let fault = Fault::Error(ErrorKind::Other);
+        self.disk.fail(Call::SyncData, 0, fault);
+        self.publish(subject, body);
+        assert!(self.server.is_fenced());
+    }
+
     fn rest(&mut self) -> String {
         while self.server.step(0).is_some_and(|due| due.0 <= self.now) {}
         let mut out = Vec::new();
@@ -173,8 +181,6 @@ fn a_consumer_of_a_memory_stream_outlives_a_failed_commit_and_delivers() {
     let consumer = r#"{"stream_name":"M","config":{"durable_name":"C","deliver_subject":"pushed","ack_policy":"none"}}"#;
     let in_one_commit = format!("f 1\r\nx\r\nPUB {create}");
     let created = world.publish(&in_one_commit, consumer);
-    assert!(created.contains("could not be written"), "{created}");
-    let created = world.publish(create, consumer);
     assert!(created.contains(r#""created""#), "{created}");
     let delivered = world.publish("m", "hello");
     assert!(delivered.contains("MSG m 2 "), "{delivered}");
@@ -196,6 +202,91 @@ fn a_fenced_shard_confirms_nothing_that_is_not_durable() {
     }
     let info = world.publish("$JS.API.STREAM.INFO.S", "");
     assert!(info.contains(r#""created""#), "reads go on: {info}");
+}
+
+#[test]
+fn a_fenced_shard_confirms_no_change_and_shows_what_is_durable() {
+    let mut world = World::new();
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file","allow_direct":true}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    world.publish("s.1", "durable");
+    world.fence("s.2", "in doubt");
+    let void = "the change could not be written to disk";
+    for change in [
+        ("$JS.API.STREAM.CREATE.S", stream),
+        ("$JS.API.STREAM.MSG.GET.S", r#"{"seq":2}"#),
+    ] {
+        let answer = world.publish(change.0, change.1);
+        assert!(answer.contains(void), "{change:?}: {answer}");
+    }
+    let get = "$JS.API.DIRECT.GET.S";
+    let got = world.publish(get, r#"{"seq":1}"#);
+    assert!(got.contains("durable"), "{got}");
+    let got = world.publish(get, r#"{"last_by_subj":"s.2"}"#);
+    assert!(got.contains("500 Stored Message Unreadable"), "{got}");
+    for batch in [
+        r#"{"batch":5,"seq":1}"#,
+        r#"{"multi_last":["s.*"],"up_to_seq":2}"#,
+    ] {
+        let got = world.publish(get, batch);
+        assert!(got.contains("durable"), "{batch}: {got}");
+        assert!(got.contains("204 EOB"), "{batch}: {got}");
+        assert!(!got.contains("in doubt"), "{batch}: {got}");
+    }
+}
+
+#[test]
+fn memory_streams_go_on_while_their_shard_is_fenced() {
+    let mut world = World::new();
+    world.publish("$JS.API.STREAM.CREATE.F", r#"{"name":"F"}"#);
+    world.fence("F", "in doubt");
+    let stream = r#"{"name":"M","subjects":["m.*"],"storage":"memory"}"#;
+    let consumer = r#"{"stream_name":"M","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    for (ask, body, answer) in [
+        ("$JS.API.STREAM.CREATE.M", stream, r#""created""#),
+        ("$JS.API.STREAM.UPDATE.M", stream, r#""created""#),
+        ("$JS.API.CONSUMER.CREATE.M.C", consumer, r#""created""#),
+        ("m.1", "hello", r#""seq":1"#),
+        (
+            "$JS.API.CONSUMER.MSG.NEXT.M.C",
+            r#"{"batch":1,"no_wait":true}"#,
+            "hello",
+        ),
+        (
+            "$JS.API.STREAM.MSG.DELETE.M",
+            r#"{"seq":1}"#,
+            r#""success":true"#,
+        ),
+        ("$JS.API.STREAM.PURGE.M", "", r#""success":true"#),
+        ("$JS.API.CONSUMER.DELETE.M.C", "", r#""success":true"#),
+        ("$JS.API.STREAM.DELETE.M", "", r#""success":true"#),
+    ] {
+        let answered = world.publish(ask, body);
+        assert!(answered.contains(answer), "{ask}: {answered}");
+    }
+}
+
+/// The origin deletes what its mirror confirms.
+#[test]
+fn a_mirror_on_a_fenced_shard_confirms_no_copies() {
+    let mut world = World::new();
+    let origin = r#"{"name":"W","subjects":["w"],"retention":"workqueue","storage":"memory"}"#;
+    world.publish("$JS.API.STREAM.CREATE.W", origin);
+    let mirror = r#"{"name":"M","mirror":{"name":"W"}}"#;
+    world.publish("$JS.API.STREAM.CREATE.M", mirror);
+    world.pass(5);
+    world.publish("w", "copied");
+    for _ in 0..60 {
+        world.pass(1);
+    }
+    let info = world.publish("$JS.API.STREAM.INFO.W", "");
+    assert!(info.contains(r#""messages":0"#), "{info}");
+    world.fence("w", "in doubt");
+    for _ in 0..120 {
+        world.pass(1);
+    }
+    let info = world.publish("$JS.API.STREAM.INFO.W", "");
+    assert!(info.contains(r#""messages":1"#), "{info}");
 }
 
 #[test]

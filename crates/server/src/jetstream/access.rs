@@ -74,7 +74,7 @@ impl<'a> StreamAccess<'a> {
     /// Tells consumers of what a change removed. A reply about the change waits for what is returned.
     pub(super) fn changed(&mut self, flush: &mut FlushSet) -> DurableAt {
         self.state.report_removed(self.target.stream, flush);
-        written(self.state)
+        self.written()
     }
 
     /// Purges the stream and tells its consumers. A reply about it waits for what is returned.
@@ -88,12 +88,13 @@ impl<'a> StreamAccess<'a> {
         self.state.report_removed(stream, flush);
         let purged = self.state.store.purge(stream, purge)?;
         self.state.report_purged(stream, purge.filter, flush);
-        Ok((purged.messages, written(self.state)))
+        Ok((purged.messages, self.written()))
     }
 
-    /// Everything written so far, as what a reply has to wait for.
+    /// What was written so far, as what a reply has to wait for.
     pub(super) fn written(&mut self) -> DurableAt {
-        written(self.state)
+        let storage = self.config().storage;
+        written(self.state, storage)
     }
 
     /// Removes messages that no consumer needs any more.
@@ -109,7 +110,7 @@ impl<'a> StreamAccess<'a> {
     /// What to wait for until everything written so far is durable.
     pub(super) fn wait(&mut self) -> Wait {
         self.state.commit_now();
-        self.state.wait()
+        self.state.wait(self.config().storage)
     }
 
     fn running(&self) -> &RunningStream {

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use jetsled_jetstream_api::advisory::Action;
-use jetsled_jetstream_api::{AccountLimits, ApiError, ServerLimits, StreamConfig, Timestamp};
+use jetsled_jetstream_api::{
+    AccountLimits, ApiError, ServerLimits, StorageType, StreamConfig, Timestamp,
+};
 use jetsled_store::{ChangeError, StorageMeters};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
@@ -199,7 +201,9 @@ impl AccountJetStream {
             if !existing.config.is_same(&config) {
                 return Err(ApiError::STREAM_NAME_EXIST);
             }
-            let durable = written(&mut *self.lock_shard(existing.target)?);
+            let mut state = self.lock_shard(existing.target)?;
+            let durable = written(&mut state, existing.config.storage);
+            drop(state);
             return Ok((existing, durable));
         }
         if self.restoring.lock().contains_key(config.name.as_str()) {
@@ -225,7 +229,8 @@ impl AccountJetStream {
             created: now,
         };
         self.insert(&account, &mut state, &handle);
-        Ok((handle, written(&mut state)))
+        let durable = written(&mut state, handle.config.storage);
+        Ok((handle, durable))
     }
 
     /// Puts a stream that the store has into service.
@@ -298,7 +303,8 @@ impl AccountJetStream {
         state.report_removed(old.target.stream, flush);
         state.release_unneeded(old.target.stream, flush);
         state.end_of_batch(flush);
-        Ok((handle, written(&mut state)))
+        let durable = written(&mut state, handle.config.storage);
+        Ok((handle, durable))
     }
 
     /// Listens where the new configuration says, and no longer where only the old one did.
@@ -322,6 +328,7 @@ impl AccountJetStream {
     ) -> Result<DurableAt, ApiError> {
         let _administration = self.administration.lock();
         let handle = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let storage = handle.config.storage;
         let mut state = self.lock_shard(handle.target)?;
         state.end_turn(flush);
         self.take_out(&handle, Leave::Delete, &mut state, flush);
@@ -332,7 +339,7 @@ impl AccountJetStream {
         if let Some(account) = self.account() {
             state.note_taken_out(account, handle);
         }
-        Ok(written(&mut state))
+        Ok(written(&mut state, storage))
     }
 
     /// How many streams there are.
@@ -349,9 +356,11 @@ impl AccountJetStream {
             let Some(shard) = self.shard(handle.target.shard) else {
                 continue;
             };
-            waits
-                .entry(shard.index)
-                .or_insert_with(|| shard.lock().wait());
+            if handle.config.storage == StorageType::File {
+                waits
+                    .entry(shard.index)
+                    .or_insert_with(|| shard.lock().wait(StorageType::File));
+            }
             match self.delete_stream(name, &mut flush) {
                 // Somebody else has deleted it.
                 Err(error) if error == ApiError::STREAM_NOT_FOUND => continue,
@@ -459,12 +468,14 @@ impl std::fmt::Debug for AccountJetStream {
     }
 }
 
-/// Everything appended so far, as what a reply has to wait for.
-pub(super) fn written(state: &mut ShardState) -> DurableAt {
-    state.commit_now();
+/// What was written so far, as what a reply about a stream of this storage has to wait for.
+pub(super) fn written(state: &mut ShardState, storage: StorageType) -> DurableAt {
+    if storage == StorageType::File {
+        state.commit_now();
+    }
     DurableAt {
         shard: state.index,
-        wait: state.wait(),
+        wait: state.wait(storage),
     }
 }
 

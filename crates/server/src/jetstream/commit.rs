@@ -62,8 +62,8 @@ impl Committer {
         if let Some(commit) = commit {
             drop(state);
             state = self.write(shard, commit);
-        } else if state.store.is_fenced() {
-            // What a publish sent again or a repeated ack waits for never becomes durable.
+        } else if state.store.is_fenced() && state.store.durable() < state.store.position() {
+            // What they wait for never becomes durable.
             self.parked.withdraw(|stream, out| {
                 if let Some(stream) = state.streams.get(&stream) {
                     lost_commit(&stream.pub_ack, FENCED, out);
@@ -226,6 +226,10 @@ impl Commits {
         self.under_way = false;
         let took = took.min(self.usual * 2 + QUICK / 4);
         self.usual = (self.usual * 7 + took) / 8;
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way
     }
 
     fn may_run_inline(&self) -> bool {

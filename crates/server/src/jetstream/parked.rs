@@ -60,8 +60,8 @@ pub(super) enum ReplyKind {
         /// The reply in case of failure.
         failure: Box<[u8]>,
     },
-    /// A stored message, of which this many bytes are headers, in answer to a direct get or published again;
-    /// after a failure there is no such message.
+    /// A message, of which this many bytes are headers: a stored one in answer to a direct get or published again, or a mirror's word to its
+    /// origin that it has stored some. After a failure there is nothing to say.
     Message { headers_len: u32 },
     /// An ack; after a failure the client must not be told anything.
     Ack,
@@ -231,7 +231,8 @@ impl Parked {
         self.forget_replies();
     }
 
-    /// Nothing is written any more: puts refusals, which `refusal` writes, in the place of publish acks, and takes confirmations of acks out.
+    /// Nothing is written any more: puts refusals in the place of what confirms publishes, for which `refusal` writes them, and changes; takes out
+    /// what a client must not be told.
     pub(super) fn withdraw(&mut self, mut refusal: impl FnMut(StreamId, &mut Vec<u8>)) {
         let all = std::mem::take(&mut self.bytes);
         let mut bytes = all.as_slice();
@@ -244,14 +245,20 @@ impl Parked {
                     kind,
                 } => {
                     let subject = take(&mut bytes, subject_len);
-                    let body = take(&mut bytes, body_len);
+                    take(&mut bytes, body_len);
                     match kind {
-                        ReplyKind::Ack => {}
+                        ReplyKind::Ack | ReplyKind::Message { .. } => {}
                         ReplyKind::PubAck(stream) => {
                             self.park(account, subject, kind, |out| refusal(stream, out));
                         }
-                        kind => {
-                            self.park(account, subject, kind, |out| out.extend_from_slice(body))
+                        ReplyKind::Api { failure, .. } => {
+                            let kind = ReplyKind::Api {
+                                headers_len: 0,
+                                failure: Box::default(),
+                            };
+                            self.park(account, subject, kind, |out| {
+                                out.extend_from_slice(&failure);
+                            });
                         }
                     }
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use jetsled_jetstream_api::{Nanos, Timestamp};
+use jetsled_jetstream_api::{Nanos, StorageType, Timestamp};
 use jetsled_store::{ConsumerKey, LogPosition, Removed, Shard, StreamId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -161,7 +161,10 @@ impl ShardHandle {
         let mut state = self.state.lock();
         loop {
             state.check_kept(&wait)?;
-            if state.store.durable() >= wait.position {
+            let Wait::Commit { position, .. } = wait else {
+                return Ok(());
+            };
+            if state.store.durable() >= position {
                 return Ok(());
             }
             if state.stopping {
@@ -210,15 +213,21 @@ impl ShardHandle {
 
 /// What was written up to some moment, for [`ShardHandle::wait_durable`] and [`ShardState::reply_after`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wait {
-    position: LogPosition,
-    failed_commits: u64,
+pub(super) enum Wait {
+    /// Of memory streams nothing is written.
+    Nothing,
+    Commit {
+        position: LogPosition,
+        failed_commits: u64,
+    },
 }
 
 impl Wait {
     /// Takes in what was written since.
     pub(super) fn until_written(&mut self, state: &ShardState) {
-        self.position = state.store.position();
+        if let Self::Commit { position, .. } = self {
+            *position = state.store.position();
+        }
     }
 }
 
@@ -281,20 +290,39 @@ impl ShardState {
         .min()
     }
 
-    /// Everything written so far, to wait for.
-    pub(super) fn wait(&self) -> Wait {
-        Wait {
-            position: self.store.position(),
-            failed_commits: self.failed_commits,
+    /// What was written so far, to wait for after a change to a stream of this storage.
+    pub(super) fn wait(&self, storage: StorageType) -> Wait {
+        match storage {
+            StorageType::Memory => Wait::Nothing,
+            StorageType::File => Wait::Commit {
+                position: self.store.position(),
+                failed_commits: self.failed_commits,
+            },
         }
     }
 
     /// Whether what was written since `wait` was made is still there.
     pub(super) fn check_kept(&self, wait: &Wait) -> Result<(), CommitLost> {
-        if self.failed_commits == wait.failed_commits {
-            Ok(())
-        } else {
-            Err(CommitLost)
+        match *wait {
+            Wait::Commit { failed_commits, .. } if failed_commits != self.failed_commits => {
+                Err(CommitLost)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what was written up to `wait` is durable. An error says that it never will be.
+    fn is_durable(&self, wait: &Wait) -> Result<bool, CommitLost> {
+        self.check_kept(wait)?;
+        match *wait {
+            Wait::Commit { position, .. } if position > self.store.durable() => {
+                // A commit that was on its way when the log was fenced may still succeed.
+                if self.store.is_fenced() && !self.commits.is_under_way() {
+                    return Err(CommitLost);
+                }
+                Ok(false)
+            }
+            _ => Ok(true),
         }
     }
 
@@ -357,14 +385,13 @@ impl ShardState {
         failure: impl FnOnce() -> Vec<u8>,
         flush: &mut FlushSet,
     ) {
-        if self.check_kept(wait).is_err() {
+        match self.is_durable(wait) {
+            Ok(false) => {}
+            Ok(true) => {
+                return send_message(account, reply.subject, reply.headers, reply.body, flush);
+            }
             // Between the change and its reply the lock was free.
-            send(account, reply.subject, &failure(), flush);
-            return;
-        }
-        if wait.position <= self.store.durable() {
-            send_message(account, reply.subject, reply.headers, reply.body, flush);
-            return;
+            Err(CommitLost) => return send(account, reply.subject, &failure(), flush),
         }
         let kind = ReplyKind::Api {
             headers_len: u32::try_from(reply.headers.len()).unwrap_or(0),

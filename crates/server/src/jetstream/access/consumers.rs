@@ -10,7 +10,7 @@ use jetsled_store::{ChangeError, Selection};
 
 use super::StreamAccess;
 use crate::chance;
-use crate::jetstream::account::{DurableAt, written};
+use crate::jetstream::account::DurableAt;
 use crate::jetstream::advisory;
 use crate::jetstream::consumer::RunningConsumer;
 use crate::jetstream::consumer_record::ConsumerRecord;
@@ -155,7 +155,7 @@ impl StreamAccess<'_> {
         in_service(self.jetstream, stream, running);
         self.state.start_when_durable(stream_id, key);
         self.act(name, Action::Create, flush);
-        Ok((info, written(self.state)))
+        Ok((info, self.written()))
     }
 
     /// Replaces a consumer's configuration by a validated update of it.
@@ -204,7 +204,7 @@ impl StreamAccess<'_> {
         self.state.dispatch(target, flush);
         self.state.release_unneeded(self.target.stream, flush);
         let info = info.ok_or(ApiError::CONSUMER_NOT_FOUND)?;
-        Ok((info, written(self.state)))
+        Ok((info, self.written()))
     }
 
     /// Deletes a consumer.
@@ -219,7 +219,7 @@ impl StreamAccess<'_> {
         self.state
             .delete_consumer(target, self.jetstream, flush)
             .map_err(consumer_failed)?;
-        Ok(written(self.state))
+        Ok(self.written())
     }
 
     /// Calls `f` with the consumer (unpin, reset) and dispatches it. A reply waits for what is returned.
@@ -239,7 +239,7 @@ impl StreamAccess<'_> {
             .with_consumer(target, f)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
         self.state.dispatch(target, flush);
-        Ok((result, written(self.state)))
+        Ok((result, self.written()))
     }
 
     /// No deliveries before `until`; `None` or a past time resumes. A reply waits for what is returned.
@@ -261,7 +261,7 @@ impl StreamAccess<'_> {
             self.persist_config(target, &config)?;
             self.change_consumer(name, flush, |consumer, ctx| consumer.pause(until, ctx))?;
         }
-        Ok(written(self.state))
+        Ok(self.written())
     }
 
     /// Says that a consumer is paused, if it is.

@@ -138,7 +138,7 @@ impl AccountJetStream {
         state.end_of_batch(flush);
         Ok(RestoredStream {
             info,
-            durable: written(&mut state),
+            durable: written(&mut state, handle.config.storage),
         })
     }
 }

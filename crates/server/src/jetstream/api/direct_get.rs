@@ -52,6 +52,7 @@ pub(in crate::jetstream) fn direct_get(
         name,
         to: request.reply,
         visible,
+        is_fenced: state.store.is_fenced(),
         parks: false,
         scratch: Vec::new(),
     };
@@ -188,6 +189,9 @@ fn answer_one(
     let Some(message) = message else {
         return Ok(Err(Refusal::NOT_FOUND));
     };
+    if !reply.may_show(message.seq) {
+        return Ok(Err(Refusal::UNREADABLE));
+    }
     reply.message(&message, get.no_headers, None, parked, flush);
     Ok(Ok(()))
 }
@@ -223,6 +227,9 @@ fn answer_batch(
         let Some(message) = store.load_next(stream, from, &filter)? else {
             break;
         };
+        if !reply.may_show(message.seq) {
+            break;
+        }
         // With `no_hdr` nats-server does not count down (observed 2.15.1).
         if !get.no_headers {
             pending = pending.saturating_sub(1);
@@ -290,7 +297,7 @@ fn answer_multi(
     let mut budget = Budget::new(get);
     let mut last_sent = StreamSeq(0);
     for seq in wanted {
-        if !budget.is_left() {
+        if !budget.is_left() || !reply.may_show(seq) {
             break;
         }
         let Some(message) = store.load(stream, seq)? else {
@@ -356,11 +363,18 @@ struct Reply<'a> {
     to: &'a [u8],
     /// The last durable message; what comes after it waits, and so does all that follows.
     visible: StreamSeq,
+    /// What is not durable never will be.
+    is_fenced: bool,
     parks: bool,
     scratch: Vec<u8>,
 }
 
 impl Reply<'_> {
+    /// Whether a message may be shown, now or later.
+    fn may_show(&self, seq: StreamSeq) -> bool {
+        !self.is_fenced || seq <= self.visible
+    }
+
     /// Sends a stored message; in a batch with how many are left and the sequence before it.
     fn message(
         &mut self,

@@ -16,6 +16,7 @@ use super::{Channel, OriginFollower, Task};
 use crate::account::Account;
 use crate::jetstream::parked::ReplyKind;
 use crate::jetstream::shard::{ShardHandle, ShardState};
+use crate::jetstream::stream::RunningStream;
 use crate::routing::{FlushSet, FollowerTarget, OutboundMessage, Payload, Target};
 
 /// A mirror this close to its origin answers direct gets for it (observed nats-server 2.15.1).
@@ -178,6 +179,10 @@ impl OriginFollower {
                 consumer_seq,
                 stream_seq,
             } => {
+                if self.is_in_memory(state) {
+                    // There is no commit to wait for.
+                    return false;
+                }
                 let block = processed(*consumer_seq, *stream_seq);
                 let headers_len = u32::try_from(block.len()).unwrap_or(0);
                 let kind = ReplyKind::Message { headers_len };
@@ -218,8 +223,16 @@ impl OriginFollower {
                     self.plan.stream,
                     self.plan.source.name,
                 ),
+                FollowerCommand::Confirm {
+                    reply,
+                    consumer_seq,
+                    stream_seq,
+                } => {
+                    let block = processed(consumer_seq, stream_seq);
+                    send(account, &reply, b"", &block, b"", flush);
+                }
                 // Done with the shard's lock held.
-                FollowerCommand::SkipTo(_) | FollowerCommand::Confirm { .. } => {}
+                FollowerCommand::SkipTo(_) => {}
             }
         }
         task.commands = commands;
@@ -311,6 +324,11 @@ impl OriginFollower {
                 .map(|(seq, _)| seq),
         };
         position.unwrap_or_default()
+    }
+
+    fn is_in_memory(&self, state: &ShardState) -> bool {
+        let stream = state.streams.get(&self.stream);
+        stream.is_some_and(RunningStream::in_memory)
     }
 
     fn report(&self, error: &PublishError) {

@@ -60,7 +60,7 @@ impl<'a> Filling<'a> {
             .map_err(failed)?;
         let meter = restore.jetstream.stream_meter(restore.config.storage);
         locked.store.set_account_meter(stream, meter);
-        let wait = locked.wait();
+        let wait = locked.wait(restore.config.storage);
         drop(locked);
         Ok(Self {
             restore,
