@@ -159,19 +159,13 @@ impl ShardHandle {
     /// Blocks until what was written is durable; a commit must have been asked for. Not for connections' tasks.
     pub(super) fn wait_durable(&self, wait: Wait) -> Result<(), CommitLost> {
         let mut state = self.state.lock();
-        loop {
-            state.check_kept(&wait)?;
-            let Wait::Commit { position, .. } = wait else {
-                return Ok(());
-            };
-            if state.store.durable() >= position {
-                return Ok(());
-            }
+        while !state.is_durable(&wait)? {
             if state.stopping {
                 return Err(CommitLost);
             }
             self.committed.wait_for(&mut state, COMMIT_CHECK);
         }
+        Ok(())
     }
 
     /// The lock without waking the worker afterwards.

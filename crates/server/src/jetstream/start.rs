@@ -306,6 +306,7 @@ impl JetStream {
     /// Finishes what is under way, makes it durable and closes the store. Called once, after all client connections are
     /// closed.
     pub(crate) fn shutdown(&self) {
+        // While there are workers: what transfers take back is in the last commit. They do not wait for a fenced shard.
         self.runtime.transfers.stop();
         for shard in &*self.runtime.shards {
             shard.lock().stopping = true;

@@ -104,6 +104,13 @@ impl TestServer {
         self.commit();
     }
 
+    /// As [`TestServer::commit`], on a disk that does not sync: nothing is written any more.
+    pub(super) fn fence(&mut self) {
+        let broken = Fault::Error(ErrorKind::Other);
+        self.disk.fail(Call::SyncData, 0, broken);
+        self.commit();
+    }
+
     pub(super) fn connect(&self) -> Client {
         self.connect_as("")
     }

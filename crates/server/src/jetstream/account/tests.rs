@@ -1,4 +1,5 @@
 use super::*;
+use crate::jetstream::shard::CommitLost;
 use crate::jetstream::test_server::{Client, TestServer};
 
 fn create(server: &TestServer, name: &str) -> DurableAt {
@@ -45,4 +46,20 @@ fn a_commit_that_fails_between_a_change_and_its_reply_is_told() {
     let waits = create(&server, "WAITS");
     let answer = answer_to(waits, &mut server, &mut client);
     assert!(answer.ends_with("\r\ndone\r\n"), "{answer}");
+}
+
+/// A backup would hang, and with it the stop of the server.
+#[test]
+fn nobody_waits_for_what_a_fenced_shard_does_not_write() {
+    let mut server = TestServer::start();
+    create(&server, "LOST");
+    server.fence();
+    let shard = Arc::clone(server.of_account().shard(0).unwrap());
+    let (sender, waited) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let wait = shard.lock().wait(StorageType::File);
+        sender.send(shard.wait_durable(wait))
+    });
+    let waited = waited.recv_timeout(std::time::Duration::from_secs(20));
+    assert_eq!(waited, Ok(Err(CommitLost)));
 }
