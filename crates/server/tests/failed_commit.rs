@@ -167,6 +167,61 @@ fn changes_that_were_not_written_are_not_served() {
 }
 
 #[test]
+fn what_a_stream_follows_is_what_the_log_says() {
+    let mut world = World::new();
+    for name in ["A", "B", "C"] {
+        let origin = format!(r#"{{"name":"{name}","retention":"interest"}}"#);
+        world.publish(&format!("$JS.API.STREAM.CREATE.{name}"), &origin);
+    }
+    let sources = |names: &[&str]| {
+        let sources: Vec<_> = names
+            .iter()
+            .map(|n| format!(r#"{{"name":"{n}"}}"#))
+            .collect();
+        format!(r#"{{"name":"S","sources":[{}]}}"#, sources.join(","))
+    };
+    world.publish("$JS.API.STREAM.CREATE.S", &sources(&["A", "B"]));
+    world.pass(5);
+    for name in ["A", "B"] {
+        world.publish(name, "before");
+    }
+    world.pass(5);
+    let info = world.publish("$JS.API.STREAM.INFO.S", "");
+    assert!(info.contains(r#""messages":2"#), "{info}");
+
+    let fault = Fault::Error(ErrorKind::StorageFull);
+    let void = "the change could not be written to disk";
+    let mut copies = 2;
+    for (change, body) in [
+        ("$JS.API.STREAM.UPDATE.S", sources(&["A", "C"])),
+        ("$JS.API.STREAM.DELETE.S", String::new()),
+    ] {
+        world.disk.fail(Call::Write, 0, fault);
+        let changed = world.publish(change, &body);
+        assert!(changed.contains(void), "{change}: {changed}");
+        // Of the origins' consumers none was deleted, which keep these.
+        for name in ["A", "B"] {
+            world.publish(name, change);
+        }
+        for _ in 0..20 {
+            world.pass(2);
+        }
+        copies += 2;
+        let info = world.publish("$JS.API.STREAM.INFO.S", "");
+        let all = format!(r#""messages":{copies}"#);
+        assert!(info.contains(&all), "{change}: {info}");
+    }
+    let info = world.publish("$JS.API.STREAM.INFO.C", "");
+    assert!(info.contains(r#""consumer_count":0"#), "{info}");
+
+    let updated = world.publish("$JS.API.STREAM.UPDATE.S", &sources(&["A"]));
+    assert!(updated.contains(r#""created""#), "{updated}");
+    world.pass(5);
+    let info = world.publish("$JS.API.STREAM.INFO.B", "");
+    assert!(info.contains(r#""consumer_count":0"#), "{info}");
+}
+
+#[test]
 fn a_consumer_of_a_memory_stream_outlives_a_failed_commit_and_delivers() {
     let mut world = World::new();
     let file = r#"{"name":"F","subjects":["f"],"storage":"file"}"#;

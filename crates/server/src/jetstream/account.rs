@@ -162,6 +162,14 @@ impl AccountJetStream {
         Some(Arc::clone(&self.streams.read().get(name)?.config))
     }
 
+    /// Whether a stream is what it was. With its shard locked it stays so; before that a commit that fails can bring back what it was earlier.
+    fn is_current(&self, handle: &StreamHandle) -> bool {
+        let now = self.stream(&handle.config.name);
+        now.is_some_and(|now| {
+            now.target == handle.target && Arc::ptr_eq(&now.config, &handle.config)
+        })
+    }
+
     /// All streams, by name.
     pub(super) fn streams(&self) -> Vec<StreamHandle> {
         self.streams.read().iter().cloned().collect()
@@ -269,21 +277,26 @@ impl AccountJetStream {
     pub(super) fn update_stream(
         &self,
         name: &str,
-        decide: impl FnOnce(&StreamConfig) -> Result<StreamConfig, ApiError>,
+        decide: impl Fn(&StreamConfig) -> Result<StreamConfig, ApiError>,
         flush: &mut FlushSet,
     ) -> Result<(StreamHandle, DurableAt), ApiError> {
         let _administration = self.administration.lock();
-        let old = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
-        let config = decide(&old.config)?;
-        self.check_limits(Some(&old), &config)?;
-        self.check_subjects(&config)?;
+        let (old, config, mut state) = loop {
+            let old = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+            let config = decide(&old.config)?;
+            self.check_limits(Some(&old), &config)?;
+            self.check_subjects(&config)?;
+            let state = self.lock_shard(old.target)?;
+            if self.is_current(&old) {
+                break (old, config, state);
+            }
+        };
         let account = self.served_account()?;
         let handle = StreamHandle {
             config: Arc::new(config),
             target: old.target,
             created: old.created,
         };
-        let mut state = self.lock_shard(old.target)?;
         let now = state.now;
         state
             .store
@@ -327,9 +340,14 @@ impl AccountJetStream {
         flush: &mut FlushSet,
     ) -> Result<DurableAt, ApiError> {
         let _administration = self.administration.lock();
-        let handle = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+        let (handle, mut state) = loop {
+            let handle = self.stream(name).ok_or(ApiError::STREAM_NOT_FOUND)?;
+            let state = self.lock_shard(handle.target)?;
+            if self.is_current(&handle) {
+                break (handle, state);
+            }
+        };
         let storage = handle.config.storage;
-        let mut state = self.lock_shard(handle.target)?;
         state.end_turn(flush);
         self.take_out(&handle, Leave::Delete, &mut state, flush);
         state

@@ -111,6 +111,8 @@ impl Committer {
             }
         } else {
             state.forget_taken_out();
+            let durable = state.store.durable();
+            state.following.let_leave(durable);
         }
         state
     }

@@ -83,6 +83,9 @@ impl AccountJetStream {
             if let Some(running) = state.streams.get_mut(&stream) {
                 running.reconfigure(Arc::clone(&handle.config));
             }
+            if let Some(shard) = jetstream.shard(state.index) {
+                state.set_followers(stream, shard);
+            }
             jetstream.change_listeners(&account, &void, &handle);
             jetstream.streams.write().insert(handle);
         }

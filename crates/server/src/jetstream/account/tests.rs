@@ -63,3 +63,41 @@ fn nobody_waits_for_what_a_fenced_shard_does_not_write() {
     let waited = waited.recv_timeout(std::time::Duration::from_secs(20));
     assert_eq!(waited, Ok(Err(CommitLost)));
 }
+
+/// Else the update would go by a configuration that is void: the stream would listen on, where it does not say so.
+#[test]
+fn an_update_goes_by_what_a_commit_that_fails_meanwhile_leaves() {
+    let mut server = TestServer::start();
+    let mut client = server.connect();
+    let jetstream = Arc::clone(server.of_account());
+    let with_subject = |old: &StreamConfig, subject: &str| StreamConfig {
+        subjects: vec![subject.to_owned()],
+        ..old.clone()
+    };
+    client.publish(
+        "$JS.API.STREAM.CREATE.S",
+        r#"{"name":"S","subjects":["a"]}"#,
+    );
+    server.commit();
+    let mut flush = FlushSet::new();
+    let to_b = jetstream.update_stream("S", |old| Ok(with_subject(old, "b")), &mut flush);
+    to_b.unwrap();
+    let server = std::cell::RefCell::new(server);
+    let to_c = |old: &StreamConfig| {
+        if old.subjects == ["b"] {
+            server.borrow_mut().fail_to_commit();
+        }
+        Ok(with_subject(old, "c"))
+    };
+    jetstream.update_stream("S", to_c, &mut flush).unwrap();
+    let mut server = server.into_inner();
+    server.commit();
+    client.heard();
+    for (subject, answer) in [("a", ""), ("b", ""), ("c", r#""seq":1"#)] {
+        client.publish(subject, "message");
+        server.commit();
+        let heard = client.heard();
+        assert!(heard.contains(answer), "{subject}: {heard}");
+        assert_eq!(heard.is_empty(), answer.is_empty(), "{subject}: {heard}");
+    }
+}

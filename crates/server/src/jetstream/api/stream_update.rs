@@ -29,7 +29,7 @@ pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate>
     let decide = |old: &StreamConfig| {
         let lookup = |name: &str| jetstream.stream_config(name);
         let limits = jetstream.server_limits();
-        let config = old.updated_among(config, limits, pedantic, &lookup)?;
+        let config = old.updated_among(config.clone(), limits, pedantic, &lookup)?;
         check_account(jetstream, &config)?;
         Ok(config)
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jetsled_dispatch::{FollowKind, FollowPlan};
 use jetsled_jetstream_api::{StreamConfig, StreamSeq};
-use jetsled_store::StreamId;
+use jetsled_store::{LogPosition, Shard, StreamId};
 
 use super::OriginFollower;
 use super::queue::Leave;
@@ -32,6 +32,11 @@ impl ShardState {
                 running.followers.push(before.swap_remove(at));
                 continue;
             }
+            // Void is what dismissed it, or its stream is changed back.
+            if let Some(follower) = self.following.recall(stream_id, plan) {
+                running.followers.push(follower);
+                continue;
+            }
             let stream = self.store.stream(stream_id);
             let known = stream.and_then(|stream| stream.source_position(plan.index.as_str()));
             let follower = Arc::new(OriginFollower::new(
@@ -46,6 +51,7 @@ impl ShardState {
             running.followers.push(Arc::clone(&follower));
             self.following.add(follower);
         }
+        let after = last_word(running, &self.store);
         for follower in before {
             let consumer =
                 |plan: &FollowPlan| (plan.source.qualified_name(), plan.consumer.clone());
@@ -53,7 +59,7 @@ impl ShardState {
                 .iter()
                 .any(|plan| consumer(plan) == consumer(&follower.plan));
             let leave = if is_used { Leave::Keep } else { Leave::Delete };
-            self.following.dismiss(follower.id, leave);
+            self.following.dismiss(follower.id, leave, after);
         }
     }
 
@@ -62,8 +68,9 @@ impl ShardState {
         let Some(running) = self.streams.get_mut(&stream) else {
             return;
         };
+        let after = last_word(running, &self.store);
         for follower in running.followers.drain(..) {
-            self.following.dismiss(follower.id, leave);
+            self.following.dismiss(follower.id, leave, after);
         }
     }
 
@@ -73,6 +80,15 @@ impl ShardState {
         if let Some(running) = self.streams.get_mut(&stream) {
             running.join_direct(target);
         }
+    }
+}
+
+/// The end of what must be durable before a change of what the stream follows holds.
+fn last_word(running: &RunningStream, store: &Shard) -> LogPosition {
+    if running.in_memory() {
+        LogPosition::ZERO
+    } else {
+        store.position()
     }
 }
 

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use jetsled_dispatch::FollowPlan;
 use jetsled_jetstream_api::Timestamp;
+use jetsled_store::{LogPosition, StreamId};
 
 use super::OriginFollower;
 use crate::jetstream::id_map::IdMap;
@@ -14,6 +16,8 @@ use crate::jetstream::id_map::IdMap;
 pub(in crate::jetstream) struct FollowerQueue {
     seats: IdMap<u64, Seat>,
     ready: Vec<u64>,
+    /// Those that are to follow no longer.
+    leaving: Vec<u64>,
     /// Entries that are no longer their follower's earliest are stale.
     wakes: BinaryHeap<Reverse<(Timestamp, u64)>>,
     next_id: u64,
@@ -25,16 +29,23 @@ struct Seat {
     follower: Arc<OriginFollower>,
     wake: Option<Timestamp>,
     is_ready: bool,
-    notice: Notice,
+    /// A commit failed.
+    lost: bool,
+    /// It is to follow no longer, once the log is durable up to here.
+    leaving: Option<(Leave, LogPosition)>,
 }
 
 /// What a follower must hear before anything else.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Notice {
-    /// A commit failed: what was copied of late is lost.
-    pub(super) lost: bool,
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Notice {
+    GoOn {
+        /// A commit failed: what was copied of late is lost.
+        lost: bool,
+    },
+    /// It is to follow no longer, but what says so may come to nothing.
+    Wait,
     /// It is to follow no longer.
-    pub(super) leave: Option<Leave>,
+    Leave(Leave),
 }
 
 /// What becomes of the origin's consumer when its follower leaves.
@@ -60,7 +71,8 @@ impl FollowerQueue {
             follower,
             wake: None,
             is_ready: false,
-            notice: Notice::default(),
+            lost: false,
+            leaving: None,
         };
         self.seats.insert(id, seat);
         self.make_ready(id);
@@ -68,6 +80,7 @@ impl FollowerQueue {
 
     pub(super) fn remove(&mut self, id: u64) {
         self.seats.remove(&id);
+        self.leaving.retain(|leaving| *leaving != id);
     }
 
     /// Lets followers take their turns.
@@ -83,12 +96,42 @@ impl FollowerQueue {
         }
     }
 
-    /// Tells a follower that it is to leave.
-    pub(super) fn dismiss(&mut self, id: u64, leave: Leave) {
+    /// Tells a follower that it is to leave once the log is durable up to `after`, and to wait until then.
+    pub(super) fn dismiss(&mut self, id: u64, leave: Leave, after: LogPosition) {
         if let Some(seat) = self.seats.get_mut(&id) {
-            seat.notice.leave = Some(leave);
+            seat.leaving = Some((leave, after));
+            self.leaving.push(id);
         }
         self.make_ready(id);
+    }
+
+    /// The log is durable up to here: lets those leave that waited for it.
+    pub(in crate::jetstream) fn let_leave(&mut self, durable: LogPosition) {
+        for at in 0..self.leaving.len() {
+            let id = self.leaving[at];
+            let leaving = self.seats.get(&id).and_then(|seat| seat.leaving);
+            if leaving.is_some_and(|(_, after)| after <= durable) {
+                self.make_ready(id);
+            }
+        }
+    }
+
+    /// Keeps a follower that was dismissed and has not left.
+    pub(super) fn recall(
+        &mut self,
+        stream: StreamId,
+        plan: &FollowPlan,
+    ) -> Option<Arc<OriginFollower>> {
+        let id = self.leaving.iter().copied().find(|id| {
+            let follower = self.seats.get(id).map(|seat| &seat.follower);
+            follower.is_some_and(|follower| follower.stream == stream && follower.plan == *plan)
+        })?;
+        self.leaving.retain(|leaving| *leaving != id);
+        let seat = self.seats.get_mut(&id)?;
+        seat.leaving = None;
+        let follower = Arc::clone(&seat.follower);
+        self.make_ready(id);
+        Some(follower)
     }
 
     /// Tells all followers that a commit failed.
@@ -96,16 +139,22 @@ impl FollowerQueue {
         let ids: Vec<u64> = self.seats.keys().copied().collect();
         for id in ids {
             if let Some(seat) = self.seats.get_mut(&id) {
-                seat.notice.lost = true;
+                seat.lost = true;
             }
             self.make_ready(id);
         }
     }
 
     /// What a follower must hear; `None` if it has left.
-    pub(super) fn take_notice(&mut self, id: u64) -> Option<Notice> {
+    pub(super) fn take_notice(&mut self, id: u64, durable: LogPosition) -> Option<Notice> {
         let seat = self.seats.get_mut(&id)?;
-        Some(std::mem::take(&mut seat.notice))
+        Some(match seat.leaving {
+            None => Notice::GoOn {
+                lost: std::mem::take(&mut seat.lost),
+            },
+            Some((leave, after)) if after <= durable => Notice::Leave(leave),
+            Some(_) => Notice::Wait,
+        })
     }
 
     /// Gives a follower a turn at this time at the latest.

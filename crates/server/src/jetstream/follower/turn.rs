@@ -11,7 +11,7 @@ use jetsled_store::{PublishError, StreamId};
 
 use super::copy::Original;
 use super::inbox::Arrived;
-use super::queue::Leave;
+use super::queue::{Leave, Notice};
 use super::{Channel, OriginFollower, Task};
 use crate::account::Account;
 use crate::jetstream::parked::ReplyKind;
@@ -29,18 +29,20 @@ impl OriginFollower {
             return;
         };
         let task = &mut *self.task.lock();
-        std::mem::swap(&mut task.inbox, &mut *self.inbox.lock());
         let mut state = shard.lock();
-        let Some(notice) = state.following.take_notice(self.id) else {
-            return;
+        let durable = state.store.durable();
+        let lost = match state.following.take_notice(self.id, durable) {
+            Some(Notice::GoOn { lost }) => lost,
+            Some(Notice::Leave(leave)) => {
+                state.following.remove(self.id);
+                drop(state);
+                return self.leave(&account, task, leave, flush);
+            }
+            Some(Notice::Wait) | None => return,
         };
-        if let Some(leave) = notice.leave {
-            state.following.remove(self.id);
-            drop(state);
-            return self.leave(&account, task, leave, flush);
-        }
+        std::mem::swap(&mut task.inbox, &mut *self.inbox.lock());
         state.end_turn(flush);
-        if notice.lost {
+        if lost {
             let position = self.stored_position(&state);
             let now = state.now;
             task.machine.on_lost(position, now, &mut task.commands);
