@@ -1,5 +1,7 @@
 //! One consumer: its parts, and its life from creation or recovery through updates.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jetsled_jetstream_api::{
     AckPolicy, ConsumerConfig, ConsumerSeq, Nanos, PriorityPolicy, ReplayPolicy, StreamSeq,
@@ -10,7 +12,7 @@ use rand::RngExt;
 
 use crate::checkpoint::{self, Unreadable};
 use crate::error::RecoverError;
-use crate::event::{ConsumerIdentity, Context};
+use crate::event::{ConsumerIdentity, Context, StreamIdentity};
 use crate::inactivity::Inactivity;
 use crate::num_pending::NumPending;
 use crate::pace::Replay;
@@ -256,6 +258,12 @@ impl Consumer {
         }
         self.refresh_interest(ctx);
         self.validate_in_debug();
+    }
+
+    /// Takes what changed of its stream's configuration. What it is done with and has not [released](crate::Command::Release), since the stream
+    /// did not ask, the caller looks for.
+    pub fn set_stream(&mut self, stream: Arc<StreamIdentity>) {
+        self.identity.stream = stream;
     }
 
     pub(crate) fn recount(&mut self, ctx: &mut Context<'_>) {

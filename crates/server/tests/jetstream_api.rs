@@ -26,6 +26,54 @@ fn requests_are_answered_as_nats_server_does() {
     }
 }
 
+/// Observed nats-server 2.15.1: what nobody needs leaves with the update, the rest as it is acknowledged.
+#[test]
+fn consumers_release_by_the_retention_that_an_update_brings() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!("jetstream {{ store_dir: '{store_dir}' }}"));
+    let mut peer = server.ready();
+    let mut ask = |subject: &str, body: &str| peer.request(subject, body.as_bytes()).unwrap();
+    let config =
+        |retention: &str| format!(r#"{{"name":"S","subjects":["s"],"retention":"{retention}"}}"#);
+    ask("$JS.API.STREAM.CREATE.S", &config("limits"));
+    for name in ["A", "B"] {
+        let consumer = format!(
+            r#"{{"stream_name":"S","config":{{"durable_name":"{name}","ack_policy":"explicit"}}}}"#
+        );
+        ask(&format!("$JS.API.CONSUMER.CREATE.S.{name}"), &consumer);
+    }
+    for _ in 0..6 {
+        ask("s", "");
+    }
+    for (step, messages) in [
+        ("AB", 6),
+        ("interest", 5),
+        ("A", 5),
+        ("B", 4),
+        ("BA", 3),
+        ("limits", 3),
+        ("AB", 3),
+        ("interest", 2),
+        ("AB", 1),
+    ] {
+        if step.chars().all(char::is_uppercase) {
+            for name in step.chars() {
+                let next = ask(
+                    &format!("$JS.API.CONSUMER.MSG.NEXT.S.{name}"),
+                    r#"{"batch":1}"#,
+                );
+                ask(&next.reply.unwrap(), "+ACK");
+            }
+        } else {
+            ask("$JS.API.STREAM.UPDATE.S", &config(step));
+        }
+        let info = ask("$JS.API.STREAM.INFO.S", "").payload;
+        let info: Value = serde_json::from_slice(&info).unwrap();
+        assert_eq!(info["state"]["messages"], messages, "after {step}");
+    }
+}
+
 /// Observed nats-server 2.15.1: all but messages that were got, with as much of who asks as imports share.
 #[test]
 fn what_was_asked_and_answered_is_told() {

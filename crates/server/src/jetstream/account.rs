@@ -306,7 +306,7 @@ impl AccountJetStream {
             if old.config.mirror_direct && !handle.config.mirror_direct {
                 stream.leave_direct(old.target);
             }
-            stream.reconfigure(Arc::clone(&handle.config));
+            stream.reconfigure(Arc::clone(&handle.config), self.runtime.max_payload);
         }
         if let Some(shard) = self.runtime.shards.get(usize::from(old.target.shard)) {
             state.set_followers(old.target.stream, shard);

@@ -108,6 +108,11 @@ impl Consumers {
         self.by_key.values()
     }
 
+    /// All of them, in no order. What finds them must not change: names and filters.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut RunningConsumer> {
+        self.by_key.values_mut().map(|consumer| &mut **consumer)
+    }
+
     /// Whether one of them wants messages of this subject.
     pub(super) fn want(&self, subject: &[u8]) -> bool {
         self.filtered < self.by_key.len() || self.by_filter.has_interest(subject)

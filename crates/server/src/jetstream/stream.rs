@@ -60,13 +60,20 @@ impl RunningStream {
         }
     }
 
-    /// Takes over a changed configuration.
-    pub(super) fn reconfigure(&mut self, config: Arc<StreamConfig>) {
+    /// Takes over a changed configuration. `max_payload` is the largest message that a client may publish, in bytes.
+    pub(super) fn reconfigure(&mut self, config: Arc<StreamConfig>, max_payload: usize) {
         self.input = InputTransform::new(&config);
         self.republish = Republish::new(&config);
         self.batches.reconfigure(&config);
         self.config = config;
         self.identity = None;
+        if self.consumers.is_empty() {
+            return;
+        }
+        let identity = self.identity(max_payload);
+        for consumer in self.consumers.iter_mut() {
+            consumer.state.set_stream(Arc::clone(&identity));
+        }
     }
 
     /// What its consumers are told of it. `max_payload` is the largest message that a client may publish, in bytes.

@@ -81,7 +81,8 @@ impl AccountJetStream {
             };
             let (void, handle) = (handle(void), handle(Arc::new(config)));
             if let Some(running) = state.streams.get_mut(&stream) {
-                running.reconfigure(Arc::clone(&handle.config));
+                let max_payload = jetstream.runtime.max_payload;
+                running.reconfigure(Arc::clone(&handle.config), max_payload);
             }
             if let Some(shard) = jetstream.shard(state.index) {
                 state.set_followers(stream, shard);
