@@ -111,6 +111,11 @@ impl Account {
         self.jetstream.get().filter(|jetstream| jetstream.is_on())
     }
 
+    /// What JetStream keeps for it, also while it has none, and as long as its streams are being taken out of service.
+    pub(crate) fn kept_jetstream(&self) -> Option<&Arc<AccountJetStream>> {
+        self.jetstream.get()
+    }
+
     /// What JetStream keeps for it, also while it has none; what `make` makes, if there is nothing yet.
     pub(crate) fn jetstream_or_new(
         &self,

@@ -168,7 +168,7 @@ impl ShardState {
             }
             // What else it had to say, and its progress, is of what never was.
             out.clear();
-            let Some(jetstream) = stream.account.jetstream().cloned() else {
+            let Some(jetstream) = stream.account.kept_jetstream().cloned() else {
                 continue;
             };
             if let Some(void) = stream.consumers.remove(recovered.key) {
@@ -200,7 +200,7 @@ impl ShardState {
         let Some(stream) = self.streams.get(&target.stream.stream) else {
             return;
         };
-        let Some(jetstream) = stream.account.jetstream().cloned() else {
+        let Some(jetstream) = stream.account.kept_jetstream().cloned() else {
             return;
         };
         if let Err(error) = self.delete_consumer(target, &jetstream, flush) {
@@ -240,7 +240,7 @@ impl ShardState {
             .map(|(stream, consumer)| (Arc::clone(&stream.account), consumer.target))
             .collect();
         for (account, target) in lost {
-            if let Some(jetstream) = account.jetstream() {
+            if let Some(jetstream) = account.kept_jetstream() {
                 self.stop_consumer(target, jetstream, flush);
             }
         }

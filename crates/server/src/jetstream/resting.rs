@@ -86,6 +86,10 @@ impl JetStream {
         for handle in jetstream.streams() {
             if let Some(shard) = jetstream.shard(handle.target.shard) {
                 let mut state = shard.lock();
+                // A commit that failed meanwhile may have changed it back, or taken it.
+                let Some(handle) = jetstream.stream(&handle.config.name) else {
+                    continue;
+                };
                 if let Err(error) = state.rest(jetstream, &handle, &mut flush) {
                     let name = &handle.config.name;
                     tracing::warn!("JetStream stream '{name}' not deleted from memory: {error}");

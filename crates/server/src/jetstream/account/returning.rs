@@ -67,7 +67,7 @@ impl AccountJetStream {
             })
             .collect();
         for (account, void, config, created, stream) in changed {
-            let Some(jetstream) = account.jetstream() else {
+            let Some(jetstream) = account.kept_jetstream() else {
                 continue;
             };
             let target = StreamTarget {
@@ -108,7 +108,7 @@ impl AccountJetStream {
             })
             .collect();
         for (account, config, stream) in lost {
-            let Some(jetstream) = account.jetstream() else {
+            let Some(jetstream) = account.kept_jetstream() else {
                 continue;
             };
             let target = StreamTarget {

@@ -82,3 +82,33 @@ fn an_origin_keeps_the_consumer_of_a_mirror_whose_account_has_no_jetstream() {
     assert!(info.contains(r#""messages":2"#), "{info}");
     assert!(info.contains(r#""last_seq":2"#), "{info}");
 }
+
+/// Its streams run until they are taken out of service, one after the other.
+#[test]
+fn a_commit_that_fails_while_an_account_loses_jetstream_counts_for_its_consumers() {
+    let mut server = TestServer::start();
+    let mut client = server.connect();
+    client.publish("$JS.API.STREAM.CREATE.S", r#"{"name":"S"}"#);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    client.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    client.publish("S", "message");
+    server.commit();
+    client.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", r#"{"batch":1}"#);
+    server.commit();
+    let heard = client.heard();
+    let ack = heard
+        .split_whitespace()
+        .find(|word| word.starts_with("$JS.ACK"));
+    client.send(&format!("PUB {} 0\r\n\r\n", ack.unwrap()));
+
+    server.of_account().clone().switch(false);
+    server.fail_to_commit();
+    let account = server.account().clone();
+    account.kept_jetstream().unwrap().switch(true);
+    server.jetstream.disable(&account);
+    server.jetstream.enable(&account, AccountLimits::default());
+    client.publish("$JS.API.CONSUMER.INFO.S.C", "");
+    server.commit();
+    let heard = client.heard();
+    assert!(heard.contains(r#""num_ack_pending":1"#), "{heard}");
+}
