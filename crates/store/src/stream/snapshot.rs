@@ -27,16 +27,24 @@ pub(crate) struct StreamHead {
 }
 
 /// The first byte of every head and checkpoint.
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
+/// The one before it had no runs of whole chunks in its sets. It is still written where there are none.
+const VERSION_WITHOUT_CHUNKS: u8 = 4;
 
 impl StreamHead {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        out.push(VERSION);
+        let sets = [&self.lost, &self.gaps];
+        let has_chunks = sets.iter().any(|set| set.has_whole_chunks());
+        out.push(if has_chunks {
+            VERSION
+        } else {
+            VERSION_WITHOUT_CHUNKS
+        });
         for number in [self.first, self.last, self.last_time.0 as u64] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         encode_bytes(out, &self.last_msg_id);
-        for set in [&self.lost, &self.gaps] {
+        for set in sets {
             let mut bytes = Vec::new();
             set.encode(&mut bytes);
             encode_bytes(out, &bytes);
@@ -51,7 +59,7 @@ impl StreamHead {
     }
 
     pub(crate) fn decode(from: &mut Decoder<'_>) -> Option<Self> {
-        if from.u8()? != VERSION {
+        if !matches!(from.u8()?, VERSION | VERSION_WITHOUT_CHUNKS) {
             return None;
         }
         let (first, last) = (from.u64()?, from.u64()?);

@@ -199,3 +199,41 @@ fn a_mirror_has_its_origins_sequences_times_and_gaps() {
         }
     }
 }
+
+#[test]
+fn an_origin_may_leave_out_any_number_of_sequences() {
+    let beyond = 1 << 60;
+    for storage in STORAGES {
+        let mut store = Store::new(64 << 10);
+        let stream = store.create(config("M", storage));
+        for seq in [1, beyond, beyond + 2] {
+            store.mirrored(stream, seq).unwrap();
+        }
+        store
+            .shard()
+            .skip_to(stream, StreamSeq(beyond * 2))
+            .unwrap();
+        for keep_catalog in [true, false] {
+            let state = store.shard().state(stream, DeletedDetails::List).unwrap();
+            assert_eq!((state.messages, state.last_seq.get()), (3, beyond * 2));
+            assert_eq!(state.num_deleted, beyond * 2 - 3);
+            assert_eq!(state.deleted.first(), Some(&StreamSeq(2)));
+            assert!(store.shard().load(stream, StreamSeq(2)).unwrap().is_none());
+            for seq in [1, beyond, beyond + 2] {
+                assert!(
+                    store
+                        .shard()
+                        .load(stream, StreamSeq(seq))
+                        .unwrap()
+                        .is_some()
+                );
+            }
+            store.shard().stream(stream).unwrap().validate();
+            if storage == StorageType::Memory {
+                break;
+            }
+            store.checkpoint();
+            store.reopen(keep_catalog);
+        }
+    }
+}
