@@ -17,6 +17,7 @@ struct World {
     client: SessionByHand,
     disk: FaultyStorage,
     dir: TempDir,
+    segment_bytes: u32,
     now: i64,
     /// What the client got last.
     delivered: String,
@@ -25,10 +26,16 @@ struct World {
 impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        Self::on(FaultyStorage::new(), dir)
+        Self::on(FaultyStorage::new(), dir, 64 << 20)
     }
 
-    fn on(disk: FaultyStorage, dir: TempDir) -> Self {
+    /// Its log fills a segment soon.
+    fn with_small_segments() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self::on(FaultyStorage::new(), dir, 64 << 10)
+    }
+
+    fn on(disk: FaultyStorage, dir: TempDir, segment_bytes: u32) -> Self {
         let now = 1_750_000_000_000_000_000;
         ServerByHand::set_time(Timestamp(now));
         let options = Options {
@@ -42,6 +49,7 @@ impl World {
         };
         let store = StoreOptions {
             shards: NonZeroU8::new(1),
+            segment_bytes,
             ..StoreOptions::new(dir.path(), 1)
         };
         let server = ServerByHand::start(options, &store, Arc::new(disk.clone()));
@@ -54,6 +62,7 @@ impl World {
             client,
             disk,
             dir,
+            segment_bytes,
             now,
             delivered: String::new(),
         }
@@ -63,7 +72,7 @@ impl World {
     fn restart(self) -> Self {
         drop(self.client);
         self.server.abandon();
-        Self::on(self.disk.after_kill(), self.dir)
+        Self::on(self.disk.after_kill(), self.dir, self.segment_bytes)
     }
 
     /// Publishes, lets the server do what is due, and answers with what the client gets.
@@ -89,11 +98,43 @@ impl World {
         self.delivered.clone()
     }
 
+    /// Leaves room for nothing in the log, on a disk that gives it no further segment.
+    fn fill(&mut self) {
+        let filler = r#"{"name":"F","subjects":["f"],"storage":"file"}"#;
+        self.publish("$JS.API.STREAM.CREATE.F", filler);
+        let consumer =
+            r#"{"stream_name":"F","config":{"durable_name":"FC","ack_policy":"explicit"}}"#;
+        self.publish("$JS.API.CONSUMER.CREATE.F.FC", consumer);
+        for _ in 0..100 {
+            self.publish("f", "");
+        }
+        let got = self.pull("F.FC", 100);
+        self.disk.limit(Some(0));
+        for len in [2000, 200, 0] {
+            while !self.publish("f", &"x".repeat(len)).contains("no space") {}
+        }
+        // Nothing is smaller than what tells of an ack.
+        let mut acks = acks(&got).into_iter();
+        assert!(acks.any(|ack| self.publish(&ack, "").is_empty()), "room");
+    }
+
+    fn pull(&mut self, consumer: &str, batch: usize) -> String {
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.{consumer}");
+        self.publish(&next, &format!(r#"{{"batch":{batch},"no_wait":true}}"#))
+    }
+
     fn pass(&mut self, seconds: i64) {
         self.now += seconds * 1_000_000_000;
         ServerByHand::set_time(Timestamp(self.now));
         self.rest();
     }
+}
+
+/// The subjects on which the messages in what a client got are acknowledged.
+fn acks(got: &str) -> Vec<String> {
+    let words = got.split_ascii_whitespace();
+    let acks = words.filter(|word| word.starts_with("$JS.ACK."));
+    acks.map(str::to_owned).collect()
 }
 
 #[test]
@@ -401,4 +442,133 @@ fn a_message_that_cannot_be_read_is_an_error_and_there_when_it_can_be() {
     }
     let again = world.publish(direct_get, r#"{"seq":2}"#);
     assert!(again.contains("message 2"), "{again}");
+}
+
+#[test]
+fn messages_whose_delivery_the_log_refused_come_again_after_a_kill() {
+    let mut world = World::with_small_segments();
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    for _ in 0..20 {
+        world.publish("s.1", "x");
+    }
+    world.fill();
+    assert_eq!(acks(&world.pull("S.C", 10)).len(), 10);
+    world.disk.heal();
+    world.pass(2);
+    assert_eq!(acks(&world.pull("S.C", 10)).len(), 10);
+    world.pass(1);
+
+    let mut world = world.restart();
+    world.pass(60);
+    assert_eq!(acks(&world.pull("S.C", 20)).len(), 20);
+}
+
+#[test]
+fn an_ack_that_the_log_refused_is_not_confirmed_until_it_is_recorded() {
+    let mut world = World::with_small_segments();
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    world.publish("s.1", "x");
+    let ack = acks(&world.pull("S.C", 1)).remove(0);
+    world.fill();
+    for attempt in 0..3 {
+        assert_eq!(world.publish(&ack, ""), "", "attempt {attempt}");
+        world.pass(2);
+    }
+    let reset = world.publish("$JS.API.CONSUMER.RESET.S.C", "");
+    assert!(reset.contains("could not be written"), "{reset}");
+    world.disk.heal();
+    world.pass(2);
+    let confirmed = world.publish(&ack, "");
+    assert!(confirmed.starts_with("MSG in.reply 1 0\r\n"), "{confirmed}");
+
+    let mut world = world.restart();
+    world.pass(60);
+    assert_eq!(acks(&world.pull("S.C", 1)), [""; 0]);
+}
+
+#[test]
+fn an_acked_message_leaves_a_work_queue_when_the_log_takes_its_removal() {
+    let mut world = World::with_small_segments();
+    let stream = r#"{"name":"W","subjects":["w.*"],"storage":"file","retention":"workqueue"}"#;
+    world.publish("$JS.API.STREAM.CREATE.W", stream);
+    let consumer = r#"{"stream_name":"W","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.W.C", consumer);
+    for _ in 0..5 {
+        world.publish("w.1", "x");
+    }
+    let got = acks(&world.pull("W.C", 5));
+    world.fill();
+    for ack in [&got[1], &got[2], &got[4]] {
+        world.publish(ack, "");
+    }
+    world.pass(2);
+    let info = world.publish("$JS.API.STREAM.INFO.W", "");
+    assert!(info.contains(r#""messages":5"#), "{info}");
+    world.disk.heal();
+    world.pass(2);
+    let info = world.publish("$JS.API.STREAM.INFO.W", "");
+    assert!(info.contains(r#""messages":2"#), "{info}");
+    // Nobody waits for the commit.
+    world.pass(1);
+
+    let mut world = world.restart();
+    world.pass(60);
+    let info = world.publish("$JS.API.STREAM.INFO.W", "");
+    assert!(info.contains(r#""messages":2"#), "{info}");
+    assert_eq!(acks(&world.pull("W.C", 5)).len(), 2);
+}
+
+#[test]
+fn what_the_log_does_not_delete_stays_in_service() {
+    let mut world = World::with_small_segments();
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    world.publish("s.1", "first");
+    world.publish("s.1", "second");
+    let ack = acks(&world.pull("S.C", 1)).remove(0);
+    world.publish(&ack, "");
+    world.fill();
+    let deletions = ["$JS.API.CONSUMER.DELETE.S.C", "$JS.API.STREAM.DELETE.S"];
+    for delete in deletions {
+        let refused = world.publish(delete, "");
+        assert!(refused.contains("no space"), "{refused}");
+    }
+    assert!(world.pull("S.C", 1).contains("second"));
+    world.disk.heal();
+    world.pass(2);
+    assert!(world.publish("s.1", "third").contains(r#""seq":3"#));
+
+    let mut world = world.restart();
+    let got = world.pull("S.C", 1);
+    assert!(got.contains("third"), "{got}");
+    for delete in deletions {
+        let deleted = world.publish(delete, "");
+        assert!(deleted.contains(r#""success":true"#), "{deleted}");
+    }
+}
+
+#[test]
+fn an_unused_consumer_that_the_log_does_not_delete_goes_later() {
+    let mut world = World::with_small_segments();
+    let stream = r#"{"name":"S","subjects":["s.*"],"storage":"file"}"#;
+    world.publish("$JS.API.STREAM.CREATE.S", stream);
+    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit","inactive_threshold":5000000000}}"#;
+    world.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
+    world.fill();
+    world.pass(10);
+    let info = "$JS.API.CONSUMER.INFO.S.C";
+    let there = world.publish(info, "");
+    assert!(there.contains(r#""created""#), "{there}");
+    world.disk.heal();
+    world.pass(10);
+    let gone = world.publish(info, "");
+    assert!(gone.contains("consumer not found"), "{gone}");
 }

@@ -160,13 +160,13 @@ impl Shard {
                 config: &bytes,
             }))?;
         }
-        let applied = target
-            .apply_config(&mut self.log, config)
-            .map_err(ChangeError::from)
-            .and_then(|()| {
-                // What a lowered age ends beyond this step goes by the next ticks.
-                target.expire(&mut self.log, now, EXPIRY_STEP)
-            });
+        let applied = target.apply_config(&mut self.log, config);
+        // What a lowered age ends beyond this step goes by the next ticks; so does what can not go now, since the configuration is in force.
+        if applied.is_ok()
+            && let Err(error) = target.expire(&mut self.log, now, EXPIRY_STEP)
+        {
+            tracing::warn!(stream = %target.config().name, %error, "expiry was put off");
+        }
         self.metering.settle(target);
         applied?;
         if !target.is_memory() && target.touch() {

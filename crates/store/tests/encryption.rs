@@ -120,7 +120,7 @@ impl Store {
         let stream = self.shard().create_stream(ACCOUNT, config, now).unwrap();
         let consumer = self
             .shard()
-            .put_consumer(stream, CONSUMER, CONSUMER.as_bytes())
+            .put_consumer(stream, CONSUMER, CONSUMER.as_bytes(), b"")
             .unwrap();
         for seq in 1..=MESSAGES {
             self.publish(stream, seq);

@@ -130,7 +130,7 @@ fn a_consumer_whose_deletion_is_lost_does_not_stand_beside_the_newer_one_of_its_
     for checkpoint in [false, true] {
         let mut store = Store::new();
         let stream = store.create("S");
-        let older = store.shard().put_consumer(stream, "C", b"old");
+        let older = store.shard().put_consumer(stream, "C", b"old", b"");
         let older = older.expect("a consumer");
         store.commit();
         if checkpoint {
@@ -139,7 +139,7 @@ fn a_consumer_whose_deletion_is_lost_does_not_stand_beside_the_newer_one_of_its_
         let deletion = store.shard().position();
         store.shard().delete_consumer(older).expect("a deletion");
         store.commit();
-        let newer = store.shard().put_consumer(stream, "C", b"new");
+        let newer = store.shard().put_consumer(stream, "C", b"new", b"");
         let newer = newer.expect("a consumer");
         store.commit();
         store.reopen_damaged(&[deletion]);
@@ -158,7 +158,7 @@ fn a_consumer_number_of_which_only_progress_is_left_is_not_given_again() {
     let mut store = Store::new();
     let stream = store.create("S");
     let creation = store.shard().position();
-    let lost = store.shard().put_consumer(stream, "C", b"config");
+    let lost = store.shard().put_consumer(stream, "C", b"config", b"");
     let lost = lost.expect("a consumer");
     store.commit();
     let logged = store.shard().log_progress(lost, b"progress");
@@ -166,7 +166,7 @@ fn a_consumer_number_of_which_only_progress_is_left_is_not_given_again() {
     store.commit();
     store.reopen_damaged(&[creation]);
     assert!(store.shard().recovered_consumers().is_empty());
-    let next = store.shard().put_consumer(stream, "C", b"config");
+    let next = store.shard().put_consumer(stream, "C", b"config", b"");
     assert_ne!(next.expect("a consumer"), lost);
 }
 

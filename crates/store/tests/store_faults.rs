@@ -619,6 +619,100 @@ fn a_checkpoint_of_an_empty_log_is_believed() {
     assert_eq!(opened.shards[0].streams().count(), 1);
 }
 
+fn unlimited() -> StreamConfig {
+    StreamConfig {
+        name: "S".to_owned(),
+        max_msgs: -1,
+        max_bytes: -1,
+        max_msg_size: -1,
+        max_msgs_per_subject: -1,
+        ..StreamConfig::default()
+    }
+}
+
+fn small_segments(dir: &tempfile::TempDir) -> StoreOptions {
+    StoreOptions {
+        shards: NonZeroU8::new(1),
+        segment_bytes: 64 << 10,
+        ..StoreOptions::new(dir.path(), 3)
+    }
+}
+
+#[test]
+fn a_refused_consumer_is_not_there_without_what_it_begins_with() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (disk, options) = (FaultyStorage::new(), small_segments(&dir));
+    let now = Timestamp(1_700_000_000_000_000_000);
+    let mut shard = open(&disk, &options, now);
+    let stream = shard.create_stream("A", unlimited(), now);
+    let stream = stream.expect("a stream");
+    // No further segment.
+    disk.limit(Some(0));
+    let progress = [1; 10_000];
+    let mut made = 0;
+    while let Ok(_key) = shard.put_consumer(stream, &format!("C{made}"), b"config", &progress) {
+        made += 1;
+    }
+    assert_eq!(shard.consumer_keys().count(), made);
+    shard
+        .put_consumer(stream, "small", b"config", b"")
+        .expect("room for a configuration");
+    let commit = shard.take_commit().expect("a commit");
+    shard.finish_commit(commit.run()).expect("it is written");
+    drop(shard);
+    disk.heal();
+    let found = open(&disk, &options, now).recovered_consumers();
+    assert_eq!(found.len(), made + 1);
+    for consumer in found {
+        let begins = usize::from(&*consumer.name != "small");
+        assert_eq!(consumer.deltas.len(), begins, "{}", consumer.name);
+    }
+}
+
+#[test]
+fn an_update_in_force_is_no_error_when_the_log_refuses_what_expires() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (disk, options) = (FaultyStorage::new(), small_segments(&dir));
+    let mut now = Timestamp(1_700_000_000_000_000_000);
+    let mut shard = open(&disk, &options, now);
+    let stream = shard.create_stream("A", unlimited(), now);
+    let stream = stream.expect("a stream");
+    let message = Publish {
+        subject: b"s",
+        headers: b"",
+        payload: b"",
+        has_interest: true,
+        sender: Sender::Client,
+    };
+    // Nearly all of a segment is left, which is too little for the end of each message.
+    let mut before = shard.position().segment();
+    for number in 1.. {
+        shard.publish(stream, &message, now).expect("room");
+        let segment = std::mem::replace(&mut before, shard.position().segment());
+        if number > 3000 && segment != before {
+            break;
+        }
+    }
+    disk.limit(Some(0));
+    now = now.saturating_add(Nanos::from_secs(2));
+    let shorter = StreamConfig {
+        max_age: Nanos::from_secs(1),
+        ..unlimited()
+    };
+    let updated = shard.update_stream(stream, shorter.clone(), now);
+    updated.expect("an update");
+    let state = shard.stream(stream).expect("a stream");
+    assert_eq!(state.config(), &shorter);
+    assert_ne!(
+        state.messages(),
+        0,
+        "the log must have refused to expire some"
+    );
+    disk.heal();
+    shard.tick(now);
+    assert_eq!(shard.stream(stream).expect("a stream").messages(), 0);
+}
+
 /// Half of a commit is in the file when its write fails. It is read as void, so a start must not find it.
 #[test]
 fn what_was_void_does_not_come_back_with_a_start() {

@@ -121,7 +121,8 @@ impl FaultyStorage {
         disk.capacity = None;
     }
 
-    /// At most so many bytes in all files; `None` for no limit.
+    /// At most so many bytes in all files; `None` for no limit. What a file has room for already can be written whatever the limit: with 0
+    /// a log fills its segment and gets no other one.
     pub fn limit(&self, capacity: Option<u64>) {
         self.disk.lock().capacity = capacity;
     }
@@ -253,7 +254,9 @@ impl Disk {
     /// Whether a file may grow by this.
     fn grow(&self, by: u64) -> io::Result<()> {
         match self.capacity {
-            Some(capacity) if self.used() + by > capacity => Err(io::ErrorKind::StorageFull.into()),
+            Some(capacity) if by > 0 && self.used() + by > capacity => {
+                Err(io::ErrorKind::StorageFull.into())
+            }
             _ => Ok(()),
         }
     }

@@ -349,11 +349,12 @@ impl AccountJetStream {
         };
         let storage = handle.config.storage;
         state.end_turn(flush);
-        self.take_out(&handle, Leave::Delete, &mut state, flush);
+        // It stays in service if the log refuses that.
         state
             .store
             .delete_stream(handle.target.stream)
             .map_err(delete_failed)?;
+        self.take_out(&handle, Leave::Delete, &mut state, flush);
         if let Some(account) = self.account() {
             state.note_taken_out(account, handle);
         }

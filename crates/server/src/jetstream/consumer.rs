@@ -24,6 +24,8 @@ pub(super) struct RunningConsumer {
     pub(super) queued: bool,
     /// It is among its stream's waiting consumers.
     pub(super) waits: bool,
+    /// The log has refused its progress and is behind it, until all of its state is logged: when that is tried next.
+    pub(super) unlogged: Option<Timestamp>,
 }
 
 /// Whom a consumer serves.
@@ -66,6 +68,7 @@ impl RunningConsumer {
             wake: None,
             queued: false,
             waits: false,
+            unlogged: None,
             state,
         }
     }

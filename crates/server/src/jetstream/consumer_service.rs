@@ -181,7 +181,7 @@ impl ShardState {
         }
     }
 
-    /// Takes a consumer out of service and deletes it.
+    /// Deletes a consumer and takes it out of service: it stays if the log refuses that.
     pub(super) fn delete_consumer(
         &mut self,
         target: ConsumerTarget,
@@ -189,24 +189,26 @@ impl ShardState {
         flush: &mut FlushSet,
     ) -> Result<(), ChangeError> {
         self.end_turn(flush);
-        self.stop_consumer(target, jetstream, flush);
         self.store.delete_consumer(target.consumer)?;
+        self.stop_consumer(target, jetstream, flush);
         self.release_unneeded(target.stream.stream, flush);
         Ok(())
     }
 
-    /// A consumer was inactive for longer than its threshold.
-    pub(super) fn delete_inactive(&mut self, target: ConsumerTarget, flush: &mut FlushSet) {
+    /// A consumer was inactive for longer than its threshold. Answers whether it is gone; it is tried again after as long.
+    pub(super) fn delete_inactive(&mut self, target: ConsumerTarget, flush: &mut FlushSet) -> bool {
         let Some(stream) = self.streams.get(&target.stream.stream) else {
-            return;
+            return true;
         };
         let Some(jetstream) = stream.account.kept_jetstream().cloned() else {
-            return;
+            return true;
         };
         if let Err(error) = self.delete_consumer(target, &jetstream, flush) {
             tracing::warn!("JetStream inactive consumer not deleted: {error}");
+            return false;
         }
         self.commit_soon();
+        true
     }
 
     /// Takes all consumers of a stream out of service.

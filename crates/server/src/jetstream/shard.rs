@@ -19,9 +19,10 @@ use super::latency::Latencies;
 use super::parked::{Parked, ReplyKind, Then};
 use super::reply::{send, send_message};
 use super::resting::Resting;
+use super::retention::Releases;
 use super::stream::RunningStream;
 use super::target::{ConsumerTarget, StreamTarget};
-use super::turn::{Released, Scratch};
+use super::turn::Scratch;
 use crate::account::Account;
 use crate::routing::FlushSet;
 
@@ -72,8 +73,8 @@ pub(super) struct ShardState {
     /// Commit no later than this.
     pub(super) commit_by: Option<Timestamp>,
     pub(super) commits: Commits,
-    /// What consumers no longer need; it leaves at the end of the batch, unless another one does.
-    pub(super) released: VecDeque<Released>,
+    /// What consumers no longer need.
+    pub(super) releases: Releases,
     /// Consumers that do not run, since their account has no JetStream.
     pub(super) resting: Resting,
     /// Streams whose deletion is not durable.
@@ -108,7 +109,7 @@ impl ShardHandle {
                 batch_wake: None,
                 commit_by: None,
                 commits: Commits::default(),
-                released: VecDeque::new(),
+                releases: Releases::default(),
                 resting: Resting::default(),
                 taken_out: Vec::new(),
                 open_turn: None,
@@ -264,10 +265,7 @@ impl Drop for ShardGuard<'_> {
 impl ShardState {
     /// When the worker has something to do; a past time means now.
     pub(super) fn next_work(&self) -> Option<Timestamp> {
-        let is_due = !self.ready.is_empty()
-            || !self.released.is_empty()
-            || self.stopping
-            || self.store.wants_maintenance();
+        let is_due = !self.ready.is_empty() || self.stopping || self.store.wants_maintenance();
         if is_due {
             return Some(Timestamp::EPOCH);
         }
@@ -277,6 +275,7 @@ impl ShardState {
             wake,
             self.store_wake,
             self.batch_wake,
+            self.releases.next_due(),
             self.following.next_turn(),
         ]
         .into_iter()

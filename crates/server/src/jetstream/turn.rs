@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jetsled_dispatch::{Command, Consumer, Context, Dispatched, Outbox, RemovedBy, Target as To};
-use jetsled_jetstream_api::{AckSubjectWriter, Nanos, StreamSeq};
+use jetsled_jetstream_api::{AckSubjectWriter, Nanos, StreamSeq, Timestamp};
 use jetsled_store::{LogPosition, Removed, Selection, Shard, StreamId};
 use smallvec::SmallVec;
 
@@ -14,6 +14,7 @@ use super::consumer::RunningConsumer;
 use super::deliver::Delivering;
 use super::parked::ReplyKind;
 use super::reply::{ReplyRoutes, send};
+use super::retention::Released;
 use super::shard::{ShardHandle, ShardState};
 use super::stream::RunningStream;
 use super::target::ConsumerTarget;
@@ -28,6 +29,9 @@ const SHORT_TURN: u32 = 256;
 
 /// How long a consumer waits before it tries again a destination that has no room.
 const RETRY_FULL: Nanos = Nanos(2_000_000);
+
+/// How long what the log has refused waits until it is tried again.
+pub(super) const RETRY_REFUSED: Nanos = Nanos::from_secs(1);
 
 /// Buffers of a turn, reused.
 #[derive(Default)]
@@ -90,14 +94,6 @@ impl std::fmt::Debug for UnfinishedTurn {
             .field("target", &self.target)
             .finish_non_exhaustive()
     }
-}
-
-/// Messages that a consumer no longer needs.
-#[derive(Clone, Copy)]
-pub(super) struct Released {
-    pub(super) stream: StreamId,
-    pub(super) first: StreamSeq,
-    pub(super) last: StreamSeq,
 }
 
 impl ShardState {
@@ -174,8 +170,7 @@ impl ShardState {
             }
             self.scratch.undelivered = undelivered;
         }
-        if outcome.delete {
-            self.delete_inactive(target, flush);
+        if outcome.delete && self.delete_inactive(target, flush) {
             return;
         }
         if more && !outcome.full && flush.goes_on_with(target) {
@@ -188,6 +183,7 @@ impl ShardState {
     fn schedule(&mut self, target: ConsumerTarget, more: bool, full: bool) {
         let retry = self.now.saturating_add(RETRY_FULL);
         let Self {
+            store,
             streams,
             ready,
             wakes,
@@ -201,6 +197,11 @@ impl ShardState {
             return;
         };
         let mut wake = consumer.state.next_wake();
+        if let Some(retry) = consumer.unlogged
+            && !store.is_fenced()
+        {
+            wake = Some(wake.map_or(retry, |wake| wake.min(retry)));
+        }
         if more && full {
             wake = Some(wake.map_or(retry, |wake| wake.min(retry)));
         } else if more && !consumer.queued {
@@ -237,7 +238,7 @@ impl ShardState {
             streams,
             scratch,
             parked,
-            released,
+            releases,
             latencies,
             now,
             ..
@@ -250,16 +251,17 @@ impl ShardState {
             undelivered,
             ..
         } = scratch;
-        if outbox.is_empty() {
-            return outcome;
-        }
         let Some(stream) = streams.get(&target.stream.stream) else {
             return outcome;
         };
         let Some(consumer) = stream.consumers.get(target.consumer) else {
             return outcome;
         };
-        let logged = log_progress(store, stream, consumer, outbox);
+        let was_unlogged = consumer.unlogged;
+        if outbox.is_empty() && was_unlogged.is_none() {
+            return outcome;
+        }
+        let logged = log_progress(store, stream, consumer, outbox, *now);
         let durable_later = matches!(logged, Ok(Some(_)));
         // An ack that changes nothing repeats one whose record may still be on its way to the disk.
         let confirmed_later =
@@ -304,12 +306,13 @@ impl ShardState {
                 Command::AckReply { to } if logged.is_ok() => {
                     send(&stream.account, to, b"", flush);
                 }
-                // An ack that could not be logged is not confirmed: the client asks again or gets the message again.
+                // An ack that could not be logged is not confirmed, nor one that changes nothing while the log is behind: the client asks
+                // again or gets the message again.
                 Command::AckReply { .. } => {}
                 Command::Advisory(event) => {
                     advisory::consumer_event(event, stream, consumer, flush)
                 }
-                Command::Release { first, last } => released.push_back(Released {
+                Command::Release { first, last } => releases.push(Released {
                     stream: stream.id,
                     first: *first,
                     last: *last,
@@ -325,6 +328,12 @@ impl ShardState {
             [(_, only)] => !only.keeps_up(flush),
             several => several.iter().any(|(_, to)| !to.has_room(flush)),
         };
+        let unlogged = logged.err();
+        if unlogged != was_unlogged
+            && let Some(consumer) = self.consumer_mut(target)
+        {
+            consumer.unlogged = unlogged;
+        }
         if someone_waits {
             self.commit_now();
         } else if durable_later {
@@ -434,13 +443,19 @@ fn single(removed: &Removed) -> Option<jetsled_dispatch::Removed<'_>> {
     }
 }
 
-/// Logs what the outbox says must survive. `Ok(None)`: nothing to wait for.
+/// Logs what the outbox says must survive; all of the consumer's state once progress was refused, since what comes behind that tells nothing of it.
+/// `Ok(None)`: nothing to wait for. An error is when to try again.
+#[inline]
 fn log_progress(
     store: &mut Shard,
     stream: &RunningStream,
     consumer: &RunningConsumer,
     outbox: &mut Outbox,
-) -> Result<Option<LogPosition>, ()> {
+    now: Timestamp,
+) -> Result<Option<LogPosition>, Timestamp> {
+    if let Some(retry) = consumer.unlogged {
+        return log_state(store, consumer, retry, now);
+    }
     let progress = outbox.progress();
     if progress.is_empty() {
         return Ok(None);
@@ -454,5 +469,24 @@ fn log_progress(
                 stream.config.name,
                 consumer.name(),
             );
+            now.saturating_add(RETRY_REFUSED)
         })
+}
+
+#[cold]
+fn log_state(
+    store: &mut Shard,
+    consumer: &RunningConsumer,
+    retry: Timestamp,
+    now: Timestamp,
+) -> Result<Option<LogPosition>, Timestamp> {
+    if now < retry || store.is_fenced() {
+        return Err(retry);
+    }
+    let mut state = Vec::new();
+    consumer.state.encode_checkpoint(&mut state);
+    // Why it is refused was said the first time.
+    store
+        .log_consumer_state(consumer.key(), &state)
+        .map_err(|_| now.saturating_add(RETRY_REFUSED))
 }

@@ -24,6 +24,19 @@ impl Log {
         u64::from(self.options.segment_len() - SEGMENT_HEADER - RESERVE - COMMIT - self.seal())
     }
 
+    /// Makes room for so many records in one segment: the next ones are not refused. `bytes`: the sum of [`Log::bytes_of`] over all of them, or more.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`] when they do not fit one segment, else as [`Log::append`].
+    pub fn reserve(&mut self, records: usize, bytes: u64) -> Result<(), AppendError> {
+        if let Some(error) = &self.fenced {
+            return Err(AppendError::Fenced(std::sync::Arc::clone(error)));
+        }
+        let seals = u64::from(self.seal()).saturating_mul(records as u64);
+        self.make_room(bytes.saturating_add(seals))?;
+        Ok(())
+    }
+
     /// Begins a batch of so many records: what is appended until [`Log::commit_batch`] counts only with that. `bytes`: the sum of
     /// [`Log::bytes_of`] over all of them, or more.
     ///
@@ -31,15 +44,7 @@ impl Log {
     /// [`AppendError::TooLarge`] when they do not fit one segment, else as [`Log::append`]; no batch is open then.
     pub fn begin_batch(&mut self, records: usize, bytes: u64) -> Result<(), AppendError> {
         debug_assert!(self.batch.is_none(), "one batch at a time");
-        if let Some(error) = &self.fenced {
-            return Err(AppendError::Fenced(std::sync::Arc::clone(error)));
-        }
-        let seals = u64::from(self.seal()).saturating_mul(records as u64 + 1);
-        self.make_room(
-            bytes
-                .saturating_add(u64::from(COMMIT))
-                .saturating_add(seals),
-        )?;
+        self.reserve(records + 1, bytes.saturating_add(u64::from(COMMIT)))?;
         self.batch = self.active.as_ref().map(|active| active.end);
         Ok(())
     }

@@ -34,14 +34,28 @@ impl ConsumerEntry {
         key: ConsumerKey,
         checkpoint: LogPosition,
     ) -> Result<(), AppendError> {
+        let state = self.checkpoint.take();
+        let emitted = self.emit_state(log, key, state.as_deref(), checkpoint);
+        self.checkpoint = state;
+        emitted
+    }
+
+    /// Writes the configuration anew, and behind it a state that tells of everything before `reflects`.
+    fn emit_state(
+        &mut self,
+        log: &mut Log,
+        key: ConsumerKey,
+        state: Option<&[u8]>,
+        reflects: LogPosition,
+    ) -> Result<(), AppendError> {
         let at = log.append(&Record::ConsumerConfig(log::ConsumerConfig {
             stream: self.stream,
             consumer: key,
             name: self.name.as_bytes(),
             config: &self.config,
         }))?;
-        if let Some(state) = &self.checkpoint {
-            let mut bytes = checkpoint.to_u64().to_le_bytes().to_vec();
+        if let Some(state) = state {
+            let mut bytes = reflects.to_u64().to_le_bytes().to_vec();
             bytes.extend_from_slice(state);
             log.append(&Record::ConsumerState(log::ConsumerState {
                 stream: self.stream,
@@ -50,13 +64,14 @@ impl ConsumerEntry {
             }))?;
         }
         self.emitted_at = at.start();
-        self.emitted_state = checkpoint;
+        self.emitted_state = reflects;
         Ok(())
     }
 }
 
 impl Shard {
-    /// Records a new consumer. No other consumer of the stream may have its name.
+    /// Records a new consumer and the progress that it begins with, if any: both, or with an error neither. No other consumer of the
+    /// stream may have its name.
     ///
     /// # Errors
     /// When the stream is unknown or the log takes no records.
@@ -65,6 +80,7 @@ impl Shard {
         stream: StreamId,
         name: &str,
         config: &[u8],
+        progress: &[u8],
     ) -> Result<ConsumerKey, ChangeError> {
         self.check_broken()?;
         let Some(owner) = self.streams.get(&stream) else {
@@ -74,15 +90,25 @@ impl Shard {
         let in_memory = owner.is_memory();
         let mut at = LogPosition::ZERO;
         if !in_memory {
-            at = self
-                .log
-                .append(&Record::ConsumerConfig(log::ConsumerConfig {
+            let record = Record::ConsumerConfig(log::ConsumerConfig {
+                stream,
+                consumer: key,
+                name: name.as_bytes(),
+                config,
+            });
+            if progress.is_empty() {
+                at = self.log.append(&record)?.start();
+            } else {
+                let begins = Record::ConsumerProgress(log::ConsumerProgress {
                     stream,
                     consumer: key,
-                    name: name.as_bytes(),
-                    config,
-                }))?
-                .start();
+                    delta: progress,
+                });
+                let bytes = Log::bytes_of(&record) + Log::bytes_of(&begins);
+                self.log.reserve(2, bytes)?;
+                at = self.log.append(&record)?.start();
+                self.log.append(&begins)?;
+            }
         }
         self.next_consumer += 1;
         let entry = ConsumerEntry {
@@ -197,6 +223,28 @@ impl Shard {
             delta,
         });
         Ok(Some(self.log.append(&record)?.end()))
+    }
+
+    /// Records the whole state of a consumer, in the place of progress that was refused and of everything before it. Durable as with
+    /// [`Shard::log_progress`].
+    ///
+    /// # Errors
+    /// When the consumer is unknown or the log takes no records.
+    pub fn log_consumer_state(
+        &mut self,
+        consumer: ConsumerKey,
+        state: &[u8],
+    ) -> Result<Option<LogPosition>, ChangeError> {
+        self.check_broken()?;
+        let Some(entry) = self.consumers.get_mut(&consumer) else {
+            return Err(ChangeError::UnknownConsumer(consumer));
+        };
+        if entry.in_memory {
+            return Ok(None);
+        }
+        let reflects = self.log.position();
+        entry.emit_state(&mut self.log, consumer, Some(state), reflects)?;
+        Ok(Some(self.log.position()))
     }
 
     /// A consumer's configuration, as it was recorded last.

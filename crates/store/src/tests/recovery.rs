@@ -106,12 +106,12 @@ fn segments_are_given_back_and_both_ways_to_start_agree() {
     store.shard().delete_stream(gone).unwrap();
     let key = store
         .shard()
-        .put_consumer(stream, "worker", b"first")
+        .put_consumer(stream, "worker", b"first", b"")
         .unwrap();
     store.shard().update_consumer(key, b"config").unwrap();
     let dropped = store
         .shard()
-        .put_consumer(stream, "dropped", b"config")
+        .put_consumer(stream, "dropped", b"config", b"")
         .unwrap();
     store
         .shard()
@@ -166,7 +166,7 @@ fn progress_ahead_of_a_rewritten_configuration_is_kept() {
     let stream = store.create(limited);
     let key = store
         .shard()
-        .put_consumer(stream, "worker", b"config")
+        .put_consumer(stream, "worker", b"config", b"")
         .unwrap();
     for _ in 0..2 {
         for n in 0..40 {
@@ -200,6 +200,46 @@ fn progress_ahead_of_a_rewritten_configuration_is_kept() {
             }],
             "catalog kept: {keep_catalog}"
         );
+    }
+}
+
+/// Progress was refused, and the whole state is logged in its place: no older state written anew comes before it.
+#[test]
+fn a_whole_state_takes_the_place_of_the_progress_before_it() {
+    let mut store = Store::new(64 << 10);
+    let mut limited = config("S", StorageType::File);
+    limited.max_msgs = 20;
+    let stream = store.create(limited);
+    let key = store
+        .shard()
+        .put_consumer(stream, "worker", b"config", b"start")
+        .unwrap();
+    for _ in 0..2 {
+        for n in 0..40 {
+            store.publish(stream, "S.a", &[], &[n; 3000]).unwrap();
+        }
+        store.commit();
+    }
+    store.checkpoint();
+    let full = store.shard().segment_count();
+    store.shard().log_progress(key, b"before").unwrap();
+    let logged = store.shard().log_consumer_state(key, b"whole").unwrap();
+    assert_eq!(logged, Some(store.shard().position()));
+    for _ in 0..12 {
+        store.advance(3);
+        store.tick();
+        store.commit();
+    }
+    assert!(store.shard().segment_count() < full);
+    store.shard().log_progress(key, b"behind").unwrap();
+    for keep_catalog in [true, false] {
+        store.reopen(keep_catalog);
+        let consumers = store.shard().recovered_consumers();
+        let [worker] = consumers.as_slice() else {
+            panic!("{consumers:?}");
+        };
+        assert_eq!(worker.checkpoint.as_deref(), Some(&b"whole"[..]));
+        assert_eq!(worker.deltas, [b"behind".to_vec()]);
     }
 }
 

@@ -45,7 +45,10 @@ fn sequences_times_and_gaps_are_kept_and_what_has_expired_is_gone() {
             restore(&mut store, stream, 9, ""),
             Err(ChangeError::Rejected(error)) if error.err_code == 10062
         ));
-        let key = store.shard().put_consumer(stream, "C", b"config").unwrap();
+        let key = store
+            .shard()
+            .put_consumer(stream, "C", b"config", b"")
+            .unwrap();
         store
             .shard()
             .restore_consumer_state(key, b"state".to_vec())
@@ -82,7 +85,10 @@ fn a_start_drops_what_was_not_finished() {
     for (checkpoint, keep_catalog) in [(false, true), (true, true), (true, false)] {
         let mut store = Store::new(64 << 10);
         let stream = begin(&mut store);
-        store.shard().put_consumer(stream, "C", b"config").unwrap();
+        store
+            .shard()
+            .put_consumer(stream, "C", b"config", b"")
+            .unwrap();
         store.advance(1000);
         store.tick();
         assert!(store.shard().load(stream, StreamSeq(8)).unwrap().is_some());

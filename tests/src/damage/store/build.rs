@@ -232,7 +232,7 @@ impl Building {
             .create_stream(&format!("ACCOUNT-{shard}"), config, self.now)
             .map_err(|error| error.to_string())?;
         let key = store
-            .put_consumer(id, "worker", b"its configuration")
+            .put_consumer(id, "worker", b"its configuration", b"")
             .map_err(|error| error.to_string())?;
         self.kept[shard].insert(id, Kept { id: id.0, ..kept });
         self.consumers[shard].insert(key, id);

@@ -98,7 +98,7 @@ impl<'s> Target<'s> {
         record: &[u8],
         state: Vec<u8>,
     ) -> Result<(), TargetError> {
-        let key = self.shard.put_consumer(stream, name, record)?;
+        let key = self.shard.put_consumer(stream, name, record, b"")?;
         self.shard.restore_consumer_state(key, state.clone())?;
         self.consumers.push((key, state));
         Ok(())

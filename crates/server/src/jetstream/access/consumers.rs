@@ -15,7 +15,7 @@ use crate::jetstream::advisory;
 use crate::jetstream::consumer::RunningConsumer;
 use crate::jetstream::consumer_record::ConsumerRecord;
 use crate::jetstream::consumer_service::{identity, in_service};
-use crate::jetstream::shard::ShardState;
+use crate::jetstream::shard::{CommitLost, ShardState};
 use crate::jetstream::target::ConsumerTarget;
 use crate::jetstream::view::{AccountInterest, DurableView};
 use crate::routing::FlushSet;
@@ -111,21 +111,7 @@ impl StreamAccess<'_> {
         self.state.end_turn(flush);
         self.state.report_removed(stream_id, flush);
         let now = self.state.now;
-        let store = &mut self.state.store;
         let record = ConsumerRecord::encode(now, name, &config);
-        let key = if config.direct {
-            // Its follower asks for another one after a restart.
-            store.put_transient_consumer(stream_id, name, &record)
-        } else {
-            store.put_consumer(stream_id, name, &record)
-        };
-        let key = key.map_err(consumer_failed)?;
-        self.state.store.watch_removed(stream_id, true);
-        let target = ConsumerTarget {
-            stream: self.target,
-            consumer: key,
-        };
-
         let mut outbox = Outbox::new();
         let mut selection = Selection::of(&SubjectFilter::new(config.filters()));
         let ShardState {
@@ -147,10 +133,18 @@ impl StreamAccess<'_> {
         };
         let mut state = Consumer::new(identity, chance::number(), &config, &mut context);
         let info = state.info(config.clone(), &mut context);
-        let progress = outbox.progress();
-        if !progress.is_empty() {
-            store.log_progress(key, progress).map_err(consumer_failed)?;
-        }
+        let key = if config.direct {
+            // Its follower asks for another one after a restart.
+            store.put_transient_consumer(stream_id, name, &record)
+        } else {
+            store.put_consumer(stream_id, name, &record, outbox.progress())
+        };
+        let key = key.map_err(consumer_failed)?;
+        store.watch_removed(stream_id, true);
+        let target = ConsumerTarget {
+            stream: self.target,
+            consumer: key,
+        };
         let running = RunningConsumer::new(target, state, &config);
         in_service(self.jetstream, stream, running);
         self.state.start_when_durable(stream_id, key);
@@ -222,7 +216,8 @@ impl StreamAccess<'_> {
         Ok(self.written())
     }
 
-    /// Calls `f` with the consumer (unpin, reset) and dispatches it. A reply waits for what is returned.
+    /// Calls `f` with the consumer (unpin, reset) and dispatches it. A reply waits for what is returned. If the log refuses the change, it is in
+    /// force all the same, and told as an error: nobody may rely on it.
     pub(in crate::jetstream) fn change_consumer<R>(
         &mut self,
         name: &str,
@@ -232,14 +227,27 @@ impl StreamAccess<'_> {
         let target = self
             .consumer_target(name)
             .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let result = self
+            .turn_of(target, flush, f)
+            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let consumer = self.state.consumer(target);
+        if consumer.is_some_and(|consumer| consumer.unlogged.is_some()) {
+            return Err(ApiError::consumer_create(CommitLost));
+        }
+        Ok((result, self.written()))
+    }
+
+    fn turn_of<R>(
+        &mut self,
+        target: ConsumerTarget,
+        flush: &mut FlushSet,
+        f: impl FnOnce(&mut Consumer, &mut Context<'_>) -> R,
+    ) -> Option<R> {
         self.state.end_turn(flush);
         self.state.report_removed(self.target.stream, flush);
-        let result = self
-            .state
-            .with_consumer(target, f)
-            .ok_or(ApiError::CONSUMER_NOT_FOUND)?;
+        let result = self.state.with_consumer(target, f)?;
         self.state.dispatch(target, flush);
-        Ok((result, self.written()))
+        Some(result)
     }
 
     /// No deliveries before `until`; `None` or a past time resumes. A reply waits for what is returned.
@@ -259,7 +267,7 @@ impl StreamAccess<'_> {
             // A pause needs API level 1, which the metadata says.
             config.set_stored_metadata();
             self.persist_config(target, &config)?;
-            self.change_consumer(name, flush, |consumer, ctx| consumer.pause(until, ctx))?;
+            self.turn_of(target, flush, |consumer, ctx| consumer.pause(until, ctx));
         }
         Ok(self.written())
     }

@@ -231,7 +231,7 @@ impl<'a> Filling<'a> {
         let mut locked = self.shard.lock();
         let store = &mut locked.store;
         let key = store
-            .put_consumer(self.stream, &name, &record)
+            .put_consumer(self.stream, &name, &record, b"")
             .map_err(|error| failed(&error))?;
         store
             .restore_consumer_state(key, checkpoint.clone())
