@@ -172,3 +172,26 @@ fn mask(text: &str, start: &str, what: impl Fn(&str) -> Option<(&'static str, us
 fn digits(text: &str) -> usize {
     text.bytes().take_while(u8::is_ascii_digit).count()
 }
+
+/// Observed nats-server 2.15.1: else it would be deleted while nobody uses it.
+#[test]
+fn a_durable_consumer_that_is_updated_by_name_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!("jetstream {{ store_dir: '{store_dir}' }}"));
+    let mut peer = server.connected("", "PONG\r\n");
+    peer.request("$JS.API.STREAM.CREATE.S", br#"{"name":"S"}"#)
+        .unwrap();
+    for config in [
+        r#""durable_name":"D""#,
+        r#""name":"D""#,
+        r#""durable_name":"D","description":"y""#,
+    ] {
+        let body =
+            format!(r#"{{"stream_name":"S","config":{{{config},"ack_policy":"explicit"}}}}"#);
+        let reply = peer.request("$JS.API.CONSUMER.CREATE.S.D", body.as_bytes());
+        let reply = String::from_utf8(reply.unwrap().payload).unwrap();
+        assert!(reply.contains(r#""created":"#), "{reply}");
+        assert!(!reply.contains("inactive_threshold"), "{reply}");
+    }
+}

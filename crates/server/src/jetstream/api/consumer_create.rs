@@ -101,7 +101,8 @@ fn put(
     if action == ConsumerAction::Create && !existing.is_same(&config) {
         return Err(ApiError::CONSUMER_ALREADY_EXISTS);
     }
-    if !existing.is_durable() {
+    // One that was made durable and then named otherwise has none, and is not given one (observed nats-server 2.15.1).
+    if !existing.is_durable() && config.inactive_threshold != existing.inactive_threshold {
         config.set_default_threshold();
     }
     // The level is that of what was asked for, also where nothing came of it.
