@@ -1,10 +1,9 @@
 use jetsled_jetstream_api::AccountLimits;
 
-use crate::jetstream::test_server::TestServer;
+use crate::jetstream::test_server::{Client, TestServer};
 
-/// Else the state would be ahead of the log, and a checkpoint would keep it so.
-#[test]
-fn a_consumer_that_rests_is_what_the_log_says_after_a_failed_commit() {
+/// A stream whose consumer has got its message, and an ack of it that is in no commit: nobody waits for that.
+fn with_unwritten_ack() -> (TestServer, Client) {
     let mut server = TestServer::start();
     let mut client = server.connect();
     client.publish("$JS.API.STREAM.CREATE.S", r#"{"name":"S"}"#);
@@ -18,8 +17,14 @@ fn a_consumer_that_rests_is_what_the_log_says_after_a_failed_commit() {
     let ack = heard
         .split_whitespace()
         .find(|word| word.starts_with("$JS.ACK"));
-    // Nobody waits for its commit.
     client.send(&format!("PUB {} 0\r\n\r\n", ack.unwrap()));
+    (server, client)
+}
+
+/// Else the state would be ahead of the log, and a checkpoint would keep it so.
+#[test]
+fn a_consumer_that_rests_is_what_the_log_says_after_a_failed_commit() {
+    let (mut server, mut client) = with_unwritten_ack();
 
     let account = server.account().clone();
     server.jetstream.disable(&account);
@@ -86,20 +91,7 @@ fn an_origin_keeps_the_consumer_of_a_mirror_whose_account_has_no_jetstream() {
 /// Its streams run until they are taken out of service, one after the other.
 #[test]
 fn a_commit_that_fails_while_an_account_loses_jetstream_counts_for_its_consumers() {
-    let mut server = TestServer::start();
-    let mut client = server.connect();
-    client.publish("$JS.API.STREAM.CREATE.S", r#"{"name":"S"}"#);
-    let consumer = r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#;
-    client.publish("$JS.API.CONSUMER.CREATE.S.C", consumer);
-    client.publish("S", "message");
-    server.commit();
-    client.publish("$JS.API.CONSUMER.MSG.NEXT.S.C", r#"{"batch":1}"#);
-    server.commit();
-    let heard = client.heard();
-    let ack = heard
-        .split_whitespace()
-        .find(|word| word.starts_with("$JS.ACK"));
-    client.send(&format!("PUB {} 0\r\n\r\n", ack.unwrap()));
+    let (mut server, mut client) = with_unwritten_ack();
 
     server.of_account().clone().switch(false);
     server.fail_to_commit();
