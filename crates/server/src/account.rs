@@ -172,13 +172,20 @@ impl Account {
 
     /// Whether a message published to `subject` would reach anybody.
     pub(crate) fn has_interest(&self, subject: &[u8]) -> bool {
-        if let Some(awaited) = self.responses.way(subject) {
-            return awaited.requestor.has_interest(&awaited.reply);
+        self.hears(subject)
+            || !self.responses.includes(subject)
+                && self.some_importer(subject, |importer, local| {
+                    importer.sublist.read().has_interest(local)
+                })
+    }
+
+    /// The same without the accounts that import this one's streams, to which responses do not go.
+    fn hears(&self, subject: &[u8]) -> bool {
+        if self.responses.includes(subject) {
+            let way = self.responses.way(subject);
+            return way.is_some_and(|way| way.requestor.hears(&way.reply));
         }
         self.sublist.read().has_interest(subject)
-            || self.some_importer(subject, |importer, local| {
-                importer.sublist.read().has_interest(local)
-            })
     }
 
     /// Whether anybody subscribed to exactly `subject`, or to what it is called in an account that imports it: as a member of
@@ -398,13 +405,13 @@ impl Account {
     }
 
     /// Closes the ways back to replies that nobody waits for any more.
-    fn forget_requests(&self, unsubscribed: &[u8]) {
+    pub(crate) fn forget_requests(&self, unsubscribed: &[u8]) {
         if !self.imports_services.load(Acquire) {
             return;
         }
         for link in &self.wiring().services {
             if let Some(exporter) = link.exporter.upgrade() {
-                let is_wanted = |reply: &[u8]| self.sublist.read().has_interest(reply);
+                let is_wanted = |reply: &[u8]| self.hears(reply);
                 exporter
                     .responses
                     .interest_lost(&exporter, self, unsubscribed, is_wanted);

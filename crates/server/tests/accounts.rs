@@ -652,3 +652,69 @@ fn jetstream_works_over_an_import() {
         assert_eq!(info["ack_floor"]["stream_seq"], 2);
     }
 }
+
+/// Through one import, and through a second one behind it.
+#[test]
+fn a_pull_request_over_an_import_ends_with_its_subscription() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = TestServer::configured(&format!(
+        "jetstream {{ store_dir: {:?} }}\n{}",
+        dir.path().display().to_string(),
+        accounts(&[
+            (
+                "A",
+                r#"jetstream: true
+                exports: [{service: "$JS.API.>", response: stream}]"#
+            ),
+            (
+                "B",
+                r#"imports: [{service: {account: A, subject: "$JS.API.>"}}]
+                exports: [{service: "$JS.API.>", response: stream}]"#
+            ),
+            (
+                "C",
+                r#"imports: [{service: {account: B, subject: "$JS.API.>"}}]"#
+            ),
+        ])
+    ));
+    let mut a = Player::new(&server, "a").peer;
+    a.request(
+        "$JS.API.STREAM.CREATE.S",
+        br#"{"name":"S","subjects":["foo"]}"#,
+    )
+    .unwrap();
+    a.request(
+        "$JS.API.CONSUMER.DURABLE.CREATE.S.C",
+        br#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#,
+    )
+    .unwrap();
+    let mut info = move || -> serde_json::Value {
+        a.request("foo", b"1").unwrap();
+        let info = a.request("$JS.API.CONSUMER.INFO.S.C", b"").unwrap();
+        serde_json::from_slice(&info.payload).unwrap()
+    };
+    for (unacked, name) in [(1, "b"), (3, "c")] {
+        let mut importing = Player::new(&server, name).peer;
+        importing.send("SUB in 9\r\n").unwrap();
+        let pull = br#"{"batch":5,"expires":20000000000}"#;
+        let size = pull.len();
+        let sent = format!("PUB $JS.API.CONSUMER.MSG.NEXT.S.C in {size}\r\n");
+        importing.send(sent).unwrap();
+        importing.send([&pull[..], b"\r\n"].concat()).unwrap();
+        importing.sync().unwrap();
+        // So that the request has been looked at with its subscription there.
+        let delivered = info();
+        assert_eq!(delivered["num_waiting"], 1, "{name}: {delivered}");
+        assert_eq!(importing.message().unwrap().subject, "foo");
+        importing.send("UNSUB 9\r\n").unwrap();
+        importing.sync().unwrap();
+        let after = info();
+        assert_eq!(after["num_waiting"], 0, "{name}: {after}");
+        assert_eq!(
+            after["delivered"]["stream_seq"],
+            delivered["delivered"]["stream_seq"]
+        );
+        assert_eq!(after["num_pending"], 1);
+        assert_eq!(delivered["num_ack_pending"], unacked);
+    }
+}

@@ -365,11 +365,15 @@ impl IngestBatch {
                 if request.reply.is_empty() {
                     return;
                 }
+                let imported = request
+                    .account
+                    .account()
+                    .is_some_and(|account| account.responses.includes(request.reply));
                 let pull = PullEvent {
                     payload: request.payload,
                     reply: Bytes::copy_from_slice(request.reply),
                     api_level_too_high: api::level_too_high(request.headers),
-                    imported: false,
+                    imported,
                 };
                 state.raise(consumer, flush, |consumer, ctx| consumer.on_pull(pull, ctx));
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -30,6 +30,8 @@ pub(crate) struct Responses {
     table: Mutex<Table>,
     /// How many there are, to be asked without the lock.
     open: AtomicUsize,
+    /// How many were closed so far.
+    closed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -149,10 +151,20 @@ impl Responses {
         })
     }
 
+    /// Whether a message to `subject` goes on to another account, if it goes anywhere.
+    pub(crate) fn includes(&self, subject: &[u8]) -> bool {
+        let prefix = self.prefix.get();
+        prefix.is_some_and(|prefix| subject.starts_with(prefix))
+    }
+
+    /// How many were closed so far: while it stays, whoever waits for a response still does.
+    pub(crate) fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// The way back that `subject` stands for.
     pub(crate) fn way(&self, subject: &[u8]) -> Option<Way> {
-        let prefix = self.prefix.get()?;
-        if !subject.starts_with(prefix) {
+        if !self.includes(subject) {
             return None;
         }
         let table = self.table.lock();
@@ -222,8 +234,10 @@ impl Responses {
                 .collect();
             drop(table);
             let mut flush = FlushSet::new();
-            for closed in closed {
+            for (closed, subject) in closed.into_iter().zip(&subjects) {
                 report(owner, closed, Outcome::InterestLost, &mut flush);
+                // The service may be one that the owner imports.
+                owner.forget_requests(subject);
             }
             flush.flush();
         }
@@ -277,6 +291,7 @@ impl Responses {
             }
         }
         self.open.fetch_sub(1, Ordering::AcqRel);
+        self.closed.fetch_add(1, Ordering::AcqRel);
         Some(open)
     }
 }
