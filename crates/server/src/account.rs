@@ -73,6 +73,9 @@ pub(crate) trait InterestListener: Send + Sync {
     /// A client subscription or a receiver was made or went away (UNSUB, auto-unsubscribe, closed connection).
     /// `subject` may have wildcards; other subscriptions on it may remain.
     fn interest_changed(&self, subject: &[u8]);
+
+    /// Other accounts import this one's streams than before: who listens on any subject may have changed.
+    fn importers_changed(&self);
 }
 
 impl Account {
@@ -315,8 +318,9 @@ impl Account {
 
     /// Changes what it shares. Use [`wire`](crate::wiring::wire), which does so on both sides.
     ///
-    /// One step for whoever resolves a subject: a service that stays imported is there throughout.
-    pub(crate) fn set_wiring(&self, wiring: Wiring) {
+    /// One step for whoever resolves a subject: a service that stays imported is there throughout. True if other accounts import its
+    /// streams than before: see [`tell_importers_changed`](Account::tell_importers_changed).
+    pub(crate) fn set_wiring(&self, wiring: Wiring) -> bool {
         let wiring = Arc::new(wiring);
         let mut sublist = self.sublist.write();
         // With the lock held, so that whoever subscribes later sees them.
@@ -345,6 +349,12 @@ impl Account {
                 exporter.generation.fetch_add(1, AcqRel);
             }
         }
+        wiring.importers != before.importers
+    }
+
+    /// Tells listeners that other accounts import its streams than before, once these are wired, too.
+    pub(crate) fn tell_importers_changed(&self) {
+        self.tell_listeners(|listener| listener.importers_changed());
     }
 
     /// Lets the account listen to the JetStream API on these subjects, always the same ones, whenever the API is its own to answer.
@@ -452,17 +462,20 @@ impl Account {
     }
 
     fn tell(&self, subject: &[u8]) {
-        self.tell_listeners(subject);
-        self.for_each_exporter(subject, Self::tell_listeners);
+        let tell = |account: &Self, subject: &[u8]| {
+            account.tell_listeners(|listener| listener.interest_changed(subject));
+        };
+        tell(self, subject);
+        self.for_each_exporter(subject, tell);
     }
 
-    fn tell_listeners(&self, subject: &[u8]) {
+    fn tell_listeners(&self, tell: impl Fn(&dyn InterestListener)) {
         if !self.has_listeners.load(Acquire) {
             return;
         }
         let listeners = self.listeners.read().clone();
         for listener in listeners {
-            listener.interest_changed(subject);
+            tell(&*listener);
         }
     }
 }

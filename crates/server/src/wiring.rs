@@ -40,6 +40,15 @@ pub(crate) struct StreamLink {
     pub(crate) import: Arc<GrantedStream>,
 }
 
+impl PartialEq for StreamLink {
+    /// The same subjects between the same accounts.
+    fn eq(&self, other: &Self) -> bool {
+        self.other.ptr_eq(&other.other)
+            && self.import.from == other.import.from
+            && self.import.to == other.import.to
+    }
+}
+
 /// An import of a service.
 #[derive(Debug)]
 pub(crate) struct ServiceLink {
@@ -116,9 +125,15 @@ pub(crate) fn wire(
             }
         }
     }
+    let mut with_other_importers = Vec::new();
     for (name, account) in accounts {
-        if let Some(wiring) = wirings.remove(name) {
-            account.set_wiring(wiring);
+        if let Some(wiring) = wirings.remove(name)
+            && account.set_wiring(wiring)
+        {
+            with_other_importers.push(account);
         }
+    }
+    for account in with_other_importers {
+        account.tell_importers_changed();
     }
 }

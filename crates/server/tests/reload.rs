@@ -317,3 +317,49 @@ fn an_imported_jetstream_api_comes_and_goes() {
         }
     }
 }
+
+/// Who had subscribed before an import came into force was not noticed by the push consumers of the account that exports.
+#[test]
+fn a_push_consumer_delivers_to_an_import_that_comes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().display().to_string();
+    let with = |b: &str| {
+        format!(
+            r#"jetstream {{ store_dir: {store:?} }}
+            accounts {{
+                A {{
+                    jetstream: true
+                    users: [ {{user: a, password: p}} ]
+                    exports: [ {{stream: "out"}} ]
+                }}
+                B {{
+                    users: [ {{user: b, password: p}} ]
+                    {b}
+                }}
+            }}"#
+        )
+    };
+    let server = TestServer::configured(&with(""));
+    let mut a = user(&server, "a", "p");
+    let stream = br#"{"name":"S","subjects":["s"]}"#;
+    a.request("$JS.API.STREAM.CREATE.S", stream).unwrap();
+    let consumer = br#"{"stream_name":"S","config":{"durable_name":"C","deliver_subject":"out"}}"#;
+    a.request("$JS.API.CONSUMER.DURABLE.CREATE.S.C", consumer)
+        .unwrap();
+    a.request("s", b"1").unwrap();
+    let mut b = user(&server, "b", "p");
+    b.send("SUB out 1\r\n").unwrap();
+    b.sync().unwrap();
+    let mut is_bound = || -> serde_json::Value {
+        let info = a.request("$JS.API.CONSUMER.INFO.S.C", b"").unwrap();
+        let mut info: serde_json::Value = serde_json::from_slice(&info.payload).unwrap();
+        info["push_bound"].take()
+    };
+    assert_eq!(is_bound(), serde_json::Value::Null);
+    let import = r#"imports: [ {stream: {account: A, subject: "out"}} ]"#;
+    reload(&server, &with(import)).unwrap();
+    assert_eq!(b.message().unwrap().payload, b"1");
+    assert_eq!(is_bound(), true);
+    reload(&server, &with("")).unwrap();
+    assert_eq!(is_bound(), serde_json::Value::Null);
+}

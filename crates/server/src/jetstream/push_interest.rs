@@ -52,11 +52,16 @@ impl PushInterest {
         let consumers = self.consumers.lock();
         consumers.get(subscribed).cloned().unwrap_or_default()
     }
+
+    fn all(&self) -> Vec<ConsumerTarget> {
+        let consumers = self.consumers.lock();
+        consumers.values().flatten().copied().collect()
+    }
 }
 
-impl InterestListener for AccountJetStream {
-    fn interest_changed(&self, subject: &[u8]) {
-        let concerned = self.push_interest.concerned(subject);
+impl AccountJetStream {
+    /// Lets consumers look anew whether anybody listens.
+    fn review_interest(&self, concerned: Vec<ConsumerTarget>) {
         if concerned.is_empty() {
             return;
         }
@@ -70,5 +75,15 @@ impl InterestListener for AccountJetStream {
             state.end_of_batch(&mut flush);
         }
         flush.flush();
+    }
+}
+
+impl InterestListener for AccountJetStream {
+    fn interest_changed(&self, subject: &[u8]) {
+        self.review_interest(self.push_interest.concerned(subject));
+    }
+
+    fn importers_changed(&self) {
+        self.review_interest(self.push_interest.all());
     }
 }
