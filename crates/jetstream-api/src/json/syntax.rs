@@ -13,15 +13,13 @@ pub(crate) fn decoder_text(payload: &[u8], error: &serde_json::Error) -> String 
     };
     match scanner.documents() {
         Err(Fault::Eof) => "unexpected EOF".to_owned(),
-        Err(Fault::Character(what)) => match scanner.peek() {
-            Some(byte) => {
-                let character = quoted(byte);
-                format!(
-                    "invalid character {character} {what} at offset {}",
-                    scanner.at + 1
-                )
-            }
-            None => "unexpected EOF".to_owned(),
+        Err(Fault::Character(what)) => match scanner.character() {
+            [] => "unexpected EOF".to_owned(),
+            character => format!(
+                "invalid character {} {what} at offset {}",
+                quoted(character),
+                scanner.at + character.len()
+            ),
         },
         Err(Fault::Escape(byte)) => {
             let escape = char::from(byte);
@@ -45,18 +43,20 @@ pub(crate) fn document_text(payload: &[u8]) -> Option<String> {
     let fault = match scanner.value() {
         Ok(()) => {
             scanner.blanks();
-            let next = scanner.peek()?;
-            return Some(format!(
-                "invalid character {} after top-level value",
-                quoted(next)
-            ));
+            return match scanner.character() {
+                [] => None,
+                next => Some(format!(
+                    "invalid character {} after top-level value",
+                    quoted(next)
+                )),
+            };
         }
         Err(fault) => fault,
     };
-    match (fault, scanner.peek()) {
+    match (fault, scanner.character()) {
         (Fault::TooDeep, _) => None,
-        (Fault::Character(what), Some(byte)) => {
-            Some(format!("invalid character {} {what}", quoted(byte)))
+        (Fault::Character(what), character @ [_, ..]) => {
+            Some(format!("invalid character {} {what}", quoted(character)))
         }
         (Fault::Escape(byte), _) => {
             let escape = char::from(byte);
@@ -312,21 +312,28 @@ impl Scanner<'_> {
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
+
+    /// The bytes of the character at the scanner's position: one where there is none, no bytes at the end.
+    fn character(&self) -> &[u8] {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let rest = rest.get(..char::MAX_LEN_UTF8).unwrap_or(rest);
+        let valid = rest.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let len = valid.chars().next().map_or(1, char::len_utf8);
+        rest.get(..len).unwrap_or_default()
+    }
 }
 
 fn bad(what: &str) -> Result<(), Fault> {
     Err(Fault::Character(what.to_owned()))
 }
 
-/// A byte in single quotes, as Go quotes a character.
-fn quoted(byte: u8) -> String {
-    match byte {
-        b'\'' => r"'\''".to_owned(),
-        b'"' => "'\"'".to_owned(),
+/// A character, or a byte that is none, in single quotes as Go quotes it.
+fn quoted(character: &[u8]) -> String {
+    match character {
+        b"'" => r"'\''".to_owned(),
+        b"\"" => "'\"'".to_owned(),
         _ => {
-            let mut buffer = [0; 4];
-            let text = char::from(byte).encode_utf8(&mut buffer);
-            let quoted = GoQuoted(text.as_bytes()).to_string();
+            let quoted = GoQuoted(character).to_string();
             format!("'{}'", quoted.trim_matches('"'))
         }
     }
@@ -384,11 +391,54 @@ mod tests {
                 r#"{"name":-}"#,
                 "invalid character '}' in numeric literal at offset 10",
             ),
+            (
+                "\u{feff}{}",
+                r"invalid character '\ufeff' looking for beginning of value at offset 3",
+            ),
+            (
+                "{\u{a0}}",
+                r"invalid character '\u00a0' looking for beginning of object key string at offset 3",
+            ),
+            (
+                "[\u{1f600}]",
+                "invalid character '\u{1f600}' looking for beginning of value at offset 5",
+            ),
         ] {
-            let documents =
-                serde_json::Deserializer::from_str(payload).into_iter::<serde_json::Value>();
-            let error = documents.filter_map(Result::err).next().expect("not JSON");
-            assert_eq!(decoder_text(payload.as_bytes(), &error), want, "{payload}");
+            check_decoder(payload.as_bytes(), want);
+        }
+        check_decoder(
+            b"\xff{}",
+            r"invalid character '\xff' looking for beginning of value at offset 1",
+        );
+        check_decoder(
+            b"[\xe2\x82]",
+            r"invalid character '\xe2' looking for beginning of value at offset 2",
+        );
+    }
+
+    fn check_decoder(payload: &[u8], want: &str) {
+        let documents =
+            serde_json::Deserializer::from_slice(payload).into_iter::<serde_json::Value>();
+        let error = documents.filter_map(Result::err).next().expect("not JSON");
+        let payload_text = payload.escape_ascii();
+        assert_eq!(decoder_text(payload, &error), want, "{payload_text}");
+    }
+
+    #[test]
+    fn a_fault_in_one_document_is_told_without_its_place() {
+        for (payload, want) in [
+            (
+                "{\u{feff}}",
+                r"invalid character '\ufeff' looking for beginning of object key string",
+            ),
+            (
+                "{}\u{feff}",
+                r"invalid character '\ufeff' after top-level value",
+            ),
+            ("{", "unexpected end of JSON input"),
+        ] {
+            let text = document_text(payload.as_bytes());
+            assert_eq!(text.as_deref(), Some(want), "{payload}");
         }
     }
 }
