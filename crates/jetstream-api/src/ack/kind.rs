@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::Nanos;
+use crate::{Nanos, json};
 
 /// What the payload of an ack says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl<'a> AckKind<'a> {
             };
         }
         let delay = if argument.starts_with(b"{") {
-            serde_json::from_slice::<NakOptions>(argument)
+            json::decode_one::<NakOptions>(argument)
                 .ok()
                 .map(|options| options.delay)
         } else {
@@ -101,6 +101,11 @@ mod tests {
             ("-NAK", nak(None, false)),
             ("-NAK  ", nak(None, false)),
             ("-NAK {\"delay\": 2000}", nak(Some(2000), false)),
+            ("-NAK {\"Delay\":2000,\"x\":1}", nak(Some(2000), false)),
+            ("-NAK {\"delay\":1,\"DELAY\":2}", nak(Some(2), false)),
+            ("-NAK {\"delay\":null}", nak(Some(0), false)),
+            ("-NAK {\"delay\":1.5}", nak(None, true)),
+            ("-NAK {\"delay\":1} x", nak(None, true)),
             ("-NAK {}", nak(Some(0), false)),
             ("-NAK 2s", nak(Some(2_000_000_000), false)),
             ("-NAK soon", nak(None, true)),

@@ -26,10 +26,10 @@ pub(super) struct Counted {
 }
 
 /// The body of a counter's message.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Body {
-    #[serde(default, alias = "Val", alias = "VAL")]
-    val: Option<String>,
+    val: String,
 }
 
 impl Counter {
@@ -125,10 +125,8 @@ fn value_of(body: &[u8]) -> Result<BigInt, ApiError> {
     if let Some(value) = usual {
         return Ok(value);
     }
-    let body: Option<Body> =
-        serde_json::from_slice(body).map_err(|_| ApiError::MESSAGE_COUNTER_BROKEN)?;
-    let value = body.and_then(|body| body.val).unwrap_or_default();
-    Ok(number(value.as_bytes()).unwrap_or_default())
+    let body: Body = json::decode_one(body).map_err(|_| ApiError::MESSAGE_COUNTER_BROKEN)?;
+    Ok(number(body.val.as_bytes()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -174,6 +172,7 @@ mod tests {
         check(r#" { "x": 1, "val" : "-3" } "#, None, Some(-3));
         check("{}", None, Some(0));
         check("null", None, Some(0));
+        check(r#"{"vAL":"3","val":null}"#, None, Some(3));
         for body in ["", "x", "12", r#"{"val":12}"#, r#"{"val":"1"#] {
             check(body, None, None);
         }
