@@ -18,6 +18,9 @@ pub(crate) struct Edits {
 /// A header block of no lines.
 const EMPTY_BLOCK: &[u8] = b"NATS/1.0\r\n\r\n";
 
+/// What a block begins with, before a status.
+const VERSION: &[u8] = b"NATS/1.0";
+
 impl Edits {
     /// Forgets the message before, and drops from a new one what no stream keeps: a status and `Nats-Request-Info`.
     pub(in crate::stream) fn begin(
@@ -31,11 +34,7 @@ impl Edits {
         }
         let block = self.headers(message);
         if steering.status {
-            let end = memchr::memchr(b'\n', block).map_or(block.len(), |at| at + 1);
-            block.splice(..end, headers::HEADER_LINE.iter().copied());
-            if block == EMPTY_BLOCK {
-                block.clear();
-            }
+            drop_status(block);
         }
         headers::remove(block, b"Nats-Request-Info");
     }
@@ -85,5 +84,43 @@ impl Edits {
             self.headers.extend_from_slice(message.headers);
         }
         &mut self.headers
+    }
+}
+
+/// Takes away what is between the version and the first CR, and all of a block that is empty then; without a CR, nothing
+/// (observed nats-server 2.15.1).
+fn drop_status(block: &mut Vec<u8>) {
+    let tail = block.strip_prefix(VERSION).unwrap_or_default();
+    if let Some(status_len) = memchr::memchr(b'\r', tail) {
+        block.drain(VERSION.len()..VERSION.len() + status_len);
+        if block == EMPTY_BLOCK {
+            block.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_ends_at_the_first_carriage_return() {
+        for (block, want) in [
+            ("NATS/1.0 503 x\r\nA: b\r\n\r\n", "NATS/1.0\r\nA: b\r\n\r\n"),
+            ("NATS/1.0 100\r\n\r\n", ""),
+            ("NATS/1.0\nA: b\n\n", "NATS/1.0\nA: b\n\n"),
+            ("NATS/1.0 5\nA: b\r\nC: d\n\n", "NATS/1.0\r\nC: d\n\n"),
+            ("NATS/1.0 7\rA: b\r\n\r\n", "NATS/1.0\rA: b\r\n\r\n"),
+            ("NATS/1.0 7\r", "NATS/1.0\r"),
+            ("NATS/1.0 7", "NATS/1.0 7"),
+        ] {
+            let mut edited = block.as_bytes().to_vec();
+            drop_status(&mut edited);
+            assert_eq!(
+                edited.escape_ascii().to_string(),
+                want.as_bytes().escape_ascii().to_string(),
+                "{block:?}"
+            );
+        }
     }
 }
