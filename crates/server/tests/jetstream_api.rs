@@ -74,6 +74,30 @@ fn consumers_release_by_the_retention_that_an_update_brings() {
     }
 }
 
+/// Observed nats-server 2.15.1, with errors too.
+#[test]
+fn restarts_of_consumers_are_not_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!("jetstream {{ store_dir: '{store_dir}' }}"));
+    let mut peer = server.ready();
+    let mut request = |subject: &str, body: &str| {
+        let reply = peer.request(&format!("$JS.API.{subject}"), body.as_bytes());
+        serde_json::from_slice::<Value>(&reply.unwrap().payload).unwrap()
+    };
+    request("STREAM.CREATE.S", r#"{"name":"S"}"#);
+    request(
+        "CONSUMER.CREATE.S.C",
+        r#"{"stream_name":"S","config":{"durable_name":"C","ack_policy":"explicit"}}"#,
+    );
+    let restarted = request("CONSUMER.RESET.S.C", "");
+    assert_eq!(restarted["reset_seq"], 1);
+    let refused = request("CONSUMER.RESET.S.C", "{x");
+    assert_eq!(refused["error"]["err_code"], 10025);
+    assert_eq!(request("INFO", "")["api"]["total"], 2);
+    assert_eq!(request("INFO", "")["api"]["errors"], 0);
+}
+
 /// Observed nats-server 2.15.1: all but messages that were got, with as much of who asks as imports share.
 #[test]
 fn what_was_asked_and_answered_is_told() {

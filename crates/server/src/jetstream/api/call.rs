@@ -107,6 +107,16 @@ impl<'a> Call<'a> {
         self.send(outcome);
     }
 
+    /// As [`Call::answer`], but neither the answer nor an error is counted or told.
+    pub(super) fn answer_in_silence<T: ResponseBody>(
+        &mut self,
+        endpoint: impl FnOnce(&mut Self) -> Outcome<T>,
+    ) {
+        let outcome = self.run(endpoint);
+        self.is_told = false;
+        self.send(outcome);
+    }
+
     /// Leaves the answer to what `endpoint` starts, unless that fails.
     pub(super) fn answer_later<T: ResponseBody>(
         &mut self,

@@ -10,15 +10,14 @@ use super::consumer_create::STREAM_IDENTITY;
 use crate::info::VERSION;
 
 /// Starts a consumer anew, after its ack floor or at a sequence. Always lenient. Only a consumer that exists answers, and
-/// only a request with a reply subject counts; none is told (observed nats-server 2.15.1).
+/// only with a reply subject; no request is counted or told (observed nats-server 2.15.1).
 pub(super) fn reset(call: &mut Call<'_>, stream: &str, consumer: &str) {
     let jetstream = call.jetstream;
     let exists = jetstream.with_stream(stream, call.flush, |access, _| {
         access.has_consumer(consumer)
     });
     if exists == Some(true) && call.wants_reply() {
-        call.is_told = false;
-        call.answer(|call| restart(call, stream, consumer));
+        call.answer_in_silence(|call| restart(call, stream, consumer));
     }
 }
 
