@@ -4,6 +4,8 @@
 
 mod support;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jetsled_testkit::Peer;
 use serde_json::{Value, json};
 use support::TestServer;
@@ -45,9 +47,13 @@ fn subscribe(peer: &mut Peer, subs: &str) {
     peer.sync().unwrap();
 }
 
+fn block(lines: &str) -> String {
+    format!("NATS/1.0\r\n{}\r\n", lines.replace('|', "\r\n"))
+}
+
 /// Publishes with these header lines and gives back what the publisher is told.
 fn publish(peer: &mut Peer, subject: &str, headers: &str) -> String {
-    let block = format!("NATS/1.0\r\n{}\r\n", headers.replace('|', "\r\n"));
+    let block = block(headers);
     let size = block.len();
     let line = format!("HPUB {subject} {size} {}\r\n{block}hi\r\n", size + 2);
     peer.send(line).unwrap();
@@ -259,4 +265,65 @@ fn a_distributed_trace_goes_to_the_accounts_destination() {
         events(&mut observer),
         json!([ingress("a", "A", "foo"), egress("a", "foo")])
     );
+}
+
+#[test]
+fn what_is_stored_is_traced_no_further() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = TestServer::configured(&format!(
+        r#"jetstream {{ store_dir: '{}' }}
+        accounts {{
+            A {{ jetstream: true, msg_trace: acc.tr, users: [ {{user: a, password: p}} ], exports: [ {{stream: "st.*"}} ] }}
+            B {{ jetstream: true, users: [ {{user: b, password: p}} ], imports: [ {{stream: {{account: A, subject: "st.*"}}}} ] }}
+        }}"#,
+        directory.path().display()
+    ));
+    let (mut a, mut b) = (connect(&server, "a"), connect(&server, "b"));
+    for peer in [&mut a, &mut b] {
+        let created = peer.request(
+            "$JS.API.STREAM.CREATE.S",
+            br#"{"name":"S","subjects":["st.*"]}"#,
+        );
+        assert!(created.unwrap().payload.ends_with(b"\"did_create\":true}"));
+    }
+    let mut listener = connect(&server, "a");
+    subscribe(&mut listener, "SUB st.> 1");
+    let mut observer = connect(&server, "a");
+    subscribe(&mut observer, "SUB tr 1");
+    for (lines, want) in [
+        (
+            "A: b|Nats-Trace-Dest: tr|C: d|",
+            "A: b|Nats-Trace-Dest: trace disabled|C: d|",
+        ),
+        (
+            "Nats-Trace-Dest:tr|Nats-Trace-Dest: no|",
+            "Nats-Trace-Dest:trace disabled|Nats-Trace-Dest: no|",
+        ),
+        (
+            "traceparent: 00-4bf9-00f0-01|",
+            "traceparent: 00-4bf9-00f0-01|Nats-Trace-Dest: trace disabled|",
+        ),
+        (
+            "traceparent: 00-4bf9-00f0-00|",
+            "traceparent: 00-4bf9-00f0-00|",
+        ),
+        ("nats-trace-dest: tr|", "nats-trace-dest: tr|"),
+    ] {
+        publish(&mut a, "st.1", lines);
+        let shown = listener.message().unwrap();
+        assert_eq!(shown.headers, block(lines), "{lines}");
+        for peer in [&mut a, &mut b] {
+            assert_eq!(last_stored(peer), block(want), "{lines}");
+        }
+    }
+    let trace = String::from_utf8(observer.message().unwrap().payload).unwrap();
+    assert!(trace.contains(r#""sub":"st.\u003e""#), "{trace}");
+}
+
+/// The headers of the message that was stored last.
+fn last_stored(peer: &mut Peer) -> String {
+    let reply = peer.request("$JS.API.STREAM.MSG.GET.S", br#"{"last_by_subj":"st.1"}"#);
+    let reply: Value = serde_json::from_slice(&reply.unwrap().payload).unwrap();
+    let headers = STANDARD.decode(reply["message"]["hdrs"].as_str().unwrap());
+    String::from_utf8(headers.unwrap()).unwrap()
 }

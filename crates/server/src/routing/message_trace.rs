@@ -49,6 +49,11 @@ pub(crate) fn disable(block: &mut Vec<u8>) {
     headers::set(block, DESTINATION, DISABLED);
 }
 
+/// As [`disable`], where the destination stood: what a stream keeps of a traced message.
+pub(crate) fn disable_in_place(block: &mut Vec<u8>) {
+    headers::replace(block, DESTINATION, DISABLED);
+}
+
 impl TraceRequest {
     pub(crate) fn read(block: &[u8]) -> Option<Self> {
         if !block.starts_with(headers::HEADER_LINE) {
@@ -295,7 +300,7 @@ impl Tracer {
             request: self.request,
             events: self.events,
         };
-        let rest = serde_json::to_vec(&body).unwrap_or_default();
+        let rest = jetsled_jetstream_api::json::to_vec(&body);
         crate::events::trace(server, self.account, self.destination, rest);
     }
 }

@@ -164,17 +164,26 @@ impl Candidate {
             | Target::Follower(_)
             | Target::Internal(_)
             | Target::System(_)) => {
-                if let Target::JetStream(jetstream::Target::Stream(stream)) = &target
-                    && let Some(jetstream) = self.account.jetstream()
-                    && let Some(name) = jetstream.stream_name(*stream)
-                {
-                    tracer.jetstream(&name, subject);
+                let mut stored = Vec::new();
+                if let Target::JetStream(jetstream::Target::Stream(stream)) = &target {
+                    if let Some(jetstream) = self.account.jetstream()
+                        && let Some(name) = jetstream.stream_name(*stream)
+                    {
+                        tracer.jetstream(&name, subject);
+                    }
+                    // What a stream sends later is not traced.
+                    stored.extend_from_slice(message.headers);
+                    message_trace::disable_in_place(&mut stored);
                 }
                 if !tracer.only {
-                    let message = Message {
+                    let mut message = Message {
                         subject,
                         ..*message
                     };
+                    if !stored.is_empty() {
+                        message.headers = &stored;
+                        (message.size_text, message.header_size_text) = (&[], &[]);
+                    }
                     deliver_inside(&target, &message.routed(&self.account), flush);
                 }
                 true
