@@ -74,6 +74,74 @@ fn consumers_release_by_the_retention_that_an_update_brings() {
     }
 }
 
+/// Observed nats-server 2.15.1: what an account has no room for is told before what is wrong with a configuration, but for bytes of
+/// a storage that is not named.
+#[test]
+fn of_several_broken_limits_the_same_is_told_as_by_nats_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let store_dir = directory.path().display();
+    let server = TestServer::configured(&format!(
+        r#"jetstream {{ store_dir: '{store_dir}', limits {{ duplicate_window: "1m" }} }}
+        accounts {{ A {{
+            jetstream: {{ max_mem: 2000, max_store: 3000, max_streams: 2, max_consumers: 2, disk_max_stream_bytes: 2000 }}
+            users: [ {{user: a, password: p}} ]
+        }} }}"#
+    ));
+    let mut peer = server.connected(r#","user":"a","pass":"p""#, "PONG\r\n");
+    let mut check = |verb: &str, name: &str, members: &str, want: u64| {
+        let body = format!(r#"{{"name":"{name}","subjects":["{name}"]{members}}}"#);
+        let reply = peer.request(&format!("$JS.API.STREAM.{verb}.{name}"), body.as_bytes());
+        let reply: Value = serde_json::from_slice(&reply.unwrap().payload).unwrap();
+        let code = &reply["error"]["err_code"];
+        assert_eq!(code.as_u64().unwrap_or(0), want, "{verb} {body}");
+    };
+    let window = r#","duplicate_window":120000000000"#;
+    check("CREATE", "S", r#","max_bytes":1900"#, 0);
+    for (members, want) in [
+        (r#","max_bytes":2500"#, 10122),
+        (r#","max_bytes":1500"#, 10047),
+        (r#","max_bytes":1500,"max_age":5"#, 10052),
+        (r#","max_bytes":1500,"num_replicas":3"#, 10074),
+        (r#","max_bytes":2500,"num_replicas":3"#, 10122),
+        (r#","max_bytes":1500,"max_age":5,"storage":"file""#, 10047),
+        (
+            r#","max_bytes":900,"num_replicas":3,"storage":"memory""#,
+            10028,
+        ),
+        (
+            r#","max_bytes":600,"num_replicas":3,"storage":"memory""#,
+            10074,
+        ),
+        (
+            r#","max_consumers":3,"max_bytes":2500,"num_replicas":7"#,
+            10026,
+        ),
+        (&format!(r#","max_consumers":3{window}"#), 10026),
+        (&format!(r#","max_bytes":2500{window}"#), 10052),
+    ] {
+        check("CREATE", "T", members, want);
+    }
+    check("CREATE", "S", r#","max_bytes":1500"#, 10058);
+    check("CREATE", "S", r#","max_consumers":3,"max_age":5"#, 10026);
+    check("UPDATE", "S", r#","max_consumers":3,"max_age":5"#, 10052);
+    check("UPDATE", "T", r#","num_replicas":3"#, 10059);
+    check(
+        "UPDATE",
+        "T",
+        r#","num_replicas":3,"max_bytes":2500"#,
+        10122,
+    );
+    check("CREATE", "F", "", 0);
+    check(
+        "CREATE",
+        "T",
+        r#","num_replicas":7,"max_consumers":3"#,
+        10027,
+    );
+    check("CREATE", "T", r#","sealed":true"#, 10052);
+    check("CREATE", "S", r#","max_bytes":1900"#, 0);
+}
+
 /// Observed nats-server 2.15.1, with errors too.
 #[test]
 fn restarts_of_consumers_are_not_counted() {

@@ -11,6 +11,8 @@ pub struct StreamConfigRequest {
     pub config: StreamConfig,
     /// Refuse instead of adjusting silently.
     pub pedantic: bool,
+    /// Whether the request says which storage it wants.
+    pub names_storage: bool,
 }
 
 impl StreamConfigRequest {
@@ -20,23 +22,31 @@ impl StreamConfigRequest {
     ///
     /// Those of [`json::decode`].
     pub fn decode(payload: &[u8], strictness: Strictness) -> Result<Decoded<Self>, ApiError> {
-        let take_pedantic = |members: &mut Map<String, Value>| match members.remove("pedantic") {
-            None => Ok(false),
-            Some(Value::Bool(pedantic)) => Ok(pedantic),
-            Some(other) => {
-                let kind = json::kind(&other);
-                Err(format!(
-                    "json: cannot unmarshal {kind} into Go struct field {NAME}.pedantic of type bool"
-                ))
-            }
+        let take = |members: &mut Map<String, Value>| {
+            let pedantic = match members.remove("pedantic") {
+                None => false,
+                Some(Value::Bool(pedantic)) => pedantic,
+                Some(other) => {
+                    let kind = json::kind(&other);
+                    return Err(format!(
+                        "json: cannot unmarshal {kind} into Go struct field {NAME}.pedantic of type bool"
+                    ));
+                }
+            };
+            Ok((pedantic, members.contains_key("storage")))
         };
-        let (decoded, pedantic) = json::decode_with(payload, NAME, strictness, take_pedantic)?;
+        let (decoded, (pedantic, names_storage)) =
+            json::decode_with(payload, NAME, strictness, take)?;
         let Decoded {
             value: config,
             warning,
         } = decoded;
         Ok(Decoded {
-            value: Self { config, pedantic },
+            value: Self {
+                config,
+                pedantic,
+                names_storage,
+            },
             warning,
         })
     }

@@ -32,6 +32,7 @@ impl StreamConfig {
         streams: StreamLookup<'_>,
     ) -> Result<StreamConfig, ApiError> {
         let mut new = new.validated_among(limits, pedantic, streams)?;
+        new.check_replicas(limits)?;
         // nats-server validates an update twice, so here a counter meets the TTLs that delete markers turned on.
         new.check_counter()?;
         self.check_update(&new)?;

@@ -25,11 +25,13 @@ impl StreamConfig {
         limits: &ServerLimits,
         pedantic: bool,
     ) -> Result<StreamConfig, ApiError> {
-        self.validated_among(limits, pedantic, &|_| None)
+        let config = self.validated_among(limits, pedantic, &|_| None)?;
+        config.check_replicas(limits)?;
+        Ok(config)
     }
 
     /// As [`StreamConfig::validated`], with a look at the origins among the account's streams: their settings, and whether streams
-    /// copy each other in a circle.
+    /// copy each other in a circle. [`StreamConfig::check_replicas`] is left to the caller.
     ///
     /// # Errors
     ///
@@ -54,11 +56,20 @@ impl StreamConfig {
                 self.placement = None;
             }
         }
+        self.set_stored_metadata();
+        Ok(self)
+    }
+
+    /// Checks that a single server is not asked for replicas; after what the account says of one stream.
+    ///
+    /// # Errors
+    ///
+    /// 10074.
+    pub fn check_replicas(&self, limits: &ServerLimits) -> Result<(), ApiError> {
         if self.num_replicas > 1 && !limits.clustered {
             return Err(ApiError::STREAM_REPLICAS_NOT_SUPPORTED);
         }
-        self.set_stored_metadata();
-        Ok(self)
+        Ok(())
     }
 
     /// Checks what may not be set when a stream is created; before everything else.

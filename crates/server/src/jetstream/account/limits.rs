@@ -155,21 +155,66 @@ impl AccountJetStream {
         Ok(())
     }
 
+    /// Checks what the account says of a stream that is to be created before its configuration is validated. Bytes count here as often
+    /// as there are to be replicas, and only if the request names the storage (observed nats-server 2.15.1).
+    pub(in crate::jetstream) fn check_new_stream(
+        &self,
+        config: &StreamConfig,
+        names_storage: bool,
+    ) -> Result<(), ApiError> {
+        if self.stream(&config.name).is_none() {
+            self.check_stream_count(&config.name)?;
+        }
+        self.check_max_consumers(config)?;
+        if names_storage {
+            let bytes = u128::try_from(config.max_bytes).unwrap_or(1);
+            let replicas = u128::try_from(config.num_replicas).unwrap_or(0).max(1);
+            self.check_reserved(config, bytes * replicas)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that a stream may have as many consumers as it says.
+    pub(in crate::jetstream) fn check_max_consumers(
+        &self,
+        config: &StreamConfig,
+    ) -> Result<(), ApiError> {
+        let account = self.limits.read().max_consumers;
+        if account > 0 && config.max_consumers > account {
+            return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
+        }
+        Ok(())
+    }
+
     /// Checks the account's and the server's limits for a stream that is made or changed.
     pub(in crate::jetstream) fn check_limits(
         &self,
         old: Option<&StreamHandle>,
         config: &StreamConfig,
     ) -> Result<(), ApiError> {
+        if old.is_none() {
+            self.check_stream_count(&config.name)?;
+        }
+        self.check_reserved(config, reservation(config).max(1))
+    }
+
+    /// Checks that the account may have a stream of this name beside its others.
+    fn check_stream_count(&self, name: &str) -> Result<(), ApiError> {
+        let streams = self.streams.read();
+        let others = streams.len() - usize::from(streams.get(name).is_some());
+        let count = others + self.restoring.lock().len();
+        let max_streams = usize::try_from(self.limits.read().max_streams).ok();
+        if max_streams.is_some_and(|max| count >= max) {
+            return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
+        }
+        Ok(())
+    }
+
+    /// Checks that account and server have as many bytes for a stream beside what others reserve.
+    fn check_reserved(&self, config: &StreamConfig, bytes: u128) -> Result<(), ApiError> {
         let streams = self.streams.read();
         let restoring = self.restoring.lock();
         let limits = self.limits.read();
-        let max_streams = usize::try_from(limits.max_streams).ok();
-        let others = streams.len() - usize::from(streams.get(&config.name).is_some());
-        let count = others + restoring.len();
-        if old.is_none() && max_streams.is_some_and(|max| count >= max) {
-            return Err(ApiError::MAXIMUM_STREAMS_LIMIT);
-        }
         let (account_max, exceeded) = match config.storage {
             StorageType::Memory => (limits.max_memory, ApiError::MEMORY_RESOURCES_EXCEEDED),
             StorageType::File => (limits.max_storage, ApiError::STORAGE_RESOURCES_EXCEEDED),
@@ -178,7 +223,7 @@ impl AccountJetStream {
         let restored = restored.filter(|other| other.storage == config.storage);
         let reserved = streams.reserved_beside(config)
             + restored.map(|other| reservation(other)).sum::<u128>()
-            + reservation(config).max(1);
+            + bytes;
         if u128::try_from(account_max).is_ok_and(|max| reserved > max) {
             return Err(exceeded);
         }

@@ -13,15 +13,20 @@ use crate::jetstream::advisory;
 /// Creates a stream; one with the same configuration may be there already.
 pub(super) fn create(call: &mut Call<'_>, stream: &str) -> Outcome<StreamCreate> {
     let request = StreamConfigRequest::decode(call.payload, call.strictness())?;
-    let StreamConfigRequest { config, pedantic } = call.accept(request);
+    let StreamConfigRequest {
+        config,
+        pedantic,
+        names_storage,
+    } = call.accept(request);
     check_name(&config, stream)?;
     config.check_create()?;
     let jetstream = call.jetstream;
+    jetstream.check_new_stream(&config, names_storage)?;
     let lookup = |name: &str| jetstream.stream_config(name);
-    let config = config.validated_among(jetstream.server_limits(), pedantic, &lookup)?;
-    // Before what the account says of each stream, and of a name in use (observed nats-server 2.15.1).
-    jetstream.check_limits(None, &config)?;
-    check_account(call.jetstream, &config)?;
+    let limits = jetstream.server_limits();
+    let config = config.validated_among(limits, pedantic, &lookup)?;
+    jetstream.check_stream_bytes(&config)?;
+    config.check_replicas(limits)?;
     let is_new = call.jetstream.stream(stream).is_none();
     let (_, durable) = call.jetstream.create_stream(config)?;
     if is_new {
@@ -55,10 +60,7 @@ pub(super) fn check_account(
     jetstream: &AccountJetStream,
     config: &StreamConfig,
 ) -> Result<(), ApiError> {
-    let account = jetstream.account_limits().max_consumers;
-    if account > 0 && config.max_consumers > account {
-        return Err(ApiError::MAXIMUM_CONSUMERS_LIMIT);
-    }
+    jetstream.check_max_consumers(config)?;
     jetstream.check_stream_bytes(config)
 }
 

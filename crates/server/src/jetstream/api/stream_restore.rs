@@ -22,7 +22,9 @@ pub(super) fn restore(call: &mut Call<'_>, stream: &str) -> Outcome<StreamRestor
     check_name(&config, stream)?;
     let jetstream = call.jetstream;
     let lookup = |name: &str| jetstream.stream_config(name);
-    let config = config.validated_among(jetstream.server_limits(), false, &lookup)?;
+    let limits = jetstream.server_limits();
+    let config = config.validated_among(limits, false, &lookup)?;
+    config.check_replicas(limits)?;
     check_account(call.jetstream, &config)?;
     call.jetstream.check_limits(None, &config)?;
     if call.jetstream.stream(stream).is_some() {

@@ -13,12 +13,14 @@ use crate::jetstream::access::StreamAccess;
 /// Replaces a stream's configuration.
 pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate> {
     let request = StreamConfigRequest::decode(call.payload, call.strictness())?;
-    let StreamConfigRequest { config, pedantic } = call.accept(request);
+    let StreamConfigRequest {
+        config, pedantic, ..
+    } = call.accept(request);
     let jetstream = call.jetstream;
     // By itself first: nobody is told that a stream is missing who could not have changed it.
-    let alone = config
-        .clone()
-        .validated(jetstream.server_limits(), pedantic)?;
+    let limits = jetstream.server_limits();
+    let alone = config.clone();
+    let alone = alone.validated_among(limits, pedantic, &|_| None)?;
     jetstream.check_stream_bytes(&alone)?;
     check_name(&config, stream)?;
     jetstream
@@ -28,7 +30,6 @@ pub(super) fn update(call: &mut Call<'_>, stream: &str) -> Outcome<StreamUpdate>
         .ok_or(ApiError::STREAM_NOT_FOUND)??;
     let decide = |old: &StreamConfig| {
         let lookup = |name: &str| jetstream.stream_config(name);
-        let limits = jetstream.server_limits();
         let config = old.updated_among(config.clone(), limits, pedantic, &lookup)?;
         check_account(jetstream, &config)?;
         Ok(config)
