@@ -1,14 +1,13 @@
 //! A disk that fails under a server: what a failed commit takes back, it takes back from consumers as well; what cannot be read is not served.
 
 use std::io::ErrorKind;
-use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use jetsled_config::{JetStreamOptions, Options};
+use jetsled_config::Options;
 use jetsled_jetstream_api::Timestamp;
 use jetsled_server::{ServerByHand, SessionByHand};
 use jetsled_store::StoreOptions;
-use jetsled_testkit::{Call, Fault, FaultyStorage};
+use jetsled_testkit::{Call, Fault, FaultyStorage, jetstream_options, one_shard};
 use tempfile::TempDir;
 
 /// A server and one client of it, driven by hand.
@@ -39,18 +38,12 @@ impl World {
         let now = 1_750_000_000_000_000_000;
         ServerByHand::set_time(Timestamp(now));
         let options = Options {
-            jetstream: JetStreamOptions {
-                enabled: true,
-                max_memory_store: Some(1 << 20),
-                max_file_store: Some(1 << 30),
-                ..JetStreamOptions::default()
-            },
+            jetstream: jetstream_options(),
             ..Options::default()
         };
         let store = StoreOptions {
-            shards: NonZeroU8::new(1),
             segment_bytes,
-            ..StoreOptions::new(dir.path(), 1)
+            ..one_shard(dir.path())
         };
         let server = ServerByHand::start(options, &store, Arc::new(disk.clone()));
         let server = server.expect("a server");

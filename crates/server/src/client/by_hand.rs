@@ -18,6 +18,15 @@ impl ByHand {
         Self(open_by_hand(server))
     }
 
+    /// A client of this user.
+    #[cfg(test)]
+    pub(crate) fn logged_in(server: &Arc<ServerState>, user: &str, password: &str) -> Self {
+        let mut client = Self::open(server);
+        let fields = format!(r#"{{"verbose":false,"user":"{user}","pass":"{password}"}}"#);
+        assert!(client.receive(format!("CONNECT {fields}\r\n").as_bytes()));
+        client
+    }
+
     /// Acts on bytes of the client, and on what the server has to tell it, INFO apart. `false`: the connection is at its end.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> bool {
         let session = &mut self.0;

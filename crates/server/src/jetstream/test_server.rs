@@ -1,13 +1,11 @@
 //! A server without threads on a disk that can fail, for tests between two lock sections of what a client asks for.
 
 use std::io::ErrorKind;
-use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use jetsled_config::{Command, Environment, JetStreamOptions, Options, parse_command_line};
+use jetsled_config::{Command, Environment, Options, parse_command_line};
 use jetsled_jetstream_api::{Nanos, Timestamp};
-use jetsled_store::StoreOptions;
-use jetsled_testkit::{Call, Fault, FaultyStorage};
+use jetsled_testkit::{Call, Fault, FaultyStorage, jetstream_options, one_shard};
 use tempfile::TempDir;
 
 use super::{AccountJetStream, ByHand, JetStream, clock};
@@ -48,17 +46,9 @@ impl TestServer {
         let disk = FaultyStorage::new();
         let now = Timestamp(1_750_000_000_000_000_000);
         clock::give(Some(now));
-        let store = StoreOptions {
-            shards: NonZeroU8::new(1),
-            ..StoreOptions::new(dir.path(), 1)
-        };
+        let store = one_shard(dir.path());
         let options = Options {
-            jetstream: JetStreamOptions {
-                enabled: true,
-                max_memory_store: Some(1 << 20),
-                max_file_store: Some(1 << 30),
-                ..JetStreamOptions::default()
-            },
+            jetstream: jetstream_options(),
             ..options
         };
         let state = Arc::new(ServerState::new(options).unwrap());
@@ -117,9 +107,7 @@ impl TestServer {
 
     /// A client of the user of this name, and without a password.
     pub(super) fn connect_as(&self, user: &str) -> Client {
-        let mut client = client::ByHand::open(&self.state);
-        let connect = format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\"}}\r\n");
-        client.receive(connect.as_bytes());
+        let mut client = client::ByHand::logged_in(&self.state, user, "");
         client.receive(b"SUB answer 1\r\n");
         Client(client)
     }

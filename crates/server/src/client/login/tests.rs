@@ -19,13 +19,7 @@ fn permissions_hold_for_what_a_refused_connect_has_subscribed_to() {
             { user: p, password: p }
         ] }"#,
     );
-    let log_in = |user: &str| {
-        let mut session = ByHand::open(&server);
-        let connect =
-            format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"p\"}}\r\n");
-        assert!(session.receive(connect.as_bytes()));
-        session
-    };
+    let log_in = |user| ByHand::logged_in(&server, user, "p");
     let (mut subscriber, mut publisher) = (log_in("s"), log_in("p"));
     assert!(subscriber.receive(b"SUB > 1\r\n"));
     subscriber.client().note_refused(&ConnectOptions::default());

@@ -1,9 +1,7 @@
-use std::num::NonZeroU8;
 use std::sync::Arc;
 
-use jetsled_config::{JetStreamOptions, Options};
-use jetsled_store::StoreOptions;
-use jetsled_testkit::FaultyStorage;
+use jetsled_config::Options;
+use jetsled_testkit::{FaultyStorage, jetstream_options, one_shard};
 
 use super::*;
 use crate::server::ServerByHand;
@@ -14,17 +12,9 @@ use crate::server::ServerByHand;
 fn workers_begin_when_all_consumers_are_there() {
     let dir = tempfile::tempdir().unwrap();
     let disk = FaultyStorage::new();
-    let store = StoreOptions {
-        shards: NonZeroU8::new(1),
-        ..StoreOptions::new(dir.path(), 1)
-    };
+    let store = one_shard(dir.path());
     let options = Options {
-        jetstream: JetStreamOptions {
-            enabled: true,
-            max_memory_store: Some(1 << 20),
-            max_file_store: Some(1 << 30),
-            ..JetStreamOptions::default()
-        },
+        jetstream: jetstream_options(),
         ..Options::default()
     };
     let server = ServerByHand::start(options.clone(), &store, Arc::new(disk.clone())).unwrap();

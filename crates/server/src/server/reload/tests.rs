@@ -9,6 +9,13 @@ fn options(text: &str) -> Options {
     Options::from_file(file.path()).unwrap()
 }
 
+/// What a reload does before it tells the connections.
+fn take_over(state: &Arc<ServerState>, options: Options) {
+    let authenticator = Authenticator::new(options.auth_config()).unwrap();
+    state.replace(options, authenticator, None, None);
+    state.configure_accounts();
+}
+
 /// A publisher may look up who listens after the options have changed and before the listener has been judged anew.
 #[test]
 fn routes_resolved_before_a_listener_was_judged_anew_are_forgotten() {
@@ -21,20 +28,11 @@ fn routes_resolved_before_a_listener_was_judged_anew_are_forgotten() {
         ))
     };
     let state = Arc::new(ServerState::new(denying(r#""secret.>""#)).unwrap());
-    let log_in = |user: &str| {
-        let mut session = ByHand::open(&state);
-        let connect =
-            format!("CONNECT {{\"verbose\":false,\"user\":\"{user}\",\"pass\":\"p\"}}\r\n");
-        assert!(session.receive(connect.as_bytes()));
-        session
-    };
+    let log_in = |user| ByHand::logged_in(&state, user, "p");
     let (mut listener, mut publisher) = (log_in("s"), log_in("p"));
     assert!(listener.receive(b"SUB > 1\r\n"));
 
-    let stricter = denying(r#""secret.>", "hr.>""#);
-    let authenticator = Authenticator::new(stricter.auth_config()).unwrap();
-    state.replace(stricter, authenticator, None, None);
-    state.configure_accounts();
+    take_over(&state, denying(r#""secret.>", "hr.>""#));
     assert!(publisher.receive(b"PUB hr.pay 1\r\n1\r\n"));
     listener.client().signal(Signal::Recheck);
     assert!(listener.receive(b""));
