@@ -15,7 +15,13 @@ pub(crate) struct ByHand(Session);
 
 impl ByHand {
     pub(crate) fn open(server: &Arc<ServerState>) -> Self {
-        Self(open_by_hand(server))
+        Self(open_by_hand(server, || ()))
+    }
+
+    /// As [`ByHand::open`], and something happens before the server has it on its list.
+    #[cfg(test)]
+    pub(crate) fn open_amidst(server: &Arc<ServerState>, meanwhile: impl FnOnce()) -> Self {
+        Self(open_by_hand(server, meanwhile))
     }
 
     /// A client of this user.

@@ -260,10 +260,12 @@ async fn open(
     )
 }
 
-/// A session without a socket: whoever makes it gives it its input and takes its output.
-pub(super) fn open_by_hand(server: &Arc<ServerState>) -> Session {
+/// A session without a socket: whoever makes it gives it its input and takes its output. `meanwhile` is what happens before the server
+/// has it on its list.
+pub(super) fn open_by_hand(server: &Arc<ServerState>, meanwhile: impl FnOnce()) -> Session {
     let remote = SocketAddr::from(([127, 0, 0, 1], 4));
     let parts = Opening::new(server, remote, Transport::Tcp).without_socket(server);
+    meanwhile();
     server.remember(&parts.client, parts.must_log_in);
     Session::new(parts)
 }

@@ -66,6 +66,10 @@ impl ServerState {
         self.counters.total_connections.fetch_add(1, Relaxed);
         if !must_log_in {
             self.bind(client, &login);
+            // A reload since the connection was greeted did not find it on the list.
+            if self.requires_login(client.transport()) {
+                client.signal(Signal::Recheck);
+            }
         }
         if self.stopping.load(Acquire) {
             client.close(CloseReason::ServerShutdown);

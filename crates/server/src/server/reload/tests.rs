@@ -41,3 +41,18 @@ fn routes_resolved_before_a_listener_was_judged_anew_are_forgotten() {
     listener.take_output(usize::MAX, &mut out);
     assert_eq!(String::from_utf8(out).unwrap(), "MSG hr.pay 1 1\r\n1\r\n");
 }
+
+/// A reload tells those who are on the list, and who comes there later may have been greeted before it.
+#[test]
+fn who_was_greeted_before_a_reload_must_log_in_as_it_says() {
+    let state = Arc::new(ServerState::new(options("")).unwrap());
+    let mut session = ByHand::open_amidst(&state, || {
+        let locked = "authorization { user: u, password: p }";
+        take_over(&state, options(locked));
+    });
+    assert!(!session.receive(b"PUB a 0\r\n\r\n"));
+    let mut out = Vec::new();
+    session.take_output(usize::MAX, &mut out);
+    let told = String::from_utf8(out).unwrap();
+    assert_eq!(told, "-ERR 'Authorization Violation'\r\n");
+}
