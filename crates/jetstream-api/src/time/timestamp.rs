@@ -4,6 +4,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Nanos;
+use super::rfc3339::{self, ParseTimestampError};
 
 /// A point in time: nanoseconds since 1970-01-01T00:00:00Z, from the year 1677 to 2262.
 ///
@@ -11,15 +12,6 @@ use super::Nanos;
 /// [`Timestamp::UNSET`] is Go's zero time, `0001-01-01T00:00:00Z`; it sorts before every other time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
-
-/// A text that is not an RFC 3339 time.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?} as \"2006\""
-)]
-pub struct ParseTimestampError {
-    text: String,
-}
 
 impl Timestamp {
     /// Go's zero time, which JetStream shows where no time is known.
@@ -101,10 +93,7 @@ impl FromStr for Timestamp {
         if text == "0001-01-01T00:00:00Z" {
             return Ok(Self::UNSET);
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| ParseTimestampError {
-            text: text.to_owned(),
-        })?;
-        let nanos = time.as_nanosecond();
+        let nanos = rfc3339::parse(text)?;
         let bounded = nanos.clamp(i128::from(i64::MIN + 1), i128::from(i64::MAX));
         Ok(Self(
             i64::try_from(bounded).expect("clamped to the range of an i64"),
