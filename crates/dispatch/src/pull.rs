@@ -27,11 +27,11 @@ impl Consumer {
         pull: &PullEvent<'_>,
         ctx: &mut Context<'_>,
     ) -> Result<PullRequest, Refusal> {
-        if pull.api_level_too_high {
-            return Err(Status::RequiredApiLevel.into());
-        }
         if matches!(self.mode, Mode::Push(_)) {
             return Err(Status::PushBased.into());
+        }
+        if pull.api_level_too_high {
+            return Err(Status::RequiredApiLevel.into());
         }
         let wanted = Wanted::parse(pull.payload).map_err(bad_request)?;
         if wanted.heartbeat > Nanos::ZERO

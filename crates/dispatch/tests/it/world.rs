@@ -194,11 +194,20 @@ impl World {
     }
 
     pub(crate) fn pull(&mut self, reply: &str, payload: &str) -> Vec<String> {
+        self.pull_as(reply, payload, false)
+    }
+
+    /// A request that asks for more than the server knows.
+    pub(crate) fn pull_above_api_level(&mut self, reply: &str) -> Vec<String> {
+        self.pull_as(reply, "", true)
+    }
+
+    fn pull_as(&mut self, reply: &str, payload: &str, api_level_too_high: bool) -> Vec<String> {
         self.turn(|consumer, ctx| {
             let pull = PullEvent {
                 payload: payload.as_bytes(),
                 reply: Bytes::copy_from_slice(reply.as_bytes()),
-                api_level_too_high: false,
+                api_level_too_high,
                 imported: false,
             };
             consumer.on_pull(pull, ctx);
