@@ -11,7 +11,11 @@ use crate::view::Interest;
 #[derive(Debug)]
 pub(crate) struct Push {
     pub(crate) subject: Bytes,
+    /// The queue group whose members count as listeners: the one configured when the deliver subject was taken. An update of the
+    /// group alone changes nothing about that before the next restart (observed nats-server 2.15.1).
     group: Option<Bytes>,
+    /// The one configured now.
+    next_group: Option<Bytes>,
     /// Whether somebody listens on the deliver subject, as of that generation of interest.
     pub(crate) active: bool,
     generation: Option<u64>,
@@ -34,6 +38,7 @@ impl Push {
         let mut push = Self {
             subject: Bytes::new(),
             group: None,
+            next_group: None,
             active: false,
             generation: None,
             heartbeat: Nanos::ZERO,
@@ -42,14 +47,19 @@ impl Push {
             rate_limit: None,
         };
         push.configure(config, burst, now);
+        push.group.clone_from(&push.next_group);
         push.restart_heartbeat(now);
         push
     }
 
     /// Takes what an update may change.
     pub(crate) fn configure(&mut self, config: &ConsumerConfig, burst: u64, now: Timestamp) {
-        self.subject = Bytes::copy_from_slice(config.deliver_subject.as_bytes());
-        self.group = (!config.deliver_group.is_empty())
+        if *self.subject != *config.deliver_subject.as_bytes() {
+            self.subject = Bytes::copy_from_slice(config.deliver_subject.as_bytes());
+            // Of an update that moves the subject and changes the group, too, the old group counts.
+            self.group = self.next_group.take();
+        }
+        self.next_group = (!config.deliver_group.is_empty())
             .then(|| Bytes::copy_from_slice(config.deliver_group.as_bytes()));
         self.generation = None;
         self.heartbeat = config.heartbeat;

@@ -27,6 +27,35 @@ fn messages_flow_while_somebody_listens() {
 }
 
 #[test]
+fn an_update_of_the_group_leaves_the_listeners_of_the_old_one_in_charge() {
+    let durable = |subject: &str, group: &str| {
+        format!(r#"{{"durable_name":"C","deliver_subject":"{subject}","deliver_group":"{group}"}}"#)
+    };
+    let mut world = World::new(&durable("d", "q"), &[]);
+    world.subscribe("d queue q", true);
+    for gone in ["d", "d queue r", "e queue q", "e queue r"] {
+        world.subscribe(gone, false);
+    }
+    world.update(&durable("d", "r"));
+    assert!(world.info().push_bound);
+    assert_eq!(world.store("a"), ["push: 1 as 1, 0 left"]);
+    world.subscribe("d queue q", false);
+    world.subscribe("d queue r", true);
+    assert!(!world.info().push_bound);
+    // A move takes the group that was configured last, but not the one that comes with it.
+    world.update(&durable("e", "s"));
+    assert!(!world.info().push_bound);
+    world.subscribe("e queue r", true);
+    assert!(world.info().push_bound);
+    // So does a restart.
+    world.subscribe("e queue s", false);
+    world.restart();
+    assert!(!world.info().push_bound);
+    world.subscribe("e queue s", true);
+    assert!(world.info().push_bound);
+}
+
+#[test]
 fn a_pull_request_is_refused() {
     let mut world = World::new(&push(""), &[]);
     let refused = ["r: 409 Consumer is push based"];

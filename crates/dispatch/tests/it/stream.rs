@@ -139,7 +139,11 @@ impl Interest for Subscribers {
             .contains(std::str::from_utf8(subject).expect("text"))
     }
 
-    fn has_subscriber(&self, subject: &[u8], _queue: Option<&[u8]>) -> bool {
-        self.has_interest(subject)
+    /// The members of a queue group are known as `subject queue group`.
+    fn has_subscriber(&self, subject: &[u8], queue: Option<&[u8]>) -> bool {
+        match queue {
+            Some(queue) => self.has_interest(&[subject, b" queue ", queue].concat()),
+            None => self.has_interest(subject),
+        }
     }
 }
