@@ -81,6 +81,8 @@ pub struct FollowStatus {
     pub lag: u64,
     /// The origin's last sequence that is stored here.
     pub stored: StreamSeq,
+    /// Whether the origin was asked yet.
+    pub asked: bool,
     /// When the origin was last heard of.
     pub heard_at: Option<Timestamp>,
     /// Why it can not follow.
@@ -192,6 +194,7 @@ impl Follower {
         FollowStatus {
             lag: self.lag,
             stored: self.stored,
+            asked: self.asked_at.is_some(),
             heard_at: self.heard_at,
             error: self.error.clone(),
         }

@@ -86,7 +86,11 @@ impl FollowPlan {
             },
             active: status.heard_at.map_or(Nanos(-1), |at| now.since(at)),
             error: status.error.clone(),
-            filter_subject: source.filter_subject.clone(),
+            // A mirror has none until it asks its origin for it (observed nats-server 2.15.1): the answer to its creation has none.
+            filter_subject: match self.kind {
+                FollowKind::Mirror if !status.asked => String::new(),
+                FollowKind::Mirror | FollowKind::Source => source.filter_subject.clone(),
+            },
             subject_transforms: source.subject_transforms.clone(),
         }
     }

@@ -225,6 +225,20 @@ fn consumers_of_one_origin_have_names_of_their_own() {
 }
 
 #[test]
+fn a_mirror_shows_its_filter_once_it_has_asked() {
+    let filtered = StreamSource {
+        filter_subject: "o.1".to_owned(),
+        ..source("O")
+    };
+    for (kind, before) in [(FollowKind::Mirror, ""), (FollowKind::Source, "o.1")] {
+        let mut world = World::new(kind, filtered.clone(), 0, tail(0, 1, 0));
+        assert_eq!(world.info().filter_subject, before, "{kind:?}");
+        world.asked();
+        assert_eq!(world.info().filter_subject, "o.1", "{kind:?}");
+    }
+}
+
+#[test]
 fn filters_and_prefixes_are_part_of_the_request() {
     let origin = StreamSource {
         filter_subject: "o.*".to_owned(),
