@@ -26,7 +26,7 @@ impl Consumer {
         if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
             return;
         }
-        self.inactivity.touch(ctx.now);
+        self.inactivity.acked(ctx.now);
         let answer_known = match ack.numbers.stream_seq.is_zero() {
             true => Answer::No,
             false => Answer::Yes,
@@ -72,7 +72,7 @@ impl Consumer {
         if !matches!(self.rules.ack_policy, AckPolicy::Explicit | AckPolicy::All) {
             return;
         }
-        self.inactivity.touch(ctx.now);
+        self.inactivity.acked(ctx.now);
         let mut numbers = *first;
         for _ in 0..count {
             self.ack(&numbers, Sample::Yes, ctx);

@@ -61,6 +61,20 @@ impl Inactivity {
         self.last_active = now;
     }
 
+    /// An ack came in. It brings the watch forward, too, which may be meant to look much later, for a message that is acked now.
+    #[inline]
+    pub(crate) fn acked(&mut self, now: Timestamp) {
+        self.touch(now);
+        if let (Some(due_at), Some(over_at)) = (self.due_at, self.over_at()) {
+            self.due_at = Some(due_at.min(over_at));
+        }
+    }
+
+    /// A request that waited until `expires` is over: its client was there all the time.
+    pub(crate) fn waited_until(&mut self, expires: Timestamp) {
+        self.last_active = self.last_active.max(expires);
+    }
+
     pub(crate) fn start(&mut self, now: Timestamp) {
         self.due_at = self.over_after(now);
     }

@@ -16,6 +16,8 @@ pub(crate) struct PendingMessage {
     pub(crate) deliveries: u32,
     /// Whether it is on the redelivery queue; its timer rests meanwhile.
     pub(crate) queued: bool,
+    /// Whether it is there because its timer ran out.
+    pub(crate) lapsed: bool,
     acked: bool,
 }
 
@@ -63,6 +65,7 @@ impl Pending {
             since,
             deliveries: 1,
             queued: false,
+            lapsed: false,
             acked: false,
         });
     }
@@ -81,6 +84,7 @@ impl Pending {
             since,
             deliveries,
             queued: false,
+            lapsed: false,
             acked: false,
         });
     }
@@ -196,6 +200,7 @@ impl Pending {
         };
         let changed = message.queued != queued;
         message.queued = queued;
+        message.lapsed &= queued;
         match (changed, queued) {
             (true, true) => self.queued += 1,
             (true, false) => self.queued -= 1,
@@ -232,6 +237,7 @@ impl Pending {
             return false;
         };
         message.since = since;
+        message.lapsed = false;
         true
     }
 
@@ -252,6 +258,7 @@ impl Pending {
             let deadline = deadline(message);
             if deadline <= now {
                 message.queued = true;
+                message.lapsed = true;
                 self.queued += 1;
                 expired(message);
             } else if next.is_none_or(|next| deadline < next) {

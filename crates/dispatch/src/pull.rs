@@ -172,6 +172,7 @@ impl Consumer {
             return;
         };
         pull.reviewed_at = Some(ctx.now);
+        let inactivity = &mut self.inactivity;
         let (interest, now, out) = (ctx.interest, ctx.now, &mut *ctx.out);
         let generation = interest.generation();
         pull.queue.review(|request| {
@@ -180,6 +181,9 @@ impl Consumer {
             };
             if request.is_expired(now) {
                 tell(request, Status::RequestTimeout(request.unserved()));
+                if let Some(expires) = request.expires {
+                    inactivity.waited_until(expires);
+                }
                 return Keep::No;
             }
             let one_shot_is_over = request.expires.is_none() || request.delivered > 0;

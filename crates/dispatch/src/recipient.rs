@@ -38,7 +38,8 @@ impl Consumer {
                 return None;
             };
             let request = pull.queue.front()?;
-            if request.is_expired(ctx.now) {
+            if let Some(expires) = request.expires.filter(|at| *at <= ctx.now) {
+                self.inactivity.waited_until(expires);
                 self.end_first_request(Status::RequestTimeout, ctx);
                 continue;
             }

@@ -103,6 +103,16 @@ pub(crate) fn deadline(message: &PendingMessage, rules: &Rules) -> Timestamp {
     }
 }
 
+/// Until when somebody may be at work on a message. A timer that runs out starts once more, while the message waits for whoever gets
+/// it next (observed nats-server 2.15.1).
+pub(crate) fn in_hand_until(message: &PendingMessage, rules: &Rules) -> Timestamp {
+    let ends_at = deadline(message, rules);
+    match rules.ack_wait(message.deliveries) {
+        Some(wait) if message.lapsed => ends_at.saturating_add(wait),
+        _ => ends_at,
+    }
+}
+
 /// How close together checks may be: a millisecond as in nats-server, more when there is so much to look at that checks
 /// would take a noticeable share of the time.
 fn resolution(pending: usize) -> Nanos {

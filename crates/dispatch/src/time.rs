@@ -6,7 +6,7 @@ use crate::consumer::{Consumer, Mode};
 use crate::delivery::AtEnd;
 use crate::event::Context;
 use crate::outbox::{Advisory, Command, UnpinReason};
-use crate::redelivery::deadline;
+use crate::redelivery::in_hand_until;
 use crate::status::Status;
 
 impl Consumer {
@@ -144,7 +144,7 @@ impl Consumer {
         self.inactivity.start(now);
     }
 
-    /// When the last use is a threshold ago: a request, a delivery, an ack; of a pull consumer also a request that waits and
+    /// When the last use is a threshold ago: a request, a delivery, an ack; of a pull consumer also a request that waits or expired and
     /// a message that somebody may still work on.
     fn in_use_until(&mut self, ctx: &mut Context<'_>) -> Option<Timestamp> {
         let over_at = self.inactivity.over_at()?;
@@ -162,7 +162,7 @@ impl Consumer {
             .state
             .pending
             .iter()
-            .map(|m| deadline(m, rules))
+            .map(|m| in_hand_until(m, rules))
             .filter(has_timer)
             .max()?;
         self.inactivity.over_after(last)
