@@ -11,11 +11,11 @@ use crate::view::Interest;
 #[derive(Debug)]
 pub(crate) struct Push {
     pub(crate) subject: Bytes,
-    /// The queue group whose members count as listeners: the one configured when the deliver subject was taken. An update of the
-    /// group alone changes nothing about that before the next restart (observed nats-server 2.15.1).
+    /// The queue group whose members count as listeners.
     group: Option<Bytes>,
-    /// The one configured now.
-    next_group: Option<Bytes>,
+    /// Members of the one that was configured when the deliver subject was taken count as well: an update of the group alone
+    /// does not stop deliveries to them (observed nats-server 2.15.1, which then waits for a restart to count the others).
+    first_group: Option<Bytes>,
     /// Whether somebody listens on the deliver subject, as of that generation of interest.
     pub(crate) active: bool,
     generation: Option<u64>,
@@ -38,7 +38,7 @@ impl Push {
         let mut push = Self {
             subject: Bytes::new(),
             group: None,
-            next_group: None,
+            first_group: None,
             active: false,
             generation: None,
             heartbeat: Nanos::ZERO,
@@ -47,7 +47,7 @@ impl Push {
             rate_limit: None,
         };
         push.configure(config, burst, now);
-        push.group.clone_from(&push.next_group);
+        push.first_group.clone_from(&push.group);
         push.restart_heartbeat(now);
         push
     }
@@ -56,10 +56,9 @@ impl Push {
     pub(crate) fn configure(&mut self, config: &ConsumerConfig, burst: u64, now: Timestamp) {
         if *self.subject != *config.deliver_subject.as_bytes() {
             self.subject = Bytes::copy_from_slice(config.deliver_subject.as_bytes());
-            // Of an update that moves the subject and changes the group, too, the old group counts.
-            self.group = self.next_group.take();
+            self.first_group = self.group.take();
         }
-        self.next_group = (!config.deliver_group.is_empty())
+        self.group = (!config.deliver_group.is_empty())
             .then(|| Bytes::copy_from_slice(config.deliver_group.as_bytes()));
         self.generation = None;
         self.heartbeat = config.heartbeat;
@@ -76,7 +75,10 @@ impl Push {
         }
         self.generation = Some(generation);
         let was_active = self.active;
-        self.active = interest.has_subscriber(&self.subject, self.group.as_deref());
+        let listens =
+            |group: &Option<Bytes>| interest.has_subscriber(&self.subject, group.as_deref());
+        self.active =
+            listens(&self.group) || self.first_group != self.group && listens(&self.first_group);
         match (was_active, self.active) {
             (false, true) => InterestChange::Came,
             (true, false) => InterestChange::Left,

@@ -27,29 +27,29 @@ fn messages_flow_while_somebody_listens() {
 }
 
 #[test]
-fn an_update_of_the_group_leaves_the_listeners_of_the_old_one_in_charge() {
+fn an_update_of_the_group_stops_no_deliveries() {
     let durable = |subject: &str, group: &str| {
         format!(r#"{{"durable_name":"C","deliver_subject":"{subject}","deliver_group":"{group}"}}"#)
     };
     let mut world = World::new(&durable("d", "q"), &[]);
     world.subscribe("d queue q", true);
-    for gone in ["d", "d queue r", "e queue q", "e queue r"] {
+    for gone in ["d", "d queue r", "e queue q", "e queue r", "e queue s"] {
         world.subscribe(gone, false);
     }
     world.update(&durable("d", "r"));
     assert!(world.info().push_bound);
     assert_eq!(world.store("a"), ["push: 1 as 1, 0 left"]);
-    world.subscribe("d queue q", false);
     world.subscribe("d queue r", true);
-    assert!(!world.info().push_bound);
-    // A move takes the group that was configured last, but not the one that comes with it.
-    world.update(&durable("e", "s"));
-    assert!(!world.info().push_bound);
-    world.subscribe("e queue r", true);
+    world.subscribe("d queue q", false);
     assert!(world.info().push_bound);
-    // So does a restart.
-    world.subscribe("e queue s", false);
+    world.update(&durable("e", "s"));
+    for (group, counts) in [("q", false), ("r", true), ("s", true)] {
+        world.subscribe(&format!("e queue {group}"), true);
+        assert_eq!(world.info().push_bound, counts, "{group}");
+        world.subscribe(&format!("e queue {group}"), false);
+    }
     world.restart();
+    world.subscribe("e queue r", true);
     assert!(!world.info().push_bound);
     world.subscribe("e queue s", true);
     assert!(world.info().push_bound);
