@@ -2,12 +2,13 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use jetsled_jetstream_api::{Nanos, StreamConfig, StreamSeq, Timestamp};
 use jetsled_protocol::SubjectFilter;
-use jetsled_store::{DeletedDetails, Publish, Sender, Shard, StreamId};
+use jetsled_store::{DeletedDetails, Publish, Purge, Sender, Shard, StreamId};
 use jetsled_testkit::FaultyStorage;
 use support::{NOW, checkpoint, commit, config, open};
 
@@ -117,10 +118,44 @@ fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
     let mut shard = open(&disk, dir.path());
     assert_eq!(shard.stream(stream).expect("it").lost_messages(), 1);
     // A purge that covers it ends the report.
-    shard
-        .purge(stream, &jetsled_store::Purge::default())
-        .expect("a purge");
+    shard.purge(stream, &Purge::default()).expect("a purge");
     assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
+}
+
+#[test]
+fn what_was_lost_and_then_purged_is_counted_no_more() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let disk = FaultyStorage::new();
+    let mut shard = open(&disk, dir.path());
+    let stream = shard.create_stream("A", config("S"), NOW);
+    let stream = stream.expect("a stream");
+    publish(&mut shard, stream, "s.a", TO_BE_DAMAGED);
+    publish(&mut shard, stream, "s.b", TO_BE_DAMAGED);
+    for subject in ["s.a", "s.b", "s.b", "s.c"] {
+        publish(&mut shard, stream, subject, b"kept");
+    }
+    checkpoint(&mut shard);
+    drop(shard);
+    assert_eq!(damage(&disk, dir.path()), 2);
+    let mut shard = open(&disk, dir.path());
+    for lost in 1..=2 {
+        let loaded = shard.load(stream, StreamSeq(lost)).expect("no error");
+        assert!(loaded.is_none(), "an altered message is not served");
+    }
+    let purge = Purge {
+        below: StreamSeq(5),
+        ..Purge::default()
+    };
+    shard.purge(stream, &purge).expect("a purge");
+    let any = SubjectFilter::default();
+    let mut counts = BTreeMap::new();
+    shard.subjects(stream, &any, &mut |subject, count| {
+        counts.insert(String::from_utf8_lossy(subject).into_owned(), count);
+    });
+    assert_eq!(counts, [("s.b".into(), 1), ("s.c".into(), 1)].into());
+    let last = shard.last_per_subject(stream, StreamSeq(6), &any, 9);
+    let last = last.expect("no error").expect("few");
+    assert_eq!(last, [StreamSeq(5), StreamSeq(6)]);
 }
 
 #[test]

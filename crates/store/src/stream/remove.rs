@@ -213,8 +213,8 @@ impl Stream {
     ) -> Result<u64, ReadError> {
         let before = self.messages;
         if filter.is_empty() && keep == 0 {
-            self.lost.remove_below(through.saturating_add(1));
             if through >= self.last {
+                self.lost.remove_below(through.saturating_add(1));
                 self.purge_all(through);
             } else {
                 let unwatched = self.removed.take();
@@ -227,6 +227,7 @@ impl Stream {
                 self.removed = unwatched;
                 self.first_moved();
                 removed?;
+                self.forget_lost(log, through)?;
             }
         } else if filter.is_empty() {
             if let Some(from) = self.newest_from(keep) {
@@ -238,6 +239,29 @@ impl Stream {
             self.purge_wildcard(log, filter, through, keep, reason)?;
         }
         Ok(before - self.messages)
+    }
+
+    /// Tells no longer what damage took up to `through`, where nothing is left. Subjects that count some of it are counted anew: nothing would say later
+    /// that it is lost.
+    fn forget_lost(&mut self, log: &mut Log, through: u64) -> Result<(), ReadError> {
+        if self.lost.iter().next().is_none_or(|seq| seq > through) {
+            return Ok(());
+        }
+        let subjects = self.subjects.iter();
+        let concerned: Vec<SubjectId> = subjects
+            .filter(|(.., entry)| entry.first <= through)
+            .map(|(id, ..)| id)
+            .collect();
+        let mut gone = Vec::new();
+        for id in concerned {
+            if self.recount(log, id)? == 0 {
+                gone.push(id);
+            }
+        }
+        self.subjects.forget(&gone);
+        self.recounted.clear();
+        self.lost.remove_below(through + 1);
+        Ok(())
     }
 
     fn purge_all(&mut self, through: u64) {
@@ -412,8 +436,8 @@ impl Stream {
         Ok(counted(self) > most)
     }
 
-    /// Counts a subject's messages anew. One of which nothing is left is left alone.
-    fn recount(&mut self, log: &mut Log, id: SubjectId) -> Result<(), ReadError> {
+    /// Counts a subject's messages anew, and answers how many there are. The entry of one of which nothing is left is left alone.
+    fn recount(&mut self, log: &mut Log, id: SubjectId) -> Result<u64, ReadError> {
         let name = self.subjects.name(id);
         let mut selection = Selection::literal(name);
         let (mut live, mut from) = (SeqSet::default(), self.subjects.entry(id).first);
@@ -424,7 +448,7 @@ impl Stream {
             from = seq + 1;
         }
         self.subjects.correct(id, &live);
-        Ok(())
+        Ok(live.len())
     }
 
     /// Removes a message that its subject counts. Damage may have taken it before, or now, without knowing its subject: then it is counted no more.

@@ -187,6 +187,17 @@ impl SubjectTable {
         }
     }
 
+    /// Counts these subjects, of which no messages are left, no more.
+    pub(crate) fn forget(&mut self, gone: &[SubjectId]) {
+        for id in gone {
+            // The table is cleared with its last one.
+            if let Some(entry) = self.entries.get_mut(id.0 as usize) {
+                entry.count = 0;
+                self.drop_entry(*id);
+            }
+        }
+    }
+
     /// These are all messages that a subject has, if it has any.
     pub(crate) fn correct(&mut self, id: SubjectId, live: &SeqSet) {
         let (Some(first), Some(last)) = (live.iter().next(), live.runs().last()) else {
