@@ -151,16 +151,23 @@ impl SubjectTransform {
             }
         }
         source.extend(self.tail_at.map(|_| &b">"[..]));
+        let place_of = |at| named.iter().position(|position| *position == at);
         let destination: Vec<Vec<u8>> = subject::tokens(&self.source)
             .enumerate()
-            .map(
-                |(at, token)| match named.iter().position(|position| *position == at) {
-                    Some(place) => format!("${}", place + 1).into_bytes(),
-                    None => token.to_vec(),
-                },
-            )
+            .map(|(at, token)| match place_of(at) {
+                Some(place) => format!("${}", place + 1).into_bytes(),
+                None => token.to_vec(),
+            })
             .collect();
-        Self::new_strict(&source.join(&b'.'), &destination.join(&b'.'))
+        let reverse = Self::new_strict(&source.join(&b'.'), &destination.join(&b'.'))?;
+        // A literal of the source may look like a function, which it would be as part of a destination.
+        for (at, part) in reverse.parts.iter().enumerate() {
+            if place_of(at).is_none() && matches!(part, Part::Function(..)) {
+                let token = text(&self.source);
+                return Err(TransformError::NotSupportedForImport { token });
+            }
+        }
+        Ok(reverse)
     }
 
     /// The source as given.

@@ -229,6 +229,22 @@ fn imports_use_all_wildcards_and_nothing_else() {
     );
 }
 
+/// Found by a fuzzer: the reversal of this one put the first token in the place of the literal.
+#[test]
+fn what_looks_like_a_function_in_the_source_can_not_be_reversed() {
+    for source in ["a.{{wildcard(0)}}.>", "{{wildcard(1)}}.*.>"] {
+        let destination = if source.contains('*') {
+            "b.$1.>"
+        } else {
+            "b.>"
+        };
+        let transform =
+            SubjectTransform::new_strict(source.as_bytes(), destination.as_bytes()).unwrap();
+        let error = transform.reverse().unwrap_err().to_string();
+        assert!(error.contains(source), "{error}");
+    }
+}
+
 #[test]
 fn reversal_undoes() {
     let check = |source: &str, destination: &str, subject: &str| {
