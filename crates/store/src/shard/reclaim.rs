@@ -186,7 +186,10 @@ impl Shard {
                 sparse = Some(segment);
             }
         }
-        if let Some(segment) = sparse {
+        // Dead ones go first: a checkpoint takes a moment, rewriting a segment seconds, which a server that dies all the time never has.
+        if let Some(segment) = sparse
+            && !self.reclaim.wants_checkpoint
+        {
             self.reclaim.rewriting = Some((segment, 0));
             return Ok(true);
         }

@@ -85,6 +85,37 @@ fn ten_among_dead(store: &mut Store, filler: StreamId) -> (StreamId, SegmentNo) 
     (stream, segment)
 }
 
+/// A server that was killed every few seconds did nothing else than begin to rewrite its first segment, until the disk was full of dead ones.
+#[test]
+fn dead_segments_are_given_back_before_others_are_rewritten() {
+    let mut store = Store::new(64 << 10);
+    let filler = filler(&mut store);
+    let (stream, sparse) = ten_among_dead(&mut store, filler);
+    let dead = active(&mut store);
+    fill_segment(&mut store, filler);
+    fill_segment(&mut store, filler);
+    let lies_in = |store: &mut Store| {
+        let shard = store.shard();
+        let stream = shard.stream(stream).unwrap();
+        stream.extents().segment_of(10)
+    };
+    for _ in 0..3 {
+        store.advance(3);
+        store.tick();
+        store.commit();
+    }
+    assert!(store.shard().checkpoint_due());
+    assert_eq!(lies_in(&mut store), Some(sparse));
+    store.checkpoint();
+    store.tick();
+    store.commit();
+    assert_eq!(lies_in(&mut store), Some(sparse));
+    settle(&mut store);
+    assert!(!file_of(&store, dead).exists());
+    assert!(!file_of(&store, sparse).exists());
+    assert_eq!(payload(&mut store, stream, 10).unwrap(), b"message 10");
+}
+
 /// Flips a bit of the third one's record in this segment.
 fn damage_third(store: &Store, segment: SegmentNo) {
     let file = file_of(store, segment);
