@@ -74,7 +74,8 @@ pub(crate) trait InterestListener: Send + Sync {
     /// `subject` may have wildcards; other subscriptions on it may remain.
     fn interest_changed(&self, subject: &[u8]);
 
-    /// Other accounts import this one's streams than before: who listens on any subject may have changed.
+    /// Other accounts import this one's streams than before: who listens on any subject may have changed. Others who change what
+    /// accounts share wait meanwhile.
     fn importers_changed(&self);
 }
 

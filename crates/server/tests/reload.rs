@@ -257,27 +257,30 @@ fn a_reload_that_can_not_start_jetstream_changes_nothing() {
     user(&server, "b", "p");
 }
 
+/// Account A with JetStream and this export, and account B with `b`.
+fn exporting(store: &str, export: &str, b: &str) -> String {
+    format!(
+        r#"jetstream {{ store_dir: {store:?} }}
+        accounts {{
+            A {{
+                jetstream: true
+                users: [ {{user: a, password: p}} ]
+                exports: [ {export} ]
+            }}
+            B {{
+                users: [ {{user: b, password: p}} ]
+                {b}
+            }}
+        }}"#
+    )
+}
+
 #[test]
 fn an_imported_jetstream_api_comes_and_goes() {
     const IMPORT: &str = r#"imports: [ {service: {account: A, subject: "$JS.API.>"}} ]"#;
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().display().to_string();
-    let with = |b: &str| {
-        format!(
-            r#"jetstream {{ store_dir: {store:?} }}
-            accounts {{
-                A {{
-                    jetstream: true
-                    users: [ {{user: a, password: p}} ]
-                    exports: [ {{service: "$JS.API.>", response: stream}} ]
-                }}
-                B {{
-                    users: [ {{user: b, password: p}} ]
-                    {b}
-                }}
-            }}"#
-        )
-    };
+    let with = |b: &str| exporting(&store, r#"{service: "$JS.API.>", response: stream}"#, b);
     let server = TestServer::configured(&with(""));
     user(&server, "a", "p")
         .request(
@@ -323,22 +326,7 @@ fn an_imported_jetstream_api_comes_and_goes() {
 fn a_push_consumer_delivers_to_an_import_that_comes_later() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().display().to_string();
-    let with = |b: &str| {
-        format!(
-            r#"jetstream {{ store_dir: {store:?} }}
-            accounts {{
-                A {{
-                    jetstream: true
-                    users: [ {{user: a, password: p}} ]
-                    exports: [ {{stream: "out"}} ]
-                }}
-                B {{
-                    users: [ {{user: b, password: p}} ]
-                    {b}
-                }}
-            }}"#
-        )
-    };
+    let with = |b: &str| exporting(&store, r#"{stream: "out"}"#, b);
     let server = TestServer::configured(&with(""));
     let mut a = user(&server, "a", "p");
     let stream = br#"{"name":"S","subjects":["s"]}"#;

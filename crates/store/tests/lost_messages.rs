@@ -88,19 +88,28 @@ fn a_lost_message_is_replaced_on_its_subject_without_being_counted_twice() {
     assert_eq!(state.lost.expect("it is told").messages, [StreamSeq(1)]);
 }
 
+/// A stream in which a message on each subject of `lost` was damaged, unknown to it so far, and one on each of `kept` behind them was not.
+fn damaged(disk: &FaultyStorage, dir: &Path, lost: &[&str], kept: &[&str]) -> (Shard, StreamId) {
+    let mut shard = open(disk, dir);
+    let stream = shard.create_stream("A", config("S"), NOW);
+    let stream = stream.expect("a stream");
+    for subject in lost {
+        publish(&mut shard, stream, subject, TO_BE_DAMAGED);
+    }
+    for subject in kept {
+        publish(&mut shard, stream, subject, b"kept");
+    }
+    checkpoint(&mut shard);
+    drop(shard);
+    assert_eq!(damage(disk, dir), lost.len());
+    (open(disk, dir), stream)
+}
+
 #[test]
 fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = FaultyStorage::new();
-    let mut shard = open(&disk, dir.path());
-    let stream = shard.create_stream("A", config("S"), NOW);
-    let stream = stream.expect("a stream");
-    publish(&mut shard, stream, "s.a", TO_BE_DAMAGED);
-    publish(&mut shard, stream, "s.a", b"kept");
-    checkpoint(&mut shard);
-    drop(shard);
-    assert_eq!(damage(&disk, dir.path()), 1);
-    let mut shard = open(&disk, dir.path());
+    let (mut shard, stream) = damaged(&disk, dir.path(), &["s.a"], &["s.a"]);
     assert_eq!(shard.stream(stream).expect("it").lost_messages(), 0);
     checkpoint(&mut shard);
     assert!(!shard.checkpoint_due());
@@ -126,18 +135,8 @@ fn a_message_that_is_asked_for_and_found_to_be_damaged_is_told_as_lost() {
 fn what_was_lost_and_then_purged_is_counted_no_more() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = FaultyStorage::new();
-    let mut shard = open(&disk, dir.path());
-    let stream = shard.create_stream("A", config("S"), NOW);
-    let stream = stream.expect("a stream");
-    publish(&mut shard, stream, "s.a", TO_BE_DAMAGED);
-    publish(&mut shard, stream, "s.b", TO_BE_DAMAGED);
-    for subject in ["s.a", "s.b", "s.b", "s.c"] {
-        publish(&mut shard, stream, subject, b"kept");
-    }
-    checkpoint(&mut shard);
-    drop(shard);
-    assert_eq!(damage(&disk, dir.path()), 2);
-    let mut shard = open(&disk, dir.path());
+    let kept = ["s.a", "s.b", "s.b", "s.c"];
+    let (mut shard, stream) = damaged(&disk, dir.path(), &["s.a", "s.b"], &kept);
     for lost in 1..=2 {
         let loaded = shard.load(stream, StreamSeq(lost)).expect("no error");
         assert!(loaded.is_none(), "an altered message is not served");

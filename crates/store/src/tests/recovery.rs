@@ -3,10 +3,10 @@
 use jetsled_jetstream_api::{Nanos, StorageType, StreamConfig, StreamSeq};
 
 use super::{Store, config, state_of};
-use crate::{Erase, Purge, RecoveredConsumer};
+use crate::{ConsumerKey, Erase, Purge, RecoveredConsumer, StreamId};
 
 /// Fills and empties a stream until segments have come and gone; answers how many are left.
-fn churn(store: &mut Store, stream: crate::StreamId, rounds: usize) -> usize {
+fn churn(store: &mut Store, stream: StreamId, rounds: usize) -> usize {
     for _ in 0..rounds {
         for n in 0..40 {
             store
@@ -156,17 +156,14 @@ fn segments_are_given_back_and_both_ways_to_start_agree() {
     }
 }
 
-/// A consumer's configuration and state may be written anew behind progress that the state does not know, and the segment with the
-/// first configuration given back.
-#[test]
-fn progress_ahead_of_a_rewritten_configuration_is_kept() {
-    let mut store = Store::new(64 << 10);
+/// A consumer that begins with this progress, in a segment in which a checkpoint sees nothing live, with others behind it.
+fn among_dead(store: &mut Store, progress: &[u8]) -> (StreamId, ConsumerKey) {
     let mut limited = config("S", StorageType::File);
     limited.max_msgs = 20;
     let stream = store.create(limited);
     let key = store
         .shard()
-        .put_consumer(stream, "worker", b"config", b"")
+        .put_consumer(stream, "worker", b"config", progress)
         .unwrap();
     for _ in 0..2 {
         for n in 0..40 {
@@ -175,6 +172,15 @@ fn progress_ahead_of_a_rewritten_configuration_is_kept() {
         store.commit();
     }
     store.checkpoint();
+    (stream, key)
+}
+
+/// A consumer's configuration and state may be written anew behind progress that the state does not know, and the segment with the
+/// first configuration given back.
+#[test]
+fn progress_ahead_of_a_rewritten_configuration_is_kept() {
+    let mut store = Store::new(64 << 10);
+    let (stream, key) = among_dead(&mut store, b"");
     let full = store.shard().segment_count();
     store.shard().log_progress(key, b"between").unwrap();
     for _ in 0..12 {
@@ -207,20 +213,7 @@ fn progress_ahead_of_a_rewritten_configuration_is_kept() {
 #[test]
 fn a_whole_state_takes_the_place_of_the_progress_before_it() {
     let mut store = Store::new(64 << 10);
-    let mut limited = config("S", StorageType::File);
-    limited.max_msgs = 20;
-    let stream = store.create(limited);
-    let key = store
-        .shard()
-        .put_consumer(stream, "worker", b"config", b"start")
-        .unwrap();
-    for _ in 0..2 {
-        for n in 0..40 {
-            store.publish(stream, "S.a", &[], &[n; 3000]).unwrap();
-        }
-        store.commit();
-    }
-    store.checkpoint();
+    let (_, key) = among_dead(&mut store, b"start");
     let full = store.shard().segment_count();
     store.shard().log_progress(key, b"before").unwrap();
     let logged = store.shard().log_consumer_state(key, b"whole").unwrap();
