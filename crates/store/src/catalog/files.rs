@@ -53,35 +53,62 @@ pub(super) fn remove_plain(store: &Path, name: &str) -> Result<(), CatalogError>
             .is_some_and(|found| found == name || found.starts_with(&aside));
         if is_plain {
             let path = entry.path();
-            let is_dir = entry.file_type().map_err(failed(&path))?.is_dir();
-            let removed = if is_dir {
-                fs::remove_dir_all(&path)
-            } else {
-                fs::remove_file(&path)
-            };
-            removed.map_err(failed(&path))?;
+            remove(&path).map_err(failed(&path))?;
         }
     }
     Ok(())
 }
 
-/// Renames what can't be opened to a name that is free.
+/// A catalog is a directory, but what is in its place may be anything.
+fn remove(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    }
+}
+
+/// How many catalogs that were set aside are kept. They are there to be looked at: what they say the log says, too.
+const KEPT: usize = 3;
+
+/// Renames what can't be opened to the next free name. Of those set aside before, the oldest go that would be more than [`KEPT`].
 pub(super) fn set_aside(dir: &Path) -> Result<PathBuf, CatalogError> {
-    let name = |number: u32| {
+    let name = |number: u64| {
         let mut name = dir.as_os_str().to_owned();
         name.push(format!(".damaged-{number}"));
         PathBuf::from(name)
     };
-    let free = (1..)
-        .map(name)
-        .find(|path| !path.exists())
-        .unwrap_or_else(|| name(0));
-    match fs::rename(dir, &free) {
-        Ok(()) => Ok(free),
-        Err(source) => Err(CatalogError::Io {
-            doing: "renaming",
+    let failed = |doing| {
+        move |source| CatalogError::Io {
+            doing,
             path: dir.to_owned(),
             source,
-        }),
+        }
+    };
+    let before = set_aside_before(dir).map_err(failed("listing the directory of"))?;
+    let free = name(before.last().map_or(1, |last| last.saturating_add(1)));
+    fs::rename(dir, &free).map_err(failed("renaming"))?;
+    let surplus = (before.len() + 1).saturating_sub(KEPT);
+    for number in &before[..surplus] {
+        // One that can't be removed is no reason not to start: `jetsled check` names it.
+        let _stays = remove(&name(*number));
     }
+    Ok(free)
+}
+
+/// The numbers of the catalogs that were set aside, in ascending order.
+fn set_aside_before(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    let (Some(parent), Some(name)) = (dir.parent(), dir.file_name()) else {
+        return Ok(numbers);
+    };
+    let prefix = format!("{}.damaged-", name.to_string_lossy());
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        numbers.extend(digits.and_then(|digits| digits.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
 }

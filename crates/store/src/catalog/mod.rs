@@ -73,7 +73,7 @@ pub(crate) const SEALED: &str = "catalog.sealed";
 
 impl Catalog {
     /// Opens or creates the catalog directory. One that can't be opened because of what is in it is
-    /// renamed to `<dir>.damaged-<n>` and a new one is made; one that another process holds, or that the
+    /// renamed to `<dir>.damaged-<n>`, of which the newest three are kept, and a new one is made; one that another process holds, or that the
     /// file system does not let us open, is left alone.
     ///
     /// # Errors

@@ -110,6 +110,39 @@ fn what_cannot_be_opened_is_set_aside() {
     }
 }
 
+#[test]
+fn the_newest_three_of_those_set_aside_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(PLAIN);
+    let other = dir.path().join("catalog.damaged-by-hand");
+    fs::write(&other, b"no catalog of ours").unwrap();
+    // What is in a catalog's place may be a directory or a file, and goes as well.
+    fs::create_dir(&path).unwrap();
+    fs::create_dir(path.join("db")).unwrap();
+    for round in 1..=12 {
+        if round > 1 {
+            fs::remove_dir_all(&path).unwrap();
+            fs::write(&path, round.to_string()).unwrap();
+        }
+        let (_, state) = Catalog::open(&path).unwrap();
+        assert!(matches!(state, CatalogState::SetAside { .. }));
+    }
+    let mut kept: Vec<(String, String)> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path() != path && entry.path() != other)
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read_to_string(entry.path()).unwrap())
+        })
+        .collect();
+    kept.sort();
+    let expected =
+        [10, 11, 12].map(|round: u8| (format!("catalog.damaged-{round}"), round.to_string()));
+    assert_eq!(kept, expected);
+    assert!(other.exists());
+}
+
 /// Whatever a catalog's files hold, it opens or is set aside, what it gives back is what was written, and if it gives anything back it takes more.
 #[test]
 fn damaged_files_never_give_wrong_entries() {
