@@ -27,6 +27,11 @@ pub(super) fn behind_prefix(subject: &[u8]) -> Option<&[u8]> {
     rest.get(domain..)?.strip_prefix(b".API.")
 }
 
+/// Whether this is an API subject with a domain.
+pub(crate) fn has_domain(subject: &[u8]) -> bool {
+    !subject.starts_with(API.as_bytes()) && behind_prefix(subject).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +48,8 @@ mod tests {
         ] {
             let rest = behind_prefix(subject.as_bytes());
             assert_eq!(rest, want.map(str::as_bytes), "{subject}");
+            let with_domain = want.is_some() && subject.starts_with("$JS.D.");
+            assert_eq!(has_domain(subject.as_bytes()), with_domain, "{subject}");
         }
     }
 

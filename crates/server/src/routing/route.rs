@@ -11,7 +11,7 @@ use super::imported::{Imported, ImportedMatch, ImportedTo};
 use super::{FlushSet, Message, Payload, RoutedMessage, Target};
 use crate::account::Account;
 use crate::client::{Client, Limited, SHARE_FROM_BYTES, Subscription, trace};
-use crate::jetstream::{ConsumerTarget, StreamTarget};
+use crate::jetstream::{self, ConsumerTarget, StreamTarget, domain};
 
 /// Everyone who gets messages on a subject, while the account's interest stays what it was.
 #[derive(Debug)]
@@ -89,6 +89,13 @@ pub(crate) struct RouteFor<'a> {
     pub(crate) is_imported: bool,
 }
 
+/// An account's own API answers below its domain in place of what the account imports there: nats-server maps the domain away before
+/// imports are looked at (observed 2.15.1).
+fn answers_its_domain(targets: &[Target], subject: &[u8]) -> bool {
+    let api = Target::JetStream(jetstream::Target::Api);
+    domain::has_domain(subject) && targets.contains(&api)
+}
+
 impl Route {
     /// Looks up who listens on `subject`.
     pub(crate) fn resolve(
@@ -119,6 +126,11 @@ impl Route {
         found.plain.retain(&mut wanted);
         for group in &mut found.queues {
             group.members.retain(&mut wanted);
+        }
+        if answers_its_domain(&found.plain, subject) {
+            found
+                .plain
+                .retain(|target| !matches!(target, Target::Service(_)));
         }
         let mut across = Across::default();
         let mut imported = if resolve_for.is_imported {
