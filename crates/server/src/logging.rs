@@ -28,6 +28,15 @@ pub const FATAL: &str = "jetsled::fatal";
 /// The target of what an administrator must see whatever the log's level is.
 pub(crate) const ALWAYS: &str = "jetsled::always";
 
+/// Shows panics in the log as well: who reads a log file would not learn of them.
+pub(crate) fn log_panics() {
+    let show = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!("{}", panic.to_string().replace('\n', " "));
+        show(panic);
+    }));
+}
+
 /// The log of this process.
 #[derive(Clone)]
 pub struct Log {
@@ -328,6 +337,24 @@ mod tests {
             form.line(entry(Severity::Info, "Server is ready")),
             b"[42] [INF] Server is ready\n"
         );
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let options = LogOptions {
+            file: Some(path.clone()),
+            ..LogOptions::default()
+        };
+        let layer = LineLayer::new(&options, Arc::new(open_sink(&options).unwrap()));
+        log_panics();
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            std::panic::catch_unwind(|| panic!("a bug")).unwrap_err();
+        });
+        let log = std::fs::read_to_string(path).unwrap();
+        assert!(log.contains("[ERR] panicked at "), "{log}");
+        assert!(log.ends_with(": a bug\n"), "{log}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use jetsled_config::{Command, CommandLineError, Environment, Options, parse_comm
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::foreign_store;
-use crate::logging::{FATAL, Log};
+use crate::logging::{FATAL, Log, log_panics};
 use crate::send_signal::send_signal;
 use crate::tls::server_config;
 use crate::{Server, StartError, commands, ocis};
@@ -94,6 +94,7 @@ fn serve(options: Options, arguments: &[OsString]) -> ExitCode {
 
 /// Runs a server until it is stopped; an error goes to the log and into the exit code.
 pub(crate) fn run_to_end(serving: impl Future<Output = Result<(), ServeError>>) -> ExitCode {
+    log_panics();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -25,7 +25,7 @@ const QUICK: Duration = Duration::from_millis(1);
 const EXPIRE_AGAIN: Nanos = Nanos::from_millis(100);
 
 /// Why nothing is written any more.
-const FENCED: &str = "log is fenced after a failed write";
+const FENCED: &str = "log is fenced until the next start";
 
 /// Whether a commit ends with a sync of the disk whatever the policy.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,6 +199,7 @@ impl InlineCommit {
             return;
         };
         let shard = &self.shard;
+        let _fenced = shard.fence_on_panic();
         let mut state = committer.write(shard, commit);
         committer.settle(&mut state);
         state.end_of_batch(&mut committer.flush);

@@ -154,6 +154,15 @@ impl ShardHandle {
         ShardGuard {
             state,
             work: &self.work,
+            unwinding: std::thread::panicking(),
+        }
+    }
+
+    /// Fences the shard if this thread panics until what is returned is dropped. The thread must not have the lock by then.
+    pub(super) fn fence_on_panic(&self) -> FenceOnPanic<'_> {
+        FenceOnPanic {
+            shard: self,
+            unwinding: std::thread::panicking(),
         }
     }
 
@@ -235,6 +244,8 @@ pub(super) struct CommitLost;
 pub(super) struct ShardGuard<'a> {
     state: MutexGuard<'a, ShardState>,
     work: &'a Condvar,
+    /// Taken while a panic from elsewhere drops what this thread has.
+    unwinding: bool,
 }
 
 impl std::ops::Deref for ShardGuard<'_> {
@@ -253,6 +264,11 @@ impl std::ops::DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
+        if !self.unwinding && std::thread::panicking() {
+            self.state.fence_after_panic();
+            self.work.notify_one();
+            return;
+        }
         if let Some(until) = self.state.sleeping_until
             && self.state.next_work().is_some_and(|due| due < until)
         {
@@ -262,7 +278,38 @@ impl Drop for ShardGuard<'_> {
     }
 }
 
+/// See [`ShardHandle::fence_on_panic`].
+pub(super) struct FenceOnPanic<'a> {
+    shard: &'a ShardHandle,
+    unwinding: bool,
+}
+
+impl Drop for FenceOnPanic<'_> {
+    fn drop(&mut self) {
+        if !self.unwinding && std::thread::panicking() {
+            self.shard.state.lock().fence_after_panic();
+            self.shard.work.notify_one();
+            self.shard.committed.notify_all();
+        }
+    }
+}
+
 impl ShardState {
+    /// Half of a change may be in memory: nothing that builds on it is written or confirmed any more, until a start has read the log.
+    fn fence_after_panic(&mut self) {
+        if !self.store.is_fenced() {
+            tracing::error!(
+                "JetStream shard {} takes no more writes until the next start: a thread panicked while it used it",
+                self.index
+            );
+        }
+        let reason = "a thread panicked while it used the shard";
+        self.store.fence(std::io::Error::other(reason));
+        // Who waits is to be told.
+        self.sleeping_until = None;
+        self.commit_now();
+    }
+
     /// When the worker has something to do; a past time means now.
     pub(super) fn next_work(&self) -> Option<Timestamp> {
         let is_due = !self.ready.is_empty() || self.stopping || self.store.wants_maintenance();
@@ -408,5 +455,81 @@ impl ShardState {
             shard: self.index,
             stream,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+    use crate::jetstream::test_server::TestServer;
+
+    const UNWRITTEN: &str = "log is fenced until the next start";
+
+    /// Publishes before and after a panic of a thread that does this with the shard.
+    fn panics(in_the_middle: impl FnOnce(&ShardHandle)) {
+        let mut server = TestServer::start();
+        let mut client = server.connect();
+        client.publish(
+            "$JS.API.STREAM.CREATE.S",
+            r#"{"name":"S","subjects":["s"]}"#,
+        );
+        client.publish("s", "durable");
+        server.commit();
+        assert!(client.heard().contains(r#""seq":1}"#));
+        // Two at a time, since a single one would be written at once.
+        client.send("PUB s answer 1\r\na\r\nPUB s answer 1\r\nb\r\n");
+        let shard = Arc::clone(&server.of_account().runtime().shards[0]);
+        catch_unwind(AssertUnwindSafe(|| in_the_middle(&shard))).unwrap_err();
+        server.commit();
+        let heard = client.heard();
+        assert_eq!(heard.matches(UNWRITTEN).count(), 2, "{heard}");
+        client.publish("s", "later");
+        server.commit();
+        let heard = client.heard();
+        assert!(heard.contains(UNWRITTEN), "{heard}");
+        client.publish("$JS.API.STREAM.MSG.GET.S", r#"{"seq":1}"#);
+        let heard = client.heard();
+        assert!(heard.contains(r#""data":"ZHVyYWJsZQ==""#), "{heard}");
+        assert!(server.jetstream.is_fenced());
+    }
+
+    #[test]
+    fn a_panic_with_the_lock_ends_writing() {
+        panics(|shard| {
+            let _state = shard.lock();
+            panic!("a bug");
+        });
+    }
+
+    /// A connection that has a commit to run still runs it when it panics elsewhere, and ends alone.
+    #[test]
+    fn a_panic_without_the_lock_does_not() {
+        let mut server = TestServer::start();
+        let shard = Arc::clone(&server.of_account().runtime().shards[0]);
+        struct RunsAtTheEnd(Arc<ShardHandle>);
+        impl Drop for RunsAtTheEnd {
+            fn drop(&mut self) {
+                let _fenced = self.0.fence_on_panic();
+                drop(self.0.lock());
+            }
+        }
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _commit = RunsAtTheEnd(shard);
+            panic!("a bug");
+        }));
+        panicked.unwrap_err();
+        server.commit();
+        assert!(!server.jetstream.is_fenced());
+    }
+
+    #[test]
+    fn a_panic_of_one_who_commits_ends_writing() {
+        panics(|shard| {
+            let _fenced = shard.fence_on_panic();
+            let _state = shard.lock_to_commit();
+            panic!("a bug");
+        });
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn run(shards: &[Arc<ShardHandle>], jobs: &Receiver<Job>) {
         let Some(shard) = shards.iter().find(|other| other.index == shard) else {
             continue;
         };
+        let _fenced = shard.fence_on_panic();
         let mut next = Some(work);
         while let Some(work) = next {
             let done = work.run();

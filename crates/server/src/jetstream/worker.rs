@@ -36,6 +36,7 @@ pub(super) struct Worker {
 
 /// Serves the shard until it is told to stop; then commits and writes a checkpoint.
 pub(super) fn run(shard: &ShardHandle, upkeep: Upkeep) {
+    let _fenced = shard.fence_on_panic();
     let mut worker = Worker {
         upkeep: Some(upkeep),
         ..Worker::default()

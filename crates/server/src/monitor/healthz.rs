@@ -153,7 +153,7 @@ fn find_fault(
         return None;
     }
     if jetstream.is_fenced() {
-        let error = "JetStream refuses writes after a failed write to its store".to_owned();
+        let error = "JetStream refuses writes until the next start: see the log".to_owned();
         return Some((
             StatusCode::SERVICE_UNAVAILABLE,
             Detail {

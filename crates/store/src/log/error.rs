@@ -48,7 +48,7 @@ pub enum OpenError {
 pub enum AppendError {
     /// An earlier fdatasync failed, or writes failed in a way that leaves the disk's state unknown;
     /// only a new opening of the log can tell what is on it.
-    #[error("log is fenced after a failed write: {0}")]
+    #[error("log is fenced until the next start: {0}")]
     Fenced(Arc<io::Error>),
     /// There is no room for another segment. Worth trying again when space has returned.
     #[error("no space for another log segment: {0}")]

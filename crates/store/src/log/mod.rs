@@ -229,6 +229,11 @@ impl Log {
         self.fenced.is_some()
     }
 
+    /// Refuses writes from here on, as after a failed sync: what is in memory may not be what the log says.
+    pub fn fence(&mut self, reason: io::Error) {
+        self.fenced.get_or_insert_with(|| Arc::new(reason));
+    }
+
     /// The record at a place that [`Log::append`], [`Log::locate`] or the replay has named. Served
     /// from memory if recent, else from the disk with its checksum verified; sequential reads are
     /// served by large ones.

@@ -1,5 +1,6 @@
 //! Group commit, checkpoints, and what goes by the clock.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
@@ -47,10 +48,15 @@ impl Shard {
         self.log.unwritten_bytes()
     }
 
-    /// Whether writes are refused for good, after a sync failed.
+    /// Whether writes are refused for good, after a sync failed or a [fence](Shard::fence).
     #[must_use]
     pub fn is_fenced(&self) -> bool {
         self.log.is_fenced()
+    }
+
+    /// Refuses writes for good: what is in memory may be half of a change. Of a commit under way nothing good is told.
+    pub fn fence(&mut self, reason: io::Error) {
+        self.log.fence(reason);
     }
 
     /// Takes what was written since the last commit; run it without the shard, then hand the result to [`Shard::finish_commit`].
