@@ -202,17 +202,26 @@ impl Description {
             .min(NonZeroU8::new(MAX_SHARDS).unwrap_or(NonZeroU8::MIN));
         let secret = (options.random ^ options.random >> 32) as u32;
         let description = Self::new(shards, secret);
-        description.write_both(&options.dir, storage)?;
+        // Which of them a power cut leaves does not matter yet.
+        description.put(&options.dir, DESCRIPTION, storage)?;
+        description.put(&options.dir, DESCRIPTION_COPY, storage)?;
+        sync(&options.dir, storage)?;
         Ok(description)
     }
 
-    /// Writes both files.
+    /// Writes both files, one after the other.
     pub(crate) fn write_both(&self, dir: &Path, storage: &dyn Storage) -> Result<(), OpenError> {
         self.write(dir, DESCRIPTION, storage)?;
         self.write(dir, DESCRIPTION_COPY, storage)
     }
 
     fn write(&self, dir: &Path, name: &str, storage: &dyn Storage) -> Result<(), OpenError> {
+        self.put(dir, name, storage)?;
+        sync(dir, storage)
+    }
+
+    /// Writes a file; its name is durable once the directory is [synced](sync).
+    fn put(&self, dir: &Path, name: &str, storage: &dyn Storage) -> Result<(), OpenError> {
         let (path, fresh) = (dir.join(name), dir.join("store.json.new"));
         let bytes = serde_json::to_vec(self).expect("texts and numbers are always JSON");
         let file = storage
@@ -221,9 +230,14 @@ impl Description {
         file.write_all_at(&bytes, 0)
             .and_then(|()| file.sync_data())
             .and_then(|()| storage.rename(&fresh, &path))
-            .and_then(|()| storage.sync_dir(dir))
             .map_err(|source| io_error("writing the description", &path, source))
     }
+}
+
+fn sync(dir: &Path, storage: &dyn Storage) -> Result<(), OpenError> {
+    storage
+        .sync_dir(dir)
+        .map_err(|source| io_error("syncing the directory", dir, source))
 }
 
 /// Where the log of a shard lies.

@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 /// A file system as the store sees it.
 pub trait Storage: Debug + Send + Sync + 'static {
-    /// Creates a directory and its parents; an existing directory is fine.
+    /// Creates a directory and its parents, durably; an existing directory is fine.
     ///
     /// # Errors
     /// What the operating system says; a path that is a file is `NotADirectory` or `AlreadyExists`.
@@ -154,7 +154,18 @@ pub struct FsStorage;
 
 impl Storage for FsStorage {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+        let created: Vec<&Path> = dir.ancestors().take_while(missing).collect();
+        fs::create_dir_all(dir)?;
+        for dir in created {
+            let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+            match self.sync_dir(parent.unwrap_or(Path::new("."))) {
+                // Whoever may make an entry need not be allowed to open the directory.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
+            }
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {

@@ -98,6 +98,7 @@ impl Recovery {
                 .for_each(|(segment, live)| self.live.set(*segment, *live));
             next_segment = next_segment.max(checkpoint.position.segment().next());
         }
+        let has_files = !segments.is_empty() || !spares.is_empty();
         let mut last: Option<(Segment, Walked)> = None;
         let mut empty = Vec::new();
         for (number, no) in segments.iter().enumerate() {
@@ -128,9 +129,11 @@ impl Recovery {
             Some((segment, walked)) => self.go_on(segment, walked)?,
             None => None,
         };
-        self.storage
-            .sync_dir(&self.dir)
-            .map_err(|source| io_error("syncing the directory", &self.dir, source))?;
+        if has_files {
+            self.storage
+                .sync_dir(&self.dir)
+                .map_err(|source| io_error("syncing the directory", &self.dir, source))?;
+        }
         Ok(self.into_log(active, spares, next_segment))
     }
 
