@@ -392,7 +392,7 @@ impl Storage for FaultyStorage {
         if disk.names.contains_key(dir) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        // Directories are made once and early: they are durable at once.
+        // Durable at once, as the trait says.
         disk.dirs.extend(dir.ancestors().map(Path::to_owned));
         Ok(())
     }
