@@ -231,6 +231,11 @@ impl Commits {
         self.usual = (self.usual * 7 + took) / 8;
     }
 
+    /// Whoever writes has panicked. Nothing is written any more.
+    pub(super) fn abandon(&mut self) {
+        self.under_way = false;
+    }
+
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way
     }

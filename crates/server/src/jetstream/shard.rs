@@ -305,6 +305,7 @@ impl ShardState {
         }
         let reason = "a thread panicked while it used the shard";
         self.store.fence(std::io::Error::other(reason));
+        self.commits.abandon();
         // Who waits is to be told.
         self.sleeping_until = None;
         self.commit_now();

@@ -1,6 +1,10 @@
-use jetsled_jetstream_api::StreamConfig;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+
+use jetsled_jetstream_api::{StorageType, StreamConfig};
 
 use super::*;
+use crate::jetstream::shard::CommitLost;
 use crate::jetstream::test_server::TestServer;
 
 /// Else a panic in one connection would end all publishing.
@@ -24,4 +28,31 @@ fn a_commit_that_nobody_runs_runs() {
     assert!(state.commits.may_run_inline());
     drop(state);
     server.commit();
+}
+
+/// A backup would hang, and with it the stop of the server.
+#[test]
+fn nobody_waits_for_a_commit_whose_thread_has_panicked() {
+    let server = TestServer::start();
+    let shard = Arc::clone(server.of_account().shard(0).unwrap());
+    let config = StreamConfig {
+        name: "S".to_owned(),
+        ..StreamConfig::default()
+    };
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _fenced = shard.fence_on_panic();
+        let mut state = shard.lock_to_commit();
+        let now = state.now;
+        state.store.create_stream("$G", config, now).unwrap();
+        let _commit = take(&mut state, Sync::Always).expect("something to write");
+        panic!("a bug");
+    }));
+    panicked.unwrap_err();
+    let (sender, waited) = mpsc::channel();
+    std::thread::spawn(move || {
+        let wait = shard.lock().wait(StorageType::File);
+        sender.send(shard.wait_durable(wait))
+    });
+    let waited = waited.recv_timeout(Duration::from_secs(20));
+    assert_eq!(waited, Ok(Err(CommitLost)));
 }
