@@ -154,7 +154,7 @@ impl ShardHandle {
         ShardGuard {
             state,
             work: &self.work,
-            unwinding: std::thread::panicking(),
+            watch: PanicWatch::begin(),
         }
     }
 
@@ -162,7 +162,7 @@ impl ShardHandle {
     pub(super) fn fence_on_panic(&self) -> FenceOnPanic<'_> {
         FenceOnPanic {
             shard: self,
-            unwinding: std::thread::panicking(),
+            watch: PanicWatch::begin(),
         }
     }
 
@@ -240,12 +240,28 @@ impl Wait {
 #[error("the change could not be written to disk")]
 pub(super) struct CommitLost;
 
+/// Tells a panic in its time from one that was there before and drops what its thread has.
+struct PanicWatch {
+    unwinding: bool,
+}
+
+impl PanicWatch {
+    fn begin() -> Self {
+        Self {
+            unwinding: std::thread::panicking(),
+        }
+    }
+
+    fn has_panicked(&self) -> bool {
+        !self.unwinding && std::thread::panicking()
+    }
+}
+
 /// The shard's state, locked.
 pub(super) struct ShardGuard<'a> {
     state: MutexGuard<'a, ShardState>,
     work: &'a Condvar,
-    /// Taken while a panic from elsewhere drops what this thread has.
-    unwinding: bool,
+    watch: PanicWatch,
 }
 
 impl std::ops::Deref for ShardGuard<'_> {
@@ -264,7 +280,7 @@ impl std::ops::DerefMut for ShardGuard<'_> {
 
 impl Drop for ShardGuard<'_> {
     fn drop(&mut self) {
-        if !self.unwinding && std::thread::panicking() {
+        if self.watch.has_panicked() {
             self.state.fence_after_panic();
             self.work.notify_one();
             return;
@@ -281,12 +297,12 @@ impl Drop for ShardGuard<'_> {
 /// See [`ShardHandle::fence_on_panic`].
 pub(super) struct FenceOnPanic<'a> {
     shard: &'a ShardHandle,
-    unwinding: bool,
+    watch: PanicWatch,
 }
 
 impl Drop for FenceOnPanic<'_> {
     fn drop(&mut self) {
-        if !self.unwinding && std::thread::panicking() {
+        if self.watch.has_panicked() {
             self.shard.state.lock().fence_after_panic();
             self.shard.work.notify_one();
             self.shard.committed.notify_all();
