@@ -346,6 +346,33 @@ fn the_system_account_may_ask_for_everything() {
     assert_eq!(malformed["error"]["code"], 400);
 }
 
+/// As Go's decoder has it (observed nats-server 2.15.1).
+#[test]
+fn options_may_be_in_any_case_and_null_is_none() {
+    let server = TestServer::configured(CONFIG);
+    let mut system = connect(&server, "s");
+    let mut a = connect(&server, "a");
+    a.send("SUB r.1 1\r\n").unwrap();
+    a.sync().unwrap();
+    let mut ask = |service: &str, options: &str| {
+        let subject = format!("$SYS.REQ.{service}");
+        request(&mut system, &subject, options)
+    };
+    let connz = ask(
+        "SERVER.PING.CONNZ",
+        r#"{"Acc":"A","SUBSCRIPTIONS":true,"tags":null,"server_name":null}"#,
+    );
+    let connections = connz["data"]["connections"].as_array().unwrap();
+    assert_eq!(connections.len(), 1);
+    assert_eq!(connections[0]["subscriptions_list"], json!(["r.1"]));
+    let count = ask("ACCOUNT.NSUBS", r#"{"ACC":"A","Subject":"r.1"}"#);
+    assert_eq!(count, json!(1));
+    let id = ask("SERVER.PING.IDZ", "")["id"].clone();
+    let kick = format!("SERVER.{}.KICK", id.as_str().unwrap());
+    let done = ask(&kick, &json!({ "CID": connections[0]["cid"] }).to_string());
+    assert_eq!(done.get("error"), None);
+}
+
 /// Observed nats-server 2.15.1.
 #[test]
 fn requests_of_other_accounts_are_shown_until_they_are_answered() {

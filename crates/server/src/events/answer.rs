@@ -103,6 +103,7 @@ fn gather_filtered(server: &ServerState, request: &Request) -> Result<Answer, Re
     if let Service::Server(service) = request.service {
         option_types::check(service, &options).map_err(Refusal::BadRequest)?;
     }
+    let options = folded(options);
     if !options.is_object() {
         let text = "json: cannot unmarshal into Go value".to_owned();
         return Err(Refusal::BadRequest(text));
@@ -163,6 +164,18 @@ fn options(request: &Request) -> Result<Value, Refusal> {
             "unexpected end of JSON input".to_owned(),
         )),
         Err(error) => Err(Refusal::BadRequest(format!("json: {error}"))),
+    }
+}
+
+/// As Go's decoder reads them: names may be in any case, and `null` says nothing.
+fn folded(options: Value) -> Value {
+    match options {
+        Value::Object(options) => {
+            let said = options.into_iter().filter(|(_, value)| !value.is_null());
+            said.map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect()
+        }
+        other => other,
     }
 }
 
@@ -250,9 +263,8 @@ fn idz(server: &ServerState) -> Vec<u8> {
 
 /// The connection that a request is about; 0 is none.
 fn cid(request: &Request) -> Result<u64, Refusal> {
-    match serde_json::from_slice(&request.payload) {
-        Ok(Value::Null) => Ok(0),
-        Ok(Value::Object(asked)) => match asked.get("cid") {
+    match options(request).map(folded) {
+        Ok(Value::Object(asked)) if !request.payload.is_empty() => match asked.get("cid") {
             None => Ok(0),
             Some(cid) => cid.as_u64().ok_or(Refusal::Silence),
         },
@@ -292,7 +304,7 @@ struct CountRequest {
 
 /// How many subscriptions an account has to a subject.
 fn subscription_count(server: &ServerState, request: &Request) -> Option<Vec<u8>> {
-    let wanted: CountRequest = serde_json::from_slice(&request.payload).ok()?;
+    let wanted = CountRequest::deserialize(folded(options(request).ok()?)).ok()?;
     let account = server.account(&wanted.acc)?;
     let count = count(&account, wanted.subject.as_bytes(), wanted.queue.as_bytes());
     Some(count.to_string().into_bytes())

@@ -99,7 +99,8 @@ pub(super) fn check(service: ServerService, options: &Value) -> Result<(), Strin
         ));
     };
     for (member, value) in options {
-        let known = FILTER.iter().chain(own).find(|(known, _)| known == member);
+        let mut known = FILTER.iter().chain(own);
+        let known = known.find(|(known, _)| known.eq_ignore_ascii_case(member));
         let Some((_, wanted)) = known.filter(|_| !value.is_null()) else {
             continue;
         };
@@ -164,6 +165,10 @@ mod tests {
             (
                 json!({"limit": "x"}),
                 "string into Go struct field ConnzEventOptions.limit of type int",
+            ),
+            (
+                json!({"Limit": "x"}),
+                "string into Go struct field ConnzEventOptions.Limit of type int",
             ),
             (
                 json!({"cid": -1}),
