@@ -1,13 +1,16 @@
 //! A server without threads on a disk that can fail, for tests between two lock sections of what a client asks for.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use jetsled_config::{Command, Environment, Options, parse_command_line};
-use jetsled_jetstream_api::{Nanos, Timestamp};
+use jetsled_jetstream_api::{Nanos, StorageType, Timestamp};
 use jetsled_testkit::{Call, Fault, FaultyStorage, jetstream_options, one_shard};
 use tempfile::TempDir;
 
+use super::shard::CommitLost;
 use super::{AccountJetStream, ByHand, JetStream, clock};
 use crate::account::Account;
 use crate::client;
@@ -99,6 +102,17 @@ impl TestServer {
         let broken = Fault::Error(ErrorKind::Other);
         self.disk.fail(Call::SyncData, 0, broken);
         self.commit();
+    }
+
+    /// Waits, as a backup does, until all that the shard has is durable; for 20 seconds at most, whatever may hang.
+    pub(super) fn wait_durable(&self) -> Result<(), CommitLost> {
+        let shard = Arc::clone(self.of_account().shard(0).unwrap());
+        let (sender, waited) = mpsc::channel();
+        thread::spawn(move || {
+            let wait = shard.lock().wait(StorageType::File);
+            sender.send(shard.wait_durable(wait))
+        });
+        waited.recv_timeout(Duration::from_secs(20)).unwrap()
     }
 
     pub(super) fn connect(&self) -> Client {
