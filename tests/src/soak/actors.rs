@@ -34,7 +34,7 @@ const ACTORS: [(&str, &str, u32, Step); 13] = [
         receive,
     ),
     ("core messages published, by twenty", "", 50, publish_core),
-    ("requests served", "SUB soak.service 1\r\n", 0, serve),
+    ("requests served", "SUB service 1\r\n", 0, serve),
     ("requests answered", "", 200, request),
     (
         "messages published to a stream, one by one",
@@ -270,8 +270,8 @@ fn request(on: &mut Use<'_>) -> io::Result<()> {
     let peer = &mut *on.peer;
     let answer = on
         .shared
-        .timed(Timed::Request, || peer.request("soak.service", &payload))?;
-    // After a start who serves may not be there yet.
+        .timed(Timed::Request, || peer.request("service", &payload))?;
+    // After a start who serves may not be there yet; nobody else may take the request then, or it would not be refused.
     if answer.status().is_none() && answer.payload != payload {
         return Err(io::Error::other("another answer than was sent"));
     }
