@@ -1,38 +1,10 @@
-//! The catalog's files: what sled does not do for them.
+//! Catalogs that are not in use any more: those that were set aside, and those from before a store was encrypted.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::CatalogError;
-
-/// fsyncs every file and directory below, and the name of the directory itself.
-pub(super) fn sync_files(dir: &Path) -> Result<(), CatalogError> {
-    fn below(dir: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(dir)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                below(&entry.path())?;
-                continue;
-            }
-            match fs::File::open(entry.path()) {
-                Ok(file) => file.sync_all()?,
-                // sled replaces its snapshots whenever it likes.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        fs::File::open(dir)?.sync_all()
-    }
-    let parent = dir
-        .parent()
-        .map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all());
-    below(dir).and(parent).map_err(|source| CatalogError::Io {
-        doing: "fsync",
-        path: dir.to_owned(),
-        source,
-    })
-}
 
 /// Removes the catalogs, set aside or not, that a store had before it was encrypted. What they say the log says, too.
 pub(super) fn remove_plain(store: &Path, name: &str) -> Result<(), CatalogError> {

@@ -19,20 +19,25 @@
 mod entry;
 mod error;
 mod files;
+mod syncs;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 pub use entry::Section;
 use entry::{Head, Reading, Sealed, ValueSeal, checksum, split_key};
 pub use error::CatalogError;
 use error::sled_error;
-use files::{remove_plain, set_aside, sync_files};
+use files::{remove_plain, set_aside};
+use syncs::Syncs;
 pub use writer::CheckpointWriter;
 use writer::drop_generations;
 
@@ -45,6 +50,8 @@ pub struct Catalog {
     db: sled::Db,
     heads: sled::Tree,
     key: Option<DataKey>,
+    /// Held while files are synced: shards that write a checkpoint at the same time do that one after the other.
+    syncs: Arc<Mutex<Syncs>>,
 }
 
 /// How a catalog was found.
@@ -146,6 +153,7 @@ impl Catalog {
                 db,
                 heads,
                 key: None,
+                syncs: Arc::default(),
             }),
             Ok(Err(source)) => Err(CatalogError::Sled {
                 doing: "open",
@@ -287,7 +295,8 @@ impl Catalog {
     fn sync(&self) -> Result<(), CatalogError> {
         let flushed = self.db.flush();
         flushed.map_err(sled_error("flush"))?;
-        sync_files(&self.dir)
+        self.syncs.lock().sync(&self.dir)?;
+        Ok(())
     }
 }
 
