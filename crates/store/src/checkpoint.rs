@@ -1,8 +1,8 @@
 //! Checkpoints: what the catalog keeps so that a start replays only the log's tail.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire};
+use std::sync::{Arc, Weak};
 
 use crate::catalog::{Catalog, CatalogError, Section};
 use crate::log::{ConsumerKey, LogPosition, SegmentNo};
@@ -24,6 +24,21 @@ pub struct Checkpoint {
     pub(crate) entries: Vec<(Section, Vec<u8>, Vec<u8>)>,
     /// The consumers' states, which go back to the shard.
     pub(crate) consumers: Vec<(ConsumerKey, Vec<u8>)>,
+    pub(crate) under_way: UnderWay,
+}
+
+/// Lives as long as a checkpoint that was taken and is neither finished nor given up.
+#[derive(Debug)]
+pub(crate) struct UnderWay {
+    _alive: Arc<()>,
+}
+
+impl UnderWay {
+    pub(crate) fn begin(latest: &mut Weak<()>) -> Self {
+        let alive = Arc::new(());
+        *latest = Arc::downgrade(&alive);
+        Self { _alive: alive }
+    }
 }
 
 impl Checkpoint {
@@ -33,9 +48,9 @@ impl Checkpoint {
         self.position
     }
 
-    /// Writes the checkpoint. Blocks; holds no lock. `synced` is [`crate::Shard::synced`]: a checkpoint that is ahead of the log
-    /// is not written, since a power cut would leave it describing records that never were; nor is one that a commit has failed since, for
-    /// what it describes may be void.
+    /// Writes the checkpoint. Blocks, for a large one for seconds; holds no lock, and commits may go on. `synced` is [`crate::Shard::synced`]:
+    /// a checkpoint that is ahead of the log is not written, since a power cut would leave it describing records that never were; nor is one
+    /// that a commit has failed since, for what it describes may be void.
     #[must_use = "give it to Shard::finish_checkpoint"]
     pub fn run(self, synced: LogPosition) -> Checkpointed {
         let (failed, before) = &self.failed_commits;
@@ -56,9 +71,10 @@ impl Checkpoint {
             self.write().map_err(CheckpointError::from)
         };
         Checkpointed {
+            bytes: self.bytes(),
+            under_way: self.under_way,
             position: self.position,
             appended: self.appended,
-            bytes: self.bytes(),
             dead: self.dead,
             consumers: self.consumers,
             outcome,
@@ -87,6 +103,7 @@ impl Checkpoint {
 /// What became of a [`Checkpoint`].
 #[derive(Debug)]
 pub struct Checkpointed {
+    pub(crate) under_way: UnderWay,
     pub(crate) position: LogPosition,
     pub(crate) appended: u64,
     pub(crate) bytes: u64,

@@ -11,8 +11,8 @@ mod restore;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
 
 use jetsled_jetstream_api::{StreamConfig, StreamSeq, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,7 @@ pub struct Shard {
     touched: Vec<StreamId>,
     /// The last sequences that the commit under way makes visible.
     in_flight: Vec<(StreamId, u64)>,
+    checkpoint_under_way: Weak<()>,
     /// What the last checkpoint describes; segments before it may be reclaimed.
     checkpoint_position: LogPosition,
     /// Bytes appended to the log when it was taken.

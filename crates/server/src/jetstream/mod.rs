@@ -27,6 +27,7 @@ mod advisory;
 mod api;
 mod batch;
 mod by_hand;
+mod checkpoints;
 mod clock;
 mod commit;
 mod consumer;

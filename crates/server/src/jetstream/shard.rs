@@ -48,6 +48,8 @@ pub(super) struct ShardHandle {
     pub(super) work: Condvar,
     /// Tells threads that may wait of a commit's end.
     pub(super) committed: Condvar,
+    /// Tells the worker that no checkpoint is being written any more.
+    pub(super) checkpointed: Condvar,
     /// What a connection that commits needs, for the next one. Its lock is taken with the shard's held, or alone.
     pub(super) spare_committer: Mutex<Option<Box<Committer>>>,
 }
@@ -124,6 +126,7 @@ impl ShardHandle {
             is_awaited: AtomicBool::new(false),
             work: Condvar::new(),
             committed: Condvar::new(),
+            checkpointed: Condvar::new(),
             spare_committer: Mutex::new(None),
         }
     }

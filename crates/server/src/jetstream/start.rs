@@ -21,13 +21,15 @@ use parking_lot::Mutex;
 use super::account::{AccountJetStream, StreamHandle};
 use super::batch::BatchLimits;
 use super::by_hand::ByHand;
+use super::checkpoints::{self, Checkpoints};
 use super::observe::FoundDamage;
 use super::runtime::Runtime;
 use super::shard::ShardHandle;
 use super::target::StreamTarget;
 use super::throttle::Throttle;
 use super::upkeep::{self, Upkeep};
-use super::{clock, domain, verify, worker};
+use super::worker::{self, Helpers};
+use super::{clock, domain, verify};
 use crate::account::Account;
 use crate::chance;
 use crate::routing::FlushSet;
@@ -401,15 +403,22 @@ fn account_limits(configured: &AccountJetStreamOptions) -> AccountLimits {
     }
 }
 
-/// Each shard's worker, and the thread that keeps their logs.
+/// Each shard's worker, and the threads that keep their logs and write their checkpoints.
 fn start_threads(runtime: &Runtime) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (upkeep, jobs) = Upkeep::new();
+    let (checkpoints, unwritten) = Checkpoints::new();
+    let helpers = Helpers {
+        upkeep,
+        checkpoints,
+    };
     let mut threads = Vec::new();
     for shard in &*runtime.shards {
-        let (shard, upkeep) = (Arc::clone(shard), upkeep.clone());
+        let (shard, helpers) = (Arc::clone(shard), helpers.clone());
         let name = format!("shard-{}", shard.index);
-        threads.push(start_thread(name, move || worker::run(&shard, upkeep))?);
+        threads.push(start_thread(name, move || worker::run(&shard, helpers))?);
     }
+    let name = "checkpoints".to_owned();
+    threads.push(start_thread(name, move || checkpoints::run(&unwritten))?);
     let shards = runtime.shards.clone();
     let name = "upkeep".to_owned();
     threads.push(start_thread(name, move || upkeep::run(&shards, &jobs))?);

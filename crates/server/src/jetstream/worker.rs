@@ -9,6 +9,7 @@ use jetsled_jetstream_api::{StreamSeq, Timestamp};
 use jetsled_store::{Stream, StreamId};
 use parking_lot::MutexGuard;
 
+use super::checkpoints::{Checkpoints, Writing};
 use super::clock;
 use super::commit::{Committer, Sync};
 use super::follower::OriginFollower;
@@ -30,15 +31,23 @@ pub(super) struct Worker {
     committer: Committer,
     /// Whose turn it is.
     followers: Vec<Arc<OriginFollower>>,
-    /// Without it the log's upkeep is done between two rounds.
-    upkeep: Option<Upkeep>,
+    /// Without them the log's upkeep is done between two rounds, and a checkpoint is written when there is nothing else to do.
+    helpers: Option<Helpers>,
+    unwritten: Option<Writing>,
+}
+
+/// Threads that do for all workers what no commit should wait for.
+#[derive(Clone)]
+pub(super) struct Helpers {
+    pub(super) upkeep: Upkeep,
+    pub(super) checkpoints: Checkpoints,
 }
 
 /// Serves the shard until it is told to stop; then commits and writes a checkpoint.
-pub(super) fn run(shard: &ShardHandle, upkeep: Upkeep) {
+pub(super) fn run(shard: &Arc<ShardHandle>, helpers: Helpers) {
     let _fenced = shard.fence_on_panic();
     let mut worker = Worker {
-        upkeep: Some(upkeep),
+        helpers: Some(helpers),
         ..Worker::default()
     };
     loop {
@@ -68,13 +77,17 @@ fn sleep(shard: &ShardHandle, state: &mut MutexGuard<'_, ShardState>, due: Optio
 impl Worker {
     /// What [`run`] does between two looks at the clock, for who has no thread for the worker: a round, or going to sleep. Answers when the next
     /// one is due; a past time means now.
-    pub(super) fn step(&mut self, shard: &ShardHandle) -> Option<Timestamp> {
+    pub(super) fn step(&mut self, shard: &Arc<ShardHandle>) -> Option<Timestamp> {
         let mut state = shard.lock_as_worker();
         let due = state.next_work();
         if state.is_due(due) {
             state.sleeping_until = None;
             let goes_on = self.round(shard, state).is_continue();
             goes_on.then_some(Timestamp::EPOCH)
+        } else if let Some(checkpoint) = self.unwritten.take() {
+            drop(state);
+            checkpoint.run();
+            Some(Timestamp::EPOCH)
         } else {
             state.sleeping_until = Some(due.unwrap_or(Timestamp(i64::MAX)));
             due
@@ -84,7 +97,7 @@ impl Worker {
     /// Does what is due, one part after the other.
     fn round<'s>(
         &mut self,
-        shard: &'s ShardHandle,
+        shard: &'s Arc<ShardHandle>,
         mut state: MutexGuard<'s, ShardState>,
     ) -> ControlFlow<()> {
         if state.commit_by.is_some_and(|by| by <= state.now) {
@@ -100,18 +113,22 @@ impl Worker {
         // A commit that nobody waits for is part of the last one.
         let commits_at_once = state.commit_by.is_some_and(|by| by <= state.now);
         let stopping = state.stopping && !commits_at_once && state.ready.is_empty();
-        if let Some(upkeep) = &self.upkeep {
-            upkeep.begin(&mut state);
+        if let Some(helpers) = &self.helpers {
+            helpers.upkeep.begin(&mut state);
         }
         let is_checkpoint_due = state.store.checkpoint_due();
         drop(state);
         self.committer.flush.flush();
         self.follow(shard);
-        if self.upkeep.is_none() {
+        if self.helpers.is_none() {
             maintain(shard);
         }
         if is_checkpoint_due {
-            self.checkpoint(shard, shard.lock_as_worker());
+            let checkpoint = self.checkpoint(shard, shard.lock_as_worker());
+            match &self.helpers {
+                Some(helpers) => helpers.checkpoints.begin(checkpoint),
+                None => self.unwritten = Some(checkpoint),
+            }
         }
         if stopping {
             ControlFlow::Break(())
@@ -128,8 +145,12 @@ impl Worker {
         }
     }
 
-    /// Writes a checkpoint of everything as it is now.
-    fn checkpoint(&mut self, shard: &ShardHandle, mut state: MutexGuard<'_, ShardState>) {
+    /// A checkpoint of everything as it is now, which is durable then: a checkpoint must not be ahead of the log.
+    fn checkpoint(
+        &mut self,
+        shard: &Arc<ShardHandle>,
+        mut state: MutexGuard<'_, ShardState>,
+    ) -> Writing {
         let ShardState {
             store,
             streams,
@@ -144,7 +165,6 @@ impl Worker {
         });
         let checkpoint = store.take_checkpoint(running.chain(resting.states()));
         drop(state);
-        // The checkpoint must not be ahead of the log.
         let state = self
             .committer
             .commit(shard, shard.lock_as_worker(), Sync::Always);
@@ -152,22 +172,21 @@ impl Worker {
         let synced = state.store.synced();
         drop(state);
         self.committer.flush.flush();
-        let checkpointed = checkpoint.run(synced);
-        let mut state = shard.lock_as_worker();
-        if let Err(error) = state.store.finish_checkpoint(checkpointed) {
-            tracing::warn!(
-                "JetStream checkpoint of shard {} not written: {error}",
-                state.index
-            );
-        }
+        Writing::new(shard, checkpoint, synced)
     }
 
     /// The last commit and checkpoint.
-    pub(super) fn stop(&mut self, shard: &ShardHandle) {
-        let state = self
+    pub(super) fn stop(&mut self, shard: &Arc<ShardHandle>) {
+        if let Some(checkpoint) = self.unwritten.take() {
+            checkpoint.run();
+        }
+        let mut state = self
             .committer
             .commit(shard, shard.lock_as_worker(), Sync::Always);
-        self.checkpoint(shard, state);
+        while state.store.is_checkpoint_under_way() {
+            shard.checkpointed.wait(&mut state);
+        }
+        self.checkpoint(shard, state).run();
     }
 }
 

@@ -9,7 +9,7 @@ use jetsled_jetstream_api::{Nanos, Timestamp};
 use super::{Shard, StoredConfig};
 use crate::ChangeError;
 use crate::catalog::Section;
-use crate::checkpoint::{Checkpoint, CheckpointError, Checkpointed, LOG_KEY, SHARD_KEY};
+use crate::checkpoint::{Checkpoint, CheckpointError, Checkpointed, LOG_KEY, SHARD_KEY, UnderWay};
 use crate::log::{
     Commit, CommitError, Committed, ConsumerKey, LogPosition, Maintained, Maintenance, Record,
 };
@@ -171,9 +171,12 @@ impl Shard {
     }
 
     /// Whether enough log was written for a checkpoint to be worth while, one would let space be reclaimed, or damage was found: what is lost the
-    /// log does not say.
+    /// log does not say. Not while there is one under way.
     #[must_use]
     pub fn checkpoint_due(&self) -> bool {
+        if self.is_checkpoint_under_way() {
+            return false;
+        }
         let written = self
             .log
             .appended_bytes()
@@ -185,7 +188,8 @@ impl Shard {
     }
 
     /// Collects a checkpoint of everything in this shard; `consumers` has the whole state of every consumer of a file stream, as of now. Run
-    /// it without the shard once everything appended so far is synced, then hand the result to [`Shard::finish_checkpoint`].
+    /// it without the shard once everything appended so far is synced, then hand the result to [`Shard::finish_checkpoint`]. Of each shard one
+    /// at a time.
     pub fn take_checkpoint(
         &mut self,
         consumers: impl Iterator<Item = (ConsumerKey, Vec<u8>)>,
@@ -234,6 +238,7 @@ impl Shard {
                 .is_some_and(|entry| !entry.in_memory)
         });
         let kept = kept.chain(self.restoring_consumers());
+        let consumers = kept.collect();
         Checkpoint {
             is_behind: self.has_overdue(),
             shard: self.seat.number,
@@ -246,8 +251,16 @@ impl Shard {
             appended: self.log.appended_bytes(),
             dead: self.dead_segments(),
             entries,
-            consumers: kept.collect(),
+            consumers,
+            under_way: UnderWay::begin(&mut self.checkpoint_under_way),
         }
+    }
+
+    /// Whether a checkpoint was taken that is neither finished nor given up. Until then no space is given back: what is written anew for that goes by
+    /// the last checkpoint.
+    #[must_use]
+    pub fn is_checkpoint_under_way(&self) -> bool {
+        self.checkpoint_under_way.strong_count() > 0
     }
 
     /// Accepts a checkpoint's outcome: segments before it may be reclaimed from now on.
@@ -266,6 +279,7 @@ impl Shard {
             }
         }
         self.reclaim.checkpoint_done(checkpointed.dead);
+        drop(checkpointed.under_way);
         Ok(())
     }
 

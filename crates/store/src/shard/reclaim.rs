@@ -101,6 +101,10 @@ impl Shard {
         if self.reclaim.next.is_some_and(|next| now < next) {
             return self.reclaim.next;
         }
+        if self.is_checkpoint_under_way() {
+            self.reclaim.next = Some(now.saturating_add(PAUSE));
+            return self.reclaim.next;
+        }
         if self.has_overdue() {
             // A head written now would make a start forget what the log says ahead of it.
             self.reclaim.next = Some(now.saturating_add(PAUSE));

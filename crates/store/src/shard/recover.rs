@@ -8,7 +8,7 @@ mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{Graves, Metering, Reclaim, Shard};
 use crate::catalog::Catalog;
@@ -106,6 +106,7 @@ pub(crate) fn recover(seat: Seat, loaded: Loaded) -> Result<(Shard, ShardReport)
         graves: Graves::default(),
         touched: Vec::new(),
         in_flight: Vec::new(),
+        checkpoint_under_way: Weak::new(),
         checkpoint_position: LogPosition::ZERO,
         checkpoint_appended: 0,
         checkpoint_bytes: 0,
@@ -236,6 +237,7 @@ impl Shard {
             let streams = checkpoint.streams.iter();
             replay.stream_names = streams.map(|(id, stream)| (name_of(stream), *id)).collect();
             let consumers = checkpoint.consumers.iter();
+            replay.checkpointed = checkpoint.consumers.keys().copied().collect();
             replay.consumer_names = consumers
                 .map(|(key, consumer)| ((consumer.stream, consumer.name.clone()), *key))
                 .collect();

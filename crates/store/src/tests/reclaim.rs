@@ -71,6 +71,43 @@ fn a_segment_whose_messages_died_as_their_streams_newest_is_given_back() {
     assert_eq!(store.shard().stream(stream).unwrap().messages(), 2);
 }
 
+/// Else it would have what the older one knows and, behind the newer one, nothing of what came in between: acks were forgotten.
+#[test]
+fn a_state_that_an_older_checkpoint_has_written_anew_is_not_believed() {
+    let mut store = Store::new(64 << 10);
+    let filler = filler(&mut store);
+    let stream = store.create(config("S", StorageType::File));
+    let first = active(&mut store);
+    let consumer = store.shard().put_consumer(stream, "C", b"{}", b"").unwrap();
+    fill_segment(&mut store, filler);
+    store.checkpoint();
+    store.shard().log_progress(consumer, b"an ack").unwrap();
+    let state = (consumer, b"with the ack".to_vec());
+    let checkpoint = store.shard().take_checkpoint([state].into_iter());
+    for _ in 0..5 {
+        store.advance(3);
+        store.tick();
+        store.commit();
+    }
+    assert!(file_of(&store, first).exists(), "nothing goes meanwhile");
+    // It is in the catalog, and the shard does not know.
+    drop(checkpoint.run(store.shard().synced()));
+    for _ in 0..5 {
+        store.advance(3);
+        store.tick();
+        store.commit();
+    }
+    assert!(!file_of(&store, first).exists(), "the former one let it go");
+    store.reopen(true);
+    assert!(!store.rebuilt);
+    let recovered = store.shard().recovered_consumers();
+    assert_eq!(
+        recovered[0].checkpoint.as_deref(),
+        Some(&b"with the ack"[..])
+    );
+    assert!(recovered[0].deltas.is_empty());
+}
+
 /// Ten messages, so that their segment is sealed and mostly dead.
 fn ten_among_dead(store: &mut Store, filler: StreamId) -> (StreamId, SegmentNo) {
     let stream = store.create(config("S", StorageType::File));

@@ -28,6 +28,8 @@ pub(super) struct Replay {
     /// The configuration record met last, of each stream and consumer.
     configs: HashMap<StreamId, LogPosition>,
     consumer_configs: HashMap<ConsumerKey, LogPosition>,
+    /// Consumers of which the checkpoint has the state.
+    pub(super) checkpointed: BTreeSet<ConsumerKey>,
     /// Streams that were met in the first pass, and whether by a configuration.
     pub(super) met: HashMap<StreamId, bool>,
     /// The first configuration of each stream of which records lie before it: damage, or the giving back of a segment, took an earlier one.
@@ -203,8 +205,13 @@ impl Replay {
                     && let Some((position, state)) = bytes.split_first_chunk()
                 {
                     let position = LogPosition::from_u64(u64::from_le_bytes(*position));
-                    entry.deltas.retain(|(at, _)| *at >= position);
-                    entry.checkpoint = Some(state.into());
+                    // One that was written anew by an older checkpoint, when this one was in the catalog already, and not finished, tells of less.
+                    let is_known = self.checkpointed.contains(&consumer)
+                        && position < shard.checkpoint_position;
+                    if !is_known {
+                        entry.deltas.retain(|(at, _)| *at >= position);
+                        entry.checkpoint = Some(state.into());
+                    }
                     if let Some(at) = self.consumer_configs.get(&consumer) {
                         entry.emitted_at = *at;
                     }
