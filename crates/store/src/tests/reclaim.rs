@@ -22,11 +22,14 @@ fn active(store: &mut Store) -> SegmentNo {
     store.shard().segments().last().unwrap()
 }
 
-/// Publishes to the filler until another segment is begun.
+/// Publishes to the filler, or another stream, until another segment is begun.
 fn fill_segment(store: &mut Store, filler: StreamId) {
     let full = active(store);
+    let name = store.shard().stream(filler).unwrap().config().name.clone();
     while active(store) == full {
-        store.publish(filler, "F.x", &[], &[0; 3000]).unwrap();
+        store
+            .publish(filler, &format!("{name}.x"), &[], &[0; 3000])
+            .unwrap();
         store.commit();
     }
 }
@@ -69,6 +72,32 @@ fn a_segment_whose_messages_died_as_their_streams_newest_is_given_back() {
     assert!(!store.shard().checkpoint_due(), "nothing is left to do");
     store.shard().stream(stream).unwrap().validate();
     assert_eq!(store.shard().stream(stream).unwrap().messages(), 2);
+}
+
+/// Seed 901749: the record of the former one's deletion had been written anew behind the newer one's configuration, and its own first configuration
+/// was gone.
+#[test]
+fn a_deleted_stream_takes_no_name_from_a_newer_one() {
+    let mut store = Store::new(64 << 10);
+    let filler = filler(&mut store);
+    let keeper = store.create(config("K", StorageType::File));
+    let former = store.create(config("S", StorageType::File));
+    let first = active(&mut store);
+    fill_segment(&mut store, filler);
+    store.publish(former, "S.a", &[], b"goes").unwrap();
+    fill_segment(&mut store, keeper);
+    settle(&mut store);
+    assert!(!file_of(&store, first).exists());
+    fill_segment(&mut store, keeper);
+    let deletion = active(&mut store);
+    store.shard().delete_stream(former).unwrap();
+    let newer = store.create(config("S", StorageType::File));
+    fill_segment(&mut store, filler);
+    settle(&mut store);
+    assert!(!file_of(&store, deletion).exists());
+    store.reopen(false);
+    assert!(store.shard().stream(newer).is_some());
+    assert!(store.shard().stream(former).is_none());
 }
 
 /// Else it would have what the older one knows and, behind the newer one, nothing of what came in between: acks were forgotten.

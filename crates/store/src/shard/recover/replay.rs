@@ -115,9 +115,13 @@ impl Replay {
         }
     }
 
-    /// Makes a stream whose first configuration is missing, without limits until a configuration comes that is there.
+    /// Makes a stream whose first configuration is missing, without limits until a configuration comes that is there. One that is deleted further on
+    /// would take its name from a newer one: the record of that may have been written anew.
     fn adopt(&mut self, shard: &mut Shard, stream: StreamId) {
-        if shard.streams.contains_key(&stream) || shard.graves.streams.contains_key(&stream) {
+        if shard.streams.contains_key(&stream)
+            || shard.graves.streams.contains_key(&stream)
+            || self.deleted.contains(&stream)
+        {
             return;
         }
         let Some(bytes) = self.late_configs.remove(&stream) else {
