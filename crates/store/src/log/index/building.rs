@@ -124,8 +124,15 @@ impl BuildingIndex {
         self.streams.get_mut(*self.numbers.get(&stream)?)
     }
 
-    pub(crate) fn streams(&self) -> impl Iterator<Item = &BuildingStream> {
-        self.streams.iter()
+    /// The streams that have messages, with their first and last sequences, in the order in which a reader of the segment meets them: that some
+    /// were mentioned before by records which a failed commit made void does not show.
+    pub(crate) fn listed(&self) -> Vec<(&BuildingStream, (u64, u64))> {
+        let streams = self.streams.iter();
+        let mut listed: Vec<_> = streams
+            .filter_map(|stream| Some((stream, stream.range()?)))
+            .collect();
+        listed.sort_by_key(|(stream, _)| stream.first_offset());
+        listed
     }
 
     pub(crate) fn streams_mut(&mut self) -> impl Iterator<Item = &mut BuildingStream> {
@@ -295,6 +302,11 @@ impl BuildingStream {
                 });
             }
         }
+    }
+
+    fn first_offset(&self) -> Option<u32> {
+        let offsets = self.lanes.iter().map(|lane| lane.offsets.first());
+        offsets.flatten().min().copied()
     }
 
     /// The lowest and highest sequence.
