@@ -16,7 +16,8 @@ pub const PROGRAM_VARIABLE: &str = "JETSLED_BIN";
 
 /// The path of the program under test.
 ///
-/// [`PROGRAM_VARIABLE`] if it is set, else the workspace's own `jetsled`, in the profile that the test runs in, built if it is not there or older than its sources.
+/// [`PROGRAM_VARIABLE`] if it is set, else the workspace's own `jetsled` in the profile that the test runs in, built if it is not there or
+/// older than its sources.
 ///
 /// # Panics
 ///

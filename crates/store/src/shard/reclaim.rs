@@ -101,12 +101,9 @@ impl Shard {
         if self.reclaim.next.is_some_and(|next| now < next) {
             return self.reclaim.next;
         }
-        if self.is_checkpoint_under_way() {
-            self.reclaim.next = Some(now.saturating_add(PAUSE));
-            return self.reclaim.next;
-        }
-        if self.has_overdue() {
-            // A head written now would make a start forget what the log says ahead of it.
+        // What is written anew goes by the last checkpoint, and of a stream that is behind the log it would make a start forget what the log
+        // says ahead of it.
+        if self.is_checkpoint_under_way() || self.has_overdue() {
             self.reclaim.next = Some(now.saturating_add(PAUSE));
             return self.reclaim.next;
         }
