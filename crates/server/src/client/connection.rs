@@ -145,15 +145,22 @@ impl Connection {
     /// Pauses for those who do not keep up. Either way the producer goes on.
     async fn wait_for_slow(&mut self) {
         let session = &mut self.session;
-        if let Some(backlog) = session.flush.get().disk_backlog.take() {
+        let backlog = session.flush.get().disk_backlog.take();
+        let behind = session.flush.get().take_behind();
+        let stalled = session.flush.get().take_stalled();
+        if backlog.is_none() && behind.is_none() && stalled.is_none() {
+            return;
+        }
+        session.park();
+        // Boxed, as the others: rare, and it should not weigh on the connection's whole life.
+        if let Some(backlog) = backlog {
             Box::pin(backlog.eased()).await;
         }
-        // Boxed, as the next one: rare, and it should not weigh on the connection's whole life.
-        if let Some(slow) = session.flush.get().take_behind() {
+        if let Some(slow) = behind {
             let wait = tokio::time::timeout(CATCH_UP_LIMIT, slow.outbound.caught_up());
             Box::pin(wait).await.ok();
         }
-        if let Some(slow) = session.flush.get().take_stalled() {
+        if let Some(slow) = stalled {
             session.client.counters.stalls.fetch_add(1, Relaxed);
             session
                 .server

@@ -16,8 +16,8 @@ const POOLED_CHUNKS: usize = 256;
 /// the reference count and the extra element of the vectored write.
 pub(crate) const SHARE_FROM_BYTES: usize = 4 * 1024;
 
-/// A shared piece of this size may stay one while it waits long: it pins at most a few times its size.
-const KEEP_SHARED_FROM_BYTES: usize = 16 * 1024;
+/// A shared piece of this size may stay one while it waits long: the read that it is part of is at most a few times its size.
+const KEEP_SHARED_FROM_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static CHUNKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
