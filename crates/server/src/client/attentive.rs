@@ -42,6 +42,11 @@ static WAITS: AtomicUsize = AtomicUsize::new(0);
 static AT_A_TIME: LazyLock<usize> =
     LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from) / 2);
 
+/// Reads that were acted on in the whole process so far.
+pub(super) fn acts() -> u64 {
+    ACTS.load(Relaxed)
+}
+
 /// A connection has acted on a read.
 pub(super) fn acted() {
     ACTS.fetch_add(1, Relaxed);
@@ -111,16 +116,27 @@ impl Habit {
 
 /// Whether there was something to read in time.
 fn wait(socket: &TcpStream) -> bool {
-    if WAITS.fetch_add(1, Relaxed) >= *AT_A_TIME {
-        WAITS.fetch_sub(1, Relaxed);
-        return false;
-    }
-    let answered = watch(socket);
-    WAITS.fetch_sub(1, Relaxed);
-    answered
+    Place::take().is_some_and(|_place| watch(socket))
 }
 
-/// As [`wait`], however many wait.
+/// One of the threads that may keep from the runtime's own waiting at a time.
+pub(super) struct Place(());
+
+impl Place {
+    /// `None`: there are enough of them.
+    pub(super) fn take() -> Option<Self> {
+        let place = Self(());
+        (WAITS.fetch_add(1, Relaxed) < *AT_A_TIME).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        WAITS.fetch_sub(1, Relaxed);
+    }
+}
+
+/// As [`wait`], without a place.
 fn watch(socket: &TcpStream) -> bool {
     let acts = ACTS.load(Relaxed);
     let started = Instant::now();

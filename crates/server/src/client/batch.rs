@@ -177,6 +177,8 @@ impl Session {
             self.login.account.counters.add_batch(messages, bytes);
             self.server.counters.add_batch(messages, bytes);
             attentive::acted();
+            let heard = !self.flush.get().holds_nothing();
+            self.unheard.read(bytes, heard);
         }
         if self.active {
             let now = jiff::Timestamp::now().as_millisecond();

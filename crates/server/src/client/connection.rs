@@ -91,6 +91,7 @@ impl Connection {
             .client
             .attention
             .wait(reader.socket(), &mut session.habit);
+        session.unheard.rest();
         Poll::Pending
     }
 

@@ -32,6 +32,7 @@ mod subscriptions;
 mod timers;
 pub(crate) mod trace;
 mod transport;
+mod unheard;
 mod writer;
 
 use std::borrow::Cow;

@@ -11,6 +11,7 @@ use super::attentive::Habit;
 use super::keep_alive::KeepAlive;
 use super::route_cache::RouteCache;
 use super::timers::Timers;
+use super::unheard::Unheard;
 use super::{Client, CloseReason, Login, Signal, read_buffer};
 use crate::monitor::EndedSubscriptions;
 use crate::routing::LentFlushSet;
@@ -40,8 +41,9 @@ pub(super) struct Session {
     pub(super) cookies: Option<Box<Cookies>>,
     pub(super) state: State,
     pub(super) timers: Timers,
-    /// There was inbound activity since the last ping tick.
     pub(super) habit: Habit,
+    pub(super) unheard: Unheard,
+    /// There was inbound activity since the last ping tick.
     pub(super) active: bool,
     pub(super) keep_alive: KeepAlive,
     /// While the socket is full: the position in the output that the write deadline is for.
@@ -111,6 +113,7 @@ impl Session {
             mapped: Vec::new(),
             own_slot: 0,
             habit: Habit::default(),
+            unheard: Unheard::default(),
             active: false,
             keep_alive: KeepAlive::default(),
             blocked_until: None,

@@ -122,7 +122,7 @@ impl FlushSet {
     }
 
     /// Whether nothing is staged, and nobody was told to pause.
-    pub(super) fn holds_nothing(&self) -> bool {
+    pub(crate) fn holds_nothing(&self) -> bool {
         self.slots.is_empty()
             && self.ingest.is_empty()
             && self.followers.is_empty()
