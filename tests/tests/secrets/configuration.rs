@@ -1,10 +1,8 @@
 //! Configurations with a secret on the line that is wrong.
 
-use std::time::Duration;
-
 use jetsled_testkit::Launch;
 
-use super::{check_absent, connect};
+use super::{LOGGED_WITHIN, check_absent, connect};
 
 /// Stands in the place of each secret.
 const SECRET: &str = "5ecret-of-file";
@@ -174,7 +172,7 @@ fn mistakes_found_by_a_reload() {
     server.hang_up();
     // None of the refusals before it was of the first line.
     server
-        .wait_for_log("' on line 1 can not be found", Duration::from_secs(20))
+        .wait_for_log("' on line 1 can not be found", LOGGED_WITHIN)
         .expect("a refusal");
     check_absent("the log", &server.log(), &secrets);
 }

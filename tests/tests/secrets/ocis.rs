@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use jetsled_testkit::{Launch, Server};
 
-use super::{check_absent, connect};
+use super::{LOGGED_WITHIN, check_absent, connect};
 
 const SECRETS: &[(&str, &str)] = &[
     ("the token", "metrics-secret"),
@@ -60,9 +60,9 @@ fn the_token_of_the_metrics() {
         );
         assert!(told.contains("PONG"), "{told}");
         check_absent("what a client is told", &told, SECRETS);
-        let log = server.log();
-        assert!(log.contains("\"level\":\"trace\""), "{log}");
-        check_absent("the log", &log, SECRETS);
+        let traced = server.wait_for_log("\"level\":\"trace\"", LOGGED_WITHIN);
+        assert!(traced.is_some(), "{}", server.log());
+        check_absent("the log", &server.log(), SECRETS);
     }
 }
 
