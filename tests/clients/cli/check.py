@@ -245,7 +245,7 @@ MASKS = [
     (r"\bN[A-Z2-7]{55}\b", "SERVER"),
     (r"127\.0\.0\.1:\d+|\[::1\]:\d+", "ADDRESS"),
     (r"\b[A-Za-z0-9]{22}\b", "NUID"),
-    (r"/tmp/[\w./-]+", "PATH"),
+    (re.escape(tempfile.gettempdir()) + r"/[\w./-]+", "PATH"),
     (r"pid \d+|port \d+", "NUMBER"),
     (r"Received .* uncompressed", "Received an archive"),
     (r"(SPAN|TIME) +│", r"\1 │"),
