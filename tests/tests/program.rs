@@ -1,9 +1,6 @@
 //! The program starts, is ready when it says so, ends, comes back, and says why it does not start.
 
-use std::net::TcpListener;
 use std::process::Command;
-use std::thread;
-use std::time::Duration;
 
 use jetsled_testkit::{Launch, Peer, StartError, program};
 
@@ -29,21 +26,6 @@ fn a_server_is_ready_when_started_and_gone_when_killed_and_back_on_its_port() {
     assert_eq!(server.port(), port);
     Peer::ready(server.address()).expect("an ordinary client");
     assert!(server.stop().is_some_and(|status| status.success()));
-}
-
-#[test]
-fn a_port_that_another_has_got_meanwhile_is_waited_for() {
-    let mut server = Launch::new().start().expect("the server starts");
-    server.kill();
-    // If this fails, it is somebody else's already.
-    let taken = TcpListener::bind(server.address()).ok();
-    let lent = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(300));
-        drop(taken);
-    });
-    server.start_again().expect("the server starts again");
-    Peer::ready(server.address()).expect("an ordinary client");
-    lent.join().expect("no panic");
 }
 
 #[test]

@@ -349,6 +349,10 @@ impl Server {
             jetstream.announce_shutdown();
         }
         self.state.close_clients(CLOSE_WITHIN).await;
+        for listener in self.accepting {
+            // It was told to end, and has: its socket is closed.
+            let _ended = listener.await;
+        }
         self.state.stop_jetstream();
         ports_file::remove(self.ports_file.into_inner());
         tracing::info!("Server Exiting..");

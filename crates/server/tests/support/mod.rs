@@ -9,7 +9,7 @@ pub(crate) mod wire_cases;
 use std::net::SocketAddr;
 
 use jetsled_config::{Command, Environment, Options, Port, parse_command_line};
-use jetsled_server::{Server, StartError};
+use jetsled_server::Server;
 use jetsled_testkit::{CONNECT, Peer};
 use tokio::runtime::Runtime;
 
@@ -23,11 +23,6 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts with the defaults as `change` leaves them.
     pub(crate) fn start(change: impl FnOnce(&mut Options)) -> Self {
-        Self::try_start(change).unwrap()
-    }
-
-    /// As [`start`](TestServer::start), where that may fail.
-    pub(crate) fn try_start(change: impl FnOnce(&mut Options)) -> Result<Self, StartError> {
         let mut options = Options {
             host: "127.0.0.1".to_owned(),
             port: Port::Random,
@@ -39,13 +34,13 @@ impl TestServer {
             .enable_all()
             .build()
             .unwrap();
-        let server = runtime.block_on(Server::start(options))?;
+        let server = runtime.block_on(Server::start(options)).unwrap();
         let address = server.client_address();
-        Ok(Self {
+        Self {
             runtime,
             server: Some(server),
             address,
-        })
+        }
     }
 
     /// Starts with a configuration file of this text.

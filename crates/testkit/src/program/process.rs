@@ -12,12 +12,6 @@ use super::log::Log;
 /// How long an orderly stop may take until the process is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long a connection of another test, which has got the port as its own meanwhile, is waited for.
-const PORT_IS_LENT_FOR: Duration = Duration::from_secs(20);
-
-/// What a server says then, jetsled as nats-server.
-const PORT_IS_TAKEN: &str = "address already in use";
-
 /// A running (or stopped) server. What it started ends with it.
 #[derive(Debug)]
 pub struct Server {
@@ -173,18 +167,9 @@ impl Server {
     /// As [`Launch::start`].
     pub fn start_again(&mut self) -> Result<(), StartError> {
         self.process = None;
-        let deadline = Instant::now() + PORT_IS_LENT_FOR;
-        loop {
-            match self.launch.spawn() {
-                Ok((process, _same_address)) => {
-                    self.process = Some(process);
-                    return Ok(());
-                }
-                Err(StartError::Exited { log, .. })
-                    if log.contains(PORT_IS_TAKEN) && Instant::now() < deadline => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let (process, _same_address) = self.launch.spawn()?;
+        self.process = Some(process);
+        Ok(())
     }
 }
 
