@@ -6,6 +6,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
+use super::read_buffer::READ_BYTES;
+
 /// Capacity of a recycled chunk in bytes.
 const CHUNK_BYTES: usize = 16 * 1024;
 
@@ -16,8 +18,8 @@ const POOLED_CHUNKS: usize = 256;
 /// the reference count and the extra element of the vectored write.
 pub(crate) const SHARE_FROM_BYTES: usize = 4 * 1024;
 
-/// A shared piece of this size may stay one while it waits long: the read that it is part of is at most a few times its size.
-const KEEP_SHARED_FROM_BYTES: usize = 64 * 1024;
+/// A shared piece of this size may stay one while it waits long: the read that it is part of is at most four times its size.
+const KEEP_SHARED_FROM_BYTES: usize = READ_BYTES / 4;
 
 thread_local! {
     static CHUNKS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };

@@ -11,7 +11,7 @@ pub(super) const READ_BYTES: usize = 256 * 1024;
 /// no large one.
 const PARKED_BYTES: usize = 4 * 1024;
 
-/// Buffers that a thread keeps for reuse at most.
+/// Buffers that a thread keeps for reuse at most (1 MiB).
 const POOLED: usize = 4;
 
 thread_local! {

@@ -6,7 +6,7 @@
 //!
 //! What that costs has bounds:
 //! - Something else that the peer sends may have to wait for the end of the rest.
-//! - Only after reads of [`MUCH`] that produced nothing for anybody, and while no other connection does anything: one that begins to may have to wait for the end of it, too.
+//! - Only after reads of [`MUCH`] bytes and more that produced nothing for anybody, and while no other connection does anything: one that begins to may have to wait for the end of it, too.
 //! - One thread for every two processors may rest so, on a single one none.
 
 use std::thread;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::attentive::{self, Place};
 
-/// Bytes of payload without which a wake-up is soon paid for.
+/// Bytes of payload since the last wait from which on a rest is worth it.
 const MUCH: u64 = 16 * 1024;
 
 /// Linux lets a thread sleep for some 50 us longer, so that this is about 70 us.
