@@ -17,8 +17,11 @@ use super::{CloseReason, read_buffer};
 /// Reads at most that are gathered into one flush.
 const READS_A_FLUSH: usize = 8;
 
-/// A stalled producer pauses at most so long for one read.
+/// A stalled producer pauses at most so long for each [`STALL_BYTES`] of a read, begun or whole.
 const STALL_LIMIT: Duration = Duration::from_millis(10);
+
+/// What nats-server, whose pause this is, reads at most at a time.
+const STALL_BYTES: usize = 64 * 1024;
 
 /// A producer waits at most so long for its only consumer to catch up.
 const CATCH_UP_LIMIT: Duration = Duration::from_millis(1);
@@ -106,6 +109,7 @@ impl Connection {
 
     /// Acts on what was read, and on what has come meanwhile where that makes fuller writes; then lets go of what it produced.
     async fn on_read(&mut self, mut read: io::Result<Received>) -> ControlFlow<CloseReason> {
+        let mut bytes = 0;
         for reads in 1.. {
             match read {
                 Ok(Received::Bytes) => {}
@@ -124,6 +128,7 @@ impl Connection {
                 client.after_send(client.outbound.send_control(&pongs));
             }
             let session = &mut self.session;
+            bytes += session.buffer.len();
             if session.buffer.len() >= session.needed {
                 session.act().await?;
             } else if reads == 1 {
@@ -139,12 +144,12 @@ impl Connection {
             }
         }
         self.session.end_batch();
-        self.wait_for_slow().await;
+        self.wait_for_slow(bytes).await;
         ControlFlow::Continue(())
     }
 
-    /// Pauses for those who do not keep up. Either way the producer goes on.
-    async fn wait_for_slow(&mut self) {
+    /// Pauses for those who do not keep up with what was made of `bytes`. Either way the producer goes on.
+    async fn wait_for_slow(&mut self, bytes: usize) {
         let session = &mut self.session;
         let backlog = session.flush.get().disk_backlog.take();
         let behind = session.flush.get().take_behind();
@@ -168,7 +173,9 @@ impl Connection {
                 .counters
                 .stalled_clients
                 .fetch_add(1, Relaxed);
-            let wait = tokio::time::timeout(STALL_LIMIT, slow.outbound.unstalled());
+            let parts = bytes.div_ceil(STALL_BYTES).max(1);
+            let limit = STALL_LIMIT * u32::try_from(parts).unwrap_or(u32::MAX);
+            let wait = tokio::time::timeout(limit, slow.outbound.unstalled());
             Box::pin(wait).await.ok();
         }
     }
